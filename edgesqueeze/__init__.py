@@ -1,0 +1,57 @@
+"""edgesqueeze: compress a trained PyTorch vision model, export it, and measure the files that were written.
+
+The names below load what they need when they are first used, so that ``import edgesqueeze`` is instant.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgesqueeze.errors import EdgeSqueezeError
+    from edgesqueeze.pipeline import compress
+    from edgesqueeze.recipe import Recipe, load_recipe
+    from edgesqueeze.report import Report, Row
+    from edgesqueeze.rundir import RunDir, new_run, open_run, read_report
+    from edgesqueeze.task import Task, load_task
+
+__version__ = version("edgesqueeze")
+__all__ = [
+    "EdgeSqueezeError",
+    "Recipe",
+    "Report",
+    "Row",
+    "RunDir",
+    "Task",
+    "compress",
+    "load_recipe",
+    "load_task",
+    "new_run",
+    "open_run",
+    "read_report",
+]
+
+_HOME = {
+    "EdgeSqueezeError": "errors",
+    "Recipe": "recipe",
+    "Report": "report",
+    "Row": "report",
+    "RunDir": "rundir",
+    "Task": "task",
+    "compress": "pipeline",
+    "load_recipe": "recipe",
+    "load_task": "task",
+    "new_run": "rundir",
+    "open_run": "rundir",
+    "read_report": "rundir",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'edgesqueeze' has no attribute {name!r}")
+    return getattr(import_module(f"edgesqueeze.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,45 @@
+"""Writing files so that a reader never sees half of one under its final name."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from edgesqueeze.errors import OutputError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write to a temporary neighbour, flush it to disk, then rename.
+
+    Raises:
+        OutputError: the directory is missing, not writable, or full; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # the first error is the one to report
+            temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and its parents.
+
+    Raises:
+        OutputError: it cannot be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create directory {path}: {error.strerror or error}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
