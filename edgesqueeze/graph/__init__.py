@@ -1,0 +1,1 @@
+"""The small graph between torch and the files."""

@@ -1,0 +1,236 @@
+"""How each torch operation is written as nodes of our graph: one function per operation."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from torch.fx import Node as FxNode
+
+from edgesqueeze.graph.builder import Builder, arguments_of, aten_name, pair_of, refuse, shape_of
+from edgesqueeze.graph.nodes import (
+    Activation,
+    Add,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    MaxPool,
+    Pads,
+    Pair,
+    bias_name,
+    weight_name,
+)
+
+_FUSING = ("conv2d", "linear", "add")
+
+
+def _conv(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "weight", "bias", "stride", "padding", "dilation", "groups"])
+    weight, bias = builder.weight_and_bias(fx, args)
+    kernel, dilation = pair_of(weight.shape[2:]), pair_of(args["dilation"] or 1)
+    node = Conv(
+        name=builder.layer_name(fx),
+        inputs=(builder.source(fx).name,),
+        shape=shape_of(fx),
+        kernel=kernel,
+        stride=pair_of(args["stride"] or 1),
+        pads=_conv_pads(args["padding"] or 0, kernel, dilation),
+        dilation=dilation,
+        groups=args["groups"] or 1,
+        activation="none",
+    )
+    builder.add_weighted(fx, node, weight, bias)
+
+
+def _linear(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "weight", "bias"])
+    source = builder.source(fx)
+    if len(source.shape) != 2:
+        raise refuse(fx, f"reads a tensor of shape {source.shape}; flatten it to [N, features] first")
+    weight, bias = builder.weight_and_bias(fx, args)
+    node = Dense(name=builder.layer_name(fx), inputs=(source.name,), shape=shape_of(fx), activation="none")
+    builder.add_weighted(fx, node, weight, bias)
+
+
+def _batch_norm(builder: Builder, fx: FxNode) -> None:
+    node = builder.source(fx)
+    feeding = fx.args[0]
+    if not isinstance(node, Conv) or node.activation != "none" or len(feeding.users) > 1:  # type: ignore[union-attr]
+        raise refuse(fx, "is a batch norm that does not directly follow a convolution")
+    gain, shift, mean, variance = (builder.constant(fx, a) for a in fx.args[1:5])
+    if mean is None or variance is None:
+        raise refuse(fx, "has no running statistics")
+    epsilon = float(fx.args[6])  # type: ignore[arg-type]
+    factor = (1.0 if gain is None else gain.astype(np.float64)) / np.sqrt(
+        variance.astype(np.float64) + epsilon
+    )
+    weight, bias = builder.tensors[weight_name(node)], builder.tensors[bias_name(node)]
+    folded = weight.astype(np.float64) * factor.reshape(-1, 1, 1, 1)
+    offset = (bias.astype(np.float64) - mean) * factor + (0.0 if shift is None else shift)
+    builder.store(node, folded.astype(np.float32), offset.astype(np.float32))
+    builder.same(fx, node)
+
+
+def _clamp(builder: Builder, fx: FxNode, activation: Activation) -> None:
+    source = builder.source(fx)
+    target = _fusable(builder, fx)
+    if target is None:
+        node = Clamp(name=fx.name, inputs=(source.name,), shape=shape_of(fx), activation=activation)
+        builder.add(fx, node)
+        return
+    builder.nodes[target.name] = replace(target, activation=activation)
+    builder.same(fx, source)
+
+
+def _fusable(builder: Builder, fx: FxNode) -> Conv | Dense | Add | None:
+    """The node behind which an activation can be fused: reached through max pools, with no other reader."""
+    reached = fx.args[0]
+    while isinstance(reached, FxNode) and len(reached.users) == 1:
+        node = builder.nodes[builder.made[reached]]
+        if not isinstance(node, Conv | Dense | Add | MaxPool):
+            return None
+        if not isinstance(node, MaxPool) and aten_name(reached) in _FUSING:
+            return node if node.activation == "none" else None
+        # A max pool, or something that left no node of its own: batch norm, an earlier activation, a copy.
+        reached = reached.args[0]
+    return None
+
+
+def _hardtanh(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "min_val", "max_val"])
+    limits = (args["min_val"] or 0, args["max_val"])
+    if limits != (0, 6):
+        raise refuse(fx, f"clamps to {limits}; only ReLU (0, inf) and ReLU6 (0, 6) are supported")
+    _clamp(builder, fx, "relu6")
+
+
+def _max_pool(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "kernel", "stride", "padding", "dilation", "ceil_mode"])
+    if pair_of(args["dilation"] or 1) != (1, 1):
+        raise refuse(fx, "is a dilated max pool, which TFLite cannot express")
+    source, kernel = builder.source(fx), pair_of(args["kernel"])
+    stride = pair_of(args["stride"] or kernel)
+    top, left = pair_of(args["padding"] or 0)
+    shape = shape_of(fx)
+    # Ceil mode and floor mode differ only in how far the last window reaches past the input.
+    bottom = (shape[2] - 1) * stride[0] + kernel[0] - source.shape[2] - top
+    right = (shape[3] - 1) * stride[1] + kernel[1] - source.shape[3] - left
+    pads = (top, left, max(bottom, 0), max(right, 0))
+    builder.add(
+        fx,
+        MaxPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=stride, pads=pads),
+    )
+
+
+def _avg_pool(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "kernel", "stride", "padding", "ceil_mode"])
+    if args["ceil_mode"] or pair_of(args["padding"] or 0) != (0, 0):
+        raise refuse(fx, "is an average pool with padding or ceil mode")
+    kernel = pair_of(args["kernel"])
+    _average(builder, fx, kernel, pair_of(args["stride"] or kernel))
+
+
+def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
+    source, shape = builder.source(fx), shape_of(fx)
+    if source.shape[2:] == shape[2:]:
+        builder.same(fx, source)
+        return
+    if source.shape[2] % shape[2] or source.shape[3] % shape[3]:
+        raise refuse(
+            fx,
+            f"pools {source.shape[2:]} to {shape[2:]}, which no fixed window can do; use a size that divides",
+        )
+    kernel = (source.shape[2] // shape[2], source.shape[3] // shape[3])
+    _average(builder, fx, kernel, kernel)
+
+
+def _mean(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "dim", "keepdim"])
+    source = builder.source(fx)
+    dims = sorted(d % len(source.shape) for d in args["dim"] or [])
+    if len(source.shape) != 4 or dims != [2, 3]:
+        raise refuse(fx, "is a mean over other dimensions than height and width")
+    pooled = GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=(*source.shape[:2], 1, 1))
+    builder.add(fx, pooled)
+    if not args["keepdim"]:
+        flat = Flatten(name=f"{fx.name}_flat", inputs=(pooled.name,), shape=shape_of(fx))
+        builder.add(fx, flat)
+
+
+def _average(builder: Builder, fx: FxNode, kernel: Pair, stride: Pair) -> None:
+    source, shape = builder.source(fx), shape_of(fx)
+    if shape[2:] == (1, 1) and kernel == source.shape[2:]:
+        builder.add(fx, GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=shape))
+    else:
+        builder.add(
+            fx, AvgPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=stride)
+        )
+
+
+def _reshape(builder: Builder, fx: FxNode) -> None:
+    source, shape = builder.source(fx), shape_of(fx)
+    if shape == source.shape:
+        builder.same(fx, source)
+    elif shape == (1, prod(source.shape)):
+        builder.add(fx, Flatten(name=fx.name, inputs=(source.name,), shape=shape))
+    else:
+        raise refuse(fx, f"reshapes {source.shape} to {shape}; only flattening to [N, features] is supported")
+
+
+def _concat(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["tensors", "dim"])
+    parts = args["tensors"]
+    sources = [builder.nodes[builder.made[p]] for p in parts if p in builder.made]
+    if len(sources) != len(parts) or (args["dim"] or 0) % len(shape_of(fx)) != 1:
+        raise refuse(fx, "is a concatenation along another dimension than the channels")
+    builder.add(fx, Concat(name=fx.name, inputs=tuple(s.name for s in sources), shape=shape_of(fx)))
+
+
+def _sum(builder: Builder, fx: FxNode) -> None:
+    left, right = builder.source(fx, 0), builder.source(fx, 1)
+    if left.shape != right.shape or fx.kwargs.get("alpha", 1) != 1:
+        raise refuse(fx, "adds tensors of different shapes, or with a factor")
+    builder.add(fx, Add(name=fx.name, inputs=(left.name, right.name), shape=shape_of(fx), activation="none"))
+
+
+def _same(builder: Builder, fx: FxNode) -> None:
+    builder.same(fx, builder.source(fx))
+
+
+def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
+    if padding == "valid":
+        return 0, 0, 0, 0
+    if padding == "same":  # torch puts the odd row and column at the bottom and right
+        rows, columns = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
+        return rows // 2, columns // 2, rows - rows // 2, columns - columns // 2
+    rows, columns = pair_of(padding)
+    return rows, columns, rows, columns
+
+
+TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
+    "conv2d": _conv,
+    "linear": _linear,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "getitem": _same,
+    "relu": lambda builder, fx: _clamp(builder, fx, "relu"),
+    "relu6": lambda builder, fx: _clamp(builder, fx, "relu6"),
+    "hardtanh": _hardtanh,
+    "max_pool2d": _max_pool,
+    "avg_pool2d": _avg_pool,
+    "adaptive_avg_pool2d": _adaptive_avg_pool,
+    "mean": _mean,
+    "view": _reshape,
+    "reshape": _reshape,
+    "flatten": _reshape,
+    "cat": _concat,
+    "add": _sum,
+    "clone": _same,
+    "dropout": _same,
+    "contiguous": _same,
+    "alias": _same,
+}

@@ -1,0 +1,140 @@
+"""The graph while it grows: what a translated operation may ask of the program and add to the graph."""
+
+import operator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.fx import Node as FxNode
+
+from edgesqueeze.errors import UnsupportedLayerError
+from edgesqueeze.graph.nodes import AnyNode, Floats, Graph, Input, Pair, WeightedNode, bias_name, weight_name
+
+_WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
+
+
+@dataclass
+class Builder:
+    """One walk over an exported program.
+
+    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours.
+    """
+
+    program: torch.export.ExportedProgram
+    nodes: dict[str, AnyNode] = field(default_factory=dict)
+    tensors: dict[str, Floats] = field(default_factory=dict)
+    made: dict[FxNode, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        signature = self.program.graph_signature
+        self._sources = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self._state = self.program.state_dict
+
+    def add_input(self, fx: FxNode) -> None:
+        """The network's input; a second one is refused."""
+        if any(isinstance(node, Input) for node in self.nodes.values()):
+            raise UnsupportedLayerError("the model takes more than one input; one image tensor is supported")
+        self.add(fx, Input(name="input", inputs=(), shape=shape_of(fx)))
+
+    def add(self, fx: FxNode, node: AnyNode) -> None:
+        """Append a node that computes what a torch node computes."""
+        if node.name in self.nodes:
+            raise UnsupportedLayerError(
+                f"layer {node.name!r} is called more than once; give each call a layer of its own"
+            )
+        self.nodes[node.name] = node
+        self.made[fx] = node.name
+
+    def add_weighted(self, fx: FxNode, node: WeightedNode, weight: Floats, bias: Floats | None) -> None:
+        """Append a node with its tensors; without a bias it gets zeros."""
+        self.add(fx, node)
+        self.store(node, weight, np.zeros(node.shape[1], np.float32) if bias is None else bias)
+
+    def store(self, node: WeightedNode, weight: Floats, bias: Floats) -> None:
+        """Set the tensors of a node."""
+        # Adding +0.0 turns the -0.0 that masks leave behind into +0.0: equal numbers, equal bytes.
+        self.tensors[weight_name(node)] = weight + np.float32(0)
+        self.tensors[bias_name(node)] = bias + np.float32(0)
+
+    def same(self, fx: FxNode, node: AnyNode) -> None:
+        """Say that a torch node computes what a node of ours already does."""
+        self.made[fx] = node.name
+
+    def source(self, fx: FxNode, index: int = 0) -> AnyNode:
+        """The node whose output an operation reads as its argument number ``index``."""
+        value = fx.args[index]
+        if not isinstance(value, FxNode) or value not in self.made:
+            raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
+        return self.nodes[self.made[value]]
+
+    def constant(self, fx: FxNode, value: object) -> Floats | None:
+        """The stored tensor behind an argument, float32."""
+        if value is None:
+            return None
+        if not isinstance(value, FxNode) or value.name not in self._sources:
+            raise refuse(fx, "has a weight that is computed instead of stored")
+        tensor = self._state[self._sources[value.name]].detach()
+        return np.asarray(tensor.to(torch.float32).cpu().numpy())
+
+    def weight_and_bias(self, fx: FxNode, arguments: dict[str, Any]) -> tuple[Floats, Floats | None]:
+        """The stored weight and bias of a layer."""
+        weight = self.constant(fx, arguments["weight"])
+        if weight is None:
+            raise refuse(fx, "has no weight")
+        return weight, self.constant(fx, arguments["bias"])
+
+    def layer_name(self, fx: FxNode) -> str:
+        """The name of the module that owns an operation's weight."""
+        weight = fx.args[1]
+        return self._sources[weight.name].rpartition(".")[0] if isinstance(weight, FxNode) else fx.name
+
+    def finish(self, fx: FxNode) -> Graph:
+        """Keep what the program returns and what that depends on, with the result last."""
+        outputs = fx.args[0]
+        found = list(outputs) if isinstance(outputs, tuple | list) else []
+        if len(found) != 1 or found[0] not in self.made:
+            raise UnsupportedLayerError(f"the model returns {len(found)} tensors; exactly one is supported")
+        result = self.nodes[self.made[found[0]]]
+        needed, stack = {"input"}, [result.name]
+        while stack:
+            name = stack.pop()
+            if name not in needed:
+                needed.add(name)
+                stack.extend(self.nodes[name].inputs)
+        kept = [node for name, node in self.nodes.items() if name in needed and node is not result]
+        nodes = (*kept, result)
+        names = {name(node) for node in nodes for name in (weight_name, bias_name)}
+        return Graph(nodes, {name: tensor for name, tensor in self.tensors.items() if name in names})
+
+
+def aten_name(fx: FxNode) -> str:
+    """``conv2d`` for torch.ops.aten.conv2d.default."""
+    if fx.target is operator.getitem:
+        return "getitem"
+    return str(fx.target).removeprefix("aten.").partition(".")[0]
+
+
+def arguments_of(fx: FxNode, names: list[str]) -> dict[str, Any]:
+    """Positional and keyword arguments by name; what was left out is None."""
+    return {**dict.fromkeys(names), **dict(zip(names, fx.args, strict=False)), **fx.kwargs}
+
+
+def shape_of(fx: FxNode) -> tuple[int, ...]:
+    """The shape of what an operation computes."""
+    return tuple(int(n) for n in fx.meta["val"].shape)
+
+
+def pair_of(value: Any) -> Pair:
+    """Torch's one or two numbers as two."""
+    if isinstance(value, int):
+        return value, value
+    items = [int(v) for v in value]
+    return (items[0], items[0]) if len(items) == 1 else (items[0], items[1])
+
+
+def refuse(fx: FxNode, why: str) -> UnsupportedLayerError:
+    """An error that names the operation, the layer it stands in, and the way out."""
+    stack = list((fx.meta.get("nn_module_stack") or {}).values())
+    layer = stack[-1][0] if stack and stack[-1][0] else "(top level)"
+    return UnsupportedLayerError(f"operation {aten_name(fx)!r} in layer {layer!r} {why}; {_WAY_OUT}")

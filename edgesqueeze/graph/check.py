@@ -1,0 +1,162 @@
+"""Whether the nodes of a graph fit together: every output shape computed again from the inputs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.nodes import (
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Input,
+    MaxPool,
+    WeightedNode,
+    bias_name,
+    weight_name,
+)
+
+Shape = tuple[int, ...]
+MAX_ELEMENTS = 1 << 28
+"""The most values one tensor may hold, and the most weights a graph may have."""
+_MAX_NAME = 1000
+
+
+def check_structure(nodes: Sequence[AnyNode]) -> None:
+    """Refuse nodes that no emitter could write.
+
+    Assumes what :func:`edgesqueeze.graph.nodes.structure_from_json` checks: fields of the right type, one
+    input node first, inputs made by earlier nodes, unique names.
+
+    Raises:
+        CodecError: an output shape that does not follow from the inputs, a tensor that is empty or too
+            large, an output nobody reads, a name that cannot be written or clashes with a weight's.
+    """
+    if len(nodes) < 2:
+        raise CodecError("the graph has no operation")
+    _check_names(nodes)
+    by_name: dict[str, AnyNode] = {}
+    for node in nodes:
+        shape = output_shape(node, [by_name[name].shape for name in node.inputs])
+        if shape != node.shape:
+            raise _wrong(node, f"has shape {node.shape}, its inputs make {shape}")
+        by_name[node.name] = node
+    read = {name for node in nodes for name in node.inputs}
+    unread = [node.name for node in nodes[:-1] if node.name not in read]
+    if unread:
+        raise CodecError(f"nothing reads the output of node {unread[0]!r}")
+
+
+def complete_shapes(nodes: Sequence[AnyNode]) -> tuple[AnyNode, ...]:
+    """The nodes with every shape computed; of the given ones only the input's and channels [1] count.
+
+    Raises:
+        CodecError: a node that cannot follow its inputs.
+    """
+    made: dict[str, AnyNode] = {}
+    for node in nodes:
+        shape = output_shape(node, [made[name].shape for name in node.inputs])
+        made[node.name] = replace(node, shape=shape)
+    return tuple(made.values())
+
+
+def output_shape(node: AnyNode, sources: Sequence[Shape]) -> Shape:
+    """The shape a node's output has, from those of its inputs (and, for weights and inputs, its channels).
+
+    Raises:
+        CodecError: the node cannot follow such inputs.
+    """
+    rank = _RANKS.get(type(node))
+    if rank is not None and len(sources[0]) != rank:
+        raise _wrong(node, f"reads a tensor of shape {sources[0]}, not one of {rank} dimensions")
+    shape = _RULES[type(node)](node, *sources)
+    if len(shape) not in (2, 4) or shape[0] != 1 or min(shape) < 1 or prod(shape) > MAX_ELEMENTS:
+        raise _wrong(
+            node, f"has output {shape}; allowed is [1, C, H, W] or [1, features] of 1 to 2^28 values"
+        )
+    return shape
+
+
+def _conv(node: Conv, source: Shape) -> Shape:
+    if source[1] % node.groups or node.shape[1] % node.groups:
+        raise _wrong(node, f"splits {source[1]} and {node.shape[1]} channels into {node.groups} groups")
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(node.dilation, node.kernel, strict=True))
+    top, left, bottom, right = node.pads
+    rows = (source[2] + top + bottom - reach[0]) // node.stride[0] + 1
+    columns = (source[3] + left + right - reach[1]) // node.stride[1] + 1
+    return 1, node.shape[1], rows, columns
+
+
+def _max_pool(node: MaxPool, source: Shape) -> Shape:
+    top, left, bottom, right = node.pads
+    rows = _windows(node, source[2], (top, bottom), 0)
+    columns = _windows(node, source[3], (left, right), 1)
+    return 1, source[1], rows, columns
+
+
+def _windows(node: MaxPool, length: int, pads: tuple[int, int], axis: int) -> int:
+    """How many windows fit; each must touch the input, since the maximum of padding alone is no number."""
+    kernel, stride = node.kernel[axis], node.stride[axis]
+    count = (length + sum(pads) - kernel) // stride + 1
+    if max(pads) >= kernel:
+        raise _wrong(node, f"has windows of {kernel} that lie in the padding {pads} altogether")
+    return count
+
+
+def _avg_pool(node: AvgPool, source: Shape) -> Shape:
+    rows = (source[2] - node.kernel[0]) // node.stride[0] + 1
+    columns = (source[3] - node.kernel[1]) // node.stride[1] + 1
+    return 1, source[1], rows, columns
+
+
+def _concat(node: Concat, *sources: Shape) -> Shape:
+    first = sources[0]
+    if any(len(s) != len(first) or s[2:] != first[2:] for s in sources):
+        raise _wrong(node, f"joins shapes {sources} that differ beyond their channels")
+    return 1, sum(s[1] for s in sources), *first[2:]
+
+
+def _add(node: Add, left: Shape, right: Shape) -> Shape:
+    if left != right:
+        raise _wrong(node, f"adds shapes {left} and {right}")
+    return left
+
+
+def _clamp(node: Clamp, source: Shape) -> Shape:
+    if node.activation == "none":
+        raise _wrong(node, "clamps to nothing")
+    return source
+
+
+_RULES: dict[type[AnyNode], Callable[..., Shape]] = {
+    Input: lambda node: node.shape,
+    Conv: _conv,
+    Dense: lambda node, _: (1, node.shape[1]),
+    MaxPool: _max_pool,
+    AvgPool: _avg_pool,
+    GlobalAvgPool: lambda _, source: (1, source[1], 1, 1),
+    Flatten: lambda _, source: (1, prod(source)),
+    Concat: _concat,
+    Add: _add,
+    Clamp: _clamp,
+}
+_RANKS: dict[type[Any], int] = {Conv: 4, MaxPool: 4, AvgPool: 4, GlobalAvgPool: 4, Flatten: 4, Dense: 2}
+
+
+def _check_names(nodes: Sequence[AnyNode]) -> None:
+    weighted = [node for node in nodes if isinstance(node, WeightedNode)]
+    taken = {weight_name(node) for node in weighted} | {bias_name(node) for node in weighted}
+    for node in nodes:
+        if not node.name.isprintable() or len(node.name) > _MAX_NAME or node.name in taken:
+            raise CodecError(f"node name {node.name[:60]!r} is unprintable, too long, or that of a weight")
+
+
+def _wrong(node: AnyNode, why: str) -> CodecError:
+    return CodecError(f"node {node.name!r} ({type(node).__name__}) {why}")

@@ -1,0 +1,222 @@
+"""What a full-int8 network must answer, bit for bit: the specification in numpy.
+
+ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for Add, see there), because both follow
+one rule:
+
+    q_out = clamp(rint(float32(acc) · m) + zero_point),    m = float32(s_in · s_weight / s_out)
+
+where ``acc`` is the exact int32 sum of products and ``rint`` rounds half to even. This module is that rule
+for every kind of node (average pools and loose activations are depthwise convolutions by then, see
+:mod:`edgesqueeze.graph.lower`). Sums are taken in float64, which holds integers up to 2^53 exactly; what
+follows a sum is float32, as in the runtimes. (Integer arithmetic: Jacob et al. 2018, arXiv 1712.05877.)
+"""
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from edgesqueeze.graph.lower import lower
+from edgesqueeze.graph.nodes import (
+    Activation,
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Floats,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    MaxPool,
+    Pads,
+    Pair,
+)
+from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec
+
+Int8s = NDArray[np.int8]
+
+_BATCH = 16
+_BLOCK_BYTES = 1 << 26
+
+
+def quantize_input(x: Floats, quant: ActivationQuant) -> Int8s:
+    """Real numbers to the nearest integers of a grid, saturating: rint(x / scale) + zero_point."""
+    return _saturate(np.rint(x / np.float32(quant.scale)) + np.float32(quant.zero_point), QMIN, QMAX)
+
+
+def dequantize(q: Int8s, quant: ActivationQuant) -> Floats:
+    """Integers of a grid to real numbers: scale × (q - zero_point)."""
+    return (q.astype(np.float32) - np.float32(quant.zero_point)) * np.float32(quant.scale)
+
+
+def clamp_limits(quant: ActivationQuant, activation: Activation) -> tuple[int, int]:
+    """The smallest and largest integer that a fused activation lets through."""
+    low, high = QMIN, QMAX
+    if activation != "none":
+        low = quant.zero_point
+    if activation == "relu6":
+        high = min(QMAX, int(np.rint(np.float32(6) / np.float32(quant.scale))) + quant.zero_point)
+    return low, high
+
+
+def run_integer(graph: Graph, spec: QuantSpec, x: Floats) -> Int8s:
+    """The network's output integers.
+
+    Args:
+        graph: the network.
+        spec: its integers.
+        x: float32 [N, C, H, W], N at least 1.
+
+    Returns:
+        int8 [N, …] on the grid of the output node.
+    """
+    graph, spec = lower(graph, spec)
+    parts = [_run(graph, spec, x[i : i + _BATCH], None) for i in range(0, len(x), _BATCH)]
+    return np.concatenate(parts)
+
+
+def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Floats) -> dict[str, Int8s]:
+    """Node name to its output int8 [N, …]: like :func:`run_integer`, in one batch, keeping every tensor."""
+    kept: dict[str, Int8s] = {}
+    _run(*lower(graph, spec), x, kept.__setitem__)
+    return {node.name: kept[node.name] for node in graph.nodes}
+
+
+def _run(graph: Graph, spec: QuantSpec, x: Floats, observe: Callable[[str, Int8s], None] | None) -> Int8s:
+    values: dict[str, Int8s] = {}
+    last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
+    for node in graph.nodes:
+        if node is graph.input:
+            y = quantize_input(x, spec.activations[node.name])
+        else:
+            y = _compute(node, [values[name] for name in node.inputs], spec)
+        values[node.name] = y
+        if observe is not None:
+            observe(node.name, y)
+        for name in set(node.inputs):
+            if last_reader[name] == node.name:
+                del values[name]
+    return y
+
+
+def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec) -> Int8s:
+    grids = [spec.activations[name] for name in node.inputs]
+    out = spec.activations[node.name]
+    match node:
+        case Conv() | Dense():
+            return _weighted(node, inputs[0], spec)
+        case MaxPool():
+            return _max_pool(inputs[0], node)
+        case GlobalAvgPool():
+            return _global_avg_pool(inputs[0], grids[0], out)
+        case Flatten():
+            return inputs[0].reshape(len(inputs[0]), -1)
+        case Concat():
+            return np.concatenate(inputs, axis=1)
+        case Add():
+            return _add(inputs, grids, out, node.activation)
+        case Input() | AvgPool() | Clamp():
+            raise AssertionError("an input is not computed; the others were lowered")
+
+
+def _requantize(
+    acc: NDArray[np.float64], multiplier: Floats | np.float32, out: ActivationQuant, activation: Activation
+) -> Int8s:
+    """Exact sums to output integers, channels on axis 1."""
+    low, high = clamp_limits(out, activation)
+    q = np.rint(acc.astype(np.float32) * multiplier) + np.float32(out.zero_point)
+    return _saturate(q, low, high)
+
+
+def _saturate(values: NDArray[Any], low: int, high: int) -> Int8s:
+    return np.asarray(np.clip(values, low, high), np.int8)
+
+
+def _weighted(node: Conv | Dense, q: Int8s, spec: QuantSpec) -> Int8s:
+    source, out = spec.activations[node.inputs[0]], spec.activations[node.name]
+    layer = spec.weights[node.name]
+    centred = q.astype(np.int16) - np.int16(source.zero_point)
+    if isinstance(node, Conv):
+        if centred.ndim == 2:
+            centred = centred[:, :, np.newaxis, np.newaxis]
+        acc = _convolve(_pad(centred, node.pads, 0), layer.weight, node)
+    else:
+        acc = centred.astype(np.float64) @ layer.weight.astype(np.float64).T
+    per_channel = (1, -1, *[1] * (acc.ndim - 2))
+    acc += layer.bias.reshape(per_channel)
+    multiplier = layer.bias_scale(source.scale) / np.float32(out.scale)
+    return _requantize(acc, multiplier.reshape(per_channel), out, node.activation)
+
+
+def _convolve(x: NDArray[np.int16], weight: Int8s, node: Conv) -> NDArray[np.float64]:
+    """Exact sums of products of a padded input [N, C, H, W], as matrix products over unrolled windows."""
+    groups, (rows, columns) = node.groups, node.shape[2:]
+    windows = _windows(x, node.kernel, node.stride, node.dilation)[:, :, :rows, :columns]
+    length = prod(weight.shape[1:])
+    matrices = weight.reshape(groups, -1, length).astype(np.float64).transpose(0, 2, 1)
+    acc = np.empty((len(x), *node.shape[1:]), np.float64)
+    for images, lines in _blocks(len(x), rows, columns * groups * length * 8):
+        block = windows[images, :, lines]
+        n, channels, height = block.shape[:3]
+        split = block.reshape(n, groups, channels // groups, *block.shape[2:])
+        unrolled = split.transpose(1, 0, 3, 4, 2, 5, 6).reshape(groups, -1, length).astype(np.float64)
+        sums = (unrolled @ matrices).reshape(groups, n, height, columns, -1)
+        acc[images, :, lines] = sums.transpose(1, 0, 4, 2, 3).reshape(n, -1, height, columns)
+    return acc
+
+
+def _blocks(images: int, rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of images and output rows whose unrolled windows stay near the memory allowed."""
+    many_rows = min(rows, max(1, _BLOCK_BYTES // row_bytes))
+    many_images = max(1, _BLOCK_BYTES // (row_bytes * rows))
+    for image in range(0, images, many_images):
+        for row in range(0, rows, many_rows):
+            yield slice(image, image + many_images), slice(row, row + many_rows)
+
+
+def _windows(x: NDArray[np.int16], kernel: Pair, stride: Pair, dilation: Pair) -> NDArray[np.int16]:
+    """A view [N, C, rows, columns, kernel height, kernel width] of every window."""
+    reach = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
+    view = sliding_window_view(x, reach, axis=(2, 3))
+    return view[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+
+
+def _pad(x: NDArray[np.int16], pads: Pads, value: int) -> NDArray[np.int16]:
+    top, left, bottom, right = pads
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+
+
+def _max_pool(q: Int8s, node: MaxPool) -> Int8s:
+    padded = _pad(q.astype(np.int16), node.pads, QMIN)
+    windows = _windows(padded, node.kernel, node.stride, (1, 1))[:, :, : node.shape[2], : node.shape[3]]
+    return np.asarray(windows.max(axis=(4, 5)), np.int8)
+
+
+def _global_avg_pool(q: Int8s, source: ActivationQuant, out: ActivationQuant) -> Int8s:
+    count = prod(q.shape[2:])
+    total = q.astype(np.int64).sum(axis=(2, 3), keepdims=True) - source.zero_point * count
+    multiplier = np.float32(source.scale) / (np.float32(count) * np.float32(out.scale))
+    return _requantize(total.astype(np.float64), multiplier, out, "none")
+
+
+def _add(
+    inputs: list[Int8s], grids: list[ActivationQuant], out: ActivationQuant, activation: Activation
+) -> Int8s:
+    """XNNPACK's fixed-point sum: integer multipliers of 20 to 21 bits, half rounded up.
+
+    ONNX Runtime adds in float32 instead and may differ by 1.
+    """
+    ratios = [float(np.float32(grid.scale) / np.float32(out.scale)) for grid in grids]
+    shift = 20 - (int(np.frexp(max(ratios))[1]) - 1)
+    total = np.full(inputs[0].shape, 1 << (shift - 1), np.int64)
+    for q, grid, ratio in zip(inputs, grids, ratios, strict=True):
+        total += (q.astype(np.int64) - grid.zero_point) * int(np.rint(ratio * 2.0**shift))
+    low, high = clamp_limits(out, activation)
+    return _saturate((total >> shift) + out.zero_point, low, high)

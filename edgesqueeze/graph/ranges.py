@@ -1,0 +1,38 @@
+"""Which tensors must share one grid, and how ranges are merged over them."""
+
+from edgesqueeze.graph.nodes import AvgPool, Concat, Flatten, Graph, MaxPool
+
+Range = tuple[float, float]
+"""The lowest and highest value seen in a tensor."""
+
+
+def share_groups(graph: Graph) -> dict[str, str]:
+    """Node name to the name that stands for its group.
+
+    Operations that only move values (max pooling, flatten, average pooling in the runtimes' kernels) keep
+    their input's grid. A concatenation copies integers, so all of its inputs and its output share one.
+    """
+    parent = {node.name: node.name for node in graph.nodes}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for node in graph.nodes:
+        if isinstance(node, MaxPool | Flatten | AvgPool):
+            parent[root(node.name)] = root(node.inputs[0])
+        elif isinstance(node, Concat):
+            for name in node.inputs:
+                parent[root(name)] = root(node.name)
+    return {name: root(name) for name in parent}
+
+
+def merge_ranges(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
+    """Give every tensor the union of the ranges seen in its group; tensors without a range add nothing."""
+    groups = share_groups(graph)
+    merged: dict[str, Range] = {}
+    for name, (low, high) in ranges.items():
+        known = merged.get(groups[name], (low, high))
+        merged[groups[name]] = (min(known[0], low), max(known[1], high))
+    return {name: merged[group] for name, group in groups.items()}

@@ -1,0 +1,256 @@
+"""From torch modules to the graph: same numbers, folded, fused, or refused by name."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from tiny import TinyNet
+from torch import nn
+
+from edgesqueeze.errors import TaskError, UnsupportedLayerError
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.graph.check import check_structure
+from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_graph
+from edgesqueeze.graph.nodes import (
+    Add,
+    Clamp,
+    Conv,
+    Dense,
+    GlobalAvgPool,
+    MaxPool,
+    structure_from_json,
+    structure_to_json,
+)
+
+
+class Net(nn.Module):
+    """A module around a function, with a few layers to use in it."""
+
+    def __init__(self, body):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = body
+        self.a = nn.Conv2d(3, 6, 3, padding=1)
+        self.b = nn.Conv2d(6, 6, 1)
+        self.norm = nn.BatchNorm2d(6)
+        self.norm.running_mean.uniform_(-1, 1)
+        self.norm.running_var.uniform_(0.5, 2)
+        nn.init.uniform_(self.norm.weight, -1, 1)
+        nn.init.uniform_(self.norm.bias, -1, 1)
+        self.fc = nn.Linear(6 * 5 * 5, 4)
+
+    def forward(self, x):
+        return self.body(self, x)
+
+
+def built(body, size=10):
+    model = Net(body).eval()
+    x = torch.randn(1, 3, size, size)
+    graph = build_graph(model, x)
+    check_structure(graph.nodes)
+    batch = torch.randn(5, 3, size, size)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            run_graph(graph, batch, graph_weights(graph)), model(batch), rtol=1e-4, atol=1e-4
+        )
+    return graph
+
+
+def kinds(graph):
+    return [type(node).__name__ for node in graph.nodes]
+
+
+def test_names_are_those_of_the_layers():
+    graph = built(lambda m, x: m.b(torch.relu(m.a(x))))
+    assert [n.name for n in graph.nodes] == ["input", "a", "b"]
+    assert set(graph.tensors) == {"a.weight", "a.bias", "b.weight", "b.bias"}
+
+
+def test_batch_norm_is_folded_and_relu_fused():
+    graph = built(lambda m, x: F.relu(m.norm(m.a(x))))
+    assert kinds(graph) == ["Input", "Conv"]
+    assert graph.by_name["a"].activation == "relu"
+
+
+def test_relu_is_fused_through_a_max_pool():
+    graph = built(lambda m, x: F.relu(F.max_pool2d(m.a(x), 2)))
+    assert kinds(graph) == ["Input", "Conv", "MaxPool"]
+    assert graph.by_name["a"].activation == "relu"
+
+
+def test_relu_is_not_fused_where_the_value_before_it_is_read_too():
+    graph = built(lambda m, x: (lambda y: m.b(y) + F.relu(y))(m.a(x)))
+    assert graph.by_name["a"].activation == "none"
+    assert "Clamp" in kinds(graph)
+
+
+def test_relu_is_not_fused_through_a_pool_that_is_read_too():
+    graph = built(lambda m, x: (lambda y: m.b(y) + F.relu(y))(F.max_pool2d(m.a(x), 2)))
+    assert graph.by_name["a"].activation == "none"
+
+
+def test_relu6_and_in_place_relu_on_a_sum():
+    graph = built(lambda m, x: (lambda y: F.relu6(m.b(y).add_(y)))(F.relu_(m.a(x))))
+    add = next(n for n in graph.nodes if isinstance(n, Add))
+    assert add.activation == "relu6"
+    assert graph.by_name["a"].activation == "relu"
+
+
+@pytest.mark.parametrize(("size", "ceil"), [(10, True), (11, True), (11, False), (12, True)])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_max_pool_padding_is_explicit(size, ceil, padding):
+    graph = built(lambda m, x: F.max_pool2d(m.a(x), 3, 2, padding, ceil_mode=ceil), size)
+    pool = graph.output
+    assert isinstance(pool, MaxPool)
+    assert pool.pads[:2] == (padding, padding)
+
+
+def test_flatten_and_dense():
+    graph = built(lambda m, x: m.fc(F.relu(F.max_pool2d(m.a(x), 2)).view(x.shape[0], -1)))
+    assert kinds(graph) == ["Input", "Conv", "MaxPool", "Flatten", "Dense"]
+    assert isinstance(graph.output, Dense)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda y: F.adaptive_avg_pool2d(y, 1),
+        lambda y: F.avg_pool2d(y, 10),
+        lambda y: y.mean((2, 3), keepdim=True),
+    ],
+)
+def test_every_way_to_average_a_whole_map_is_one_node(pool):
+    assert isinstance(built(lambda m, x: pool(m.a(x))).output, GlobalAvgPool)
+
+
+def test_average_pools():
+    assert kinds(built(lambda m, x: F.avg_pool2d(m.a(x), 3, 2)))[-1] == "AvgPool"
+    assert kinds(built(lambda m, x: F.adaptive_avg_pool2d(m.a(x), 5)))[-1] == "AvgPool"
+    assert kinds(built(lambda m, x: F.adaptive_avg_pool2d(m.a(x), 10)))[-1] == "Conv"
+
+
+def test_dropout_and_dead_branches_vanish():
+    def body(m, x):
+        y = F.dropout(m.a(x), 0.5, training=m.training)
+        m.b(y)
+        return y
+
+    assert kinds(built(body)) == ["Input", "Conv"]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", (2, 1)])
+def test_conv_padding(padding):
+    conv = nn.Conv2d(3, 4, (3, 5), padding=padding, dilation=2)
+    x = torch.randn(1, 3, 12, 12)
+    with torch.no_grad():
+        expected = conv(x)
+    graph = build_graph(nn.Sequential(conv), x)
+    torch.testing.assert_close(run_graph(graph, x, graph_weights(graph)), expected)
+    assert isinstance(graph.output, Conv)
+
+
+def test_minus_zero_becomes_zero():
+    model = nn.Sequential(nn.Conv2d(1, 1, 1))
+    with torch.no_grad():
+        model[0].weight.fill_(-0.0)
+        model[0].bias.fill_(-0.0)
+    graph = build_graph(model, torch.zeros(1, 1, 2, 2))
+    assert not np.signbit(graph.tensors["0.weight"]).any()
+    assert not np.signbit(graph.tensors["0.bias"]).any()
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (
+            lambda m, x: F.hardswish(m.a(x)),
+            "operation 'hardswish' in layer .*is not supported; replace the layer",
+        ),
+        (lambda m, x: m.a(m.a(x)[:, :3]), "operation 'slice' .*is not supported"),
+        (lambda m, x: m.b(m.b(m.a(x))), "layer 'b' is called more than once"),
+        (lambda m, x: (m.a(x), m.a.weight), "returns 2 tensors; exactly one is supported"),
+        (lambda m, x: F.max_pool2d(m.a(x), 2, dilation=2), "dilated max pool"),
+        (lambda m, x: F.hardtanh(m.a(x)), r"clamps to \(-1.0, 1.0\)|clamps to"),
+        (lambda m, x: F.adaptive_avg_pool2d(m.a(x), 3), "which no fixed window can do"),
+        (lambda m, x: F.avg_pool2d(m.a(x), 2, padding=1), "average pool with padding"),
+        (
+            lambda m, x: torch.cat([m.a(x), m.a.bias.view(1, 6, 1, 1).expand(1, 6, 10, 10)], 1),
+            "not the output of an earlier layer",
+        ),
+        (lambda m, x: m.norm(F.relu(m.a(x))), "batch norm that does not directly follow a convolution"),
+        (lambda m, x: m.a(x).view(1, 6, 100), "reshapes"),
+        (lambda m, x: m.a(x).mean(1), "mean over other dimensions"),
+        (lambda m, x: m.a(x) + 1, "not the output of an earlier layer"),
+        (lambda m, x: F.conv2d(x, m.a.weight * 2), "weight that is computed|not supported"),
+        (lambda m, x: m.fc(m.a(x).mean(3).flatten(1)[:, :1].repeat(1, 150)), "operation"),
+    ],
+)
+def test_what_the_graph_does_not_know_is_refused_by_name(body, sentence):
+    with pytest.raises(UnsupportedLayerError, match=sentence):
+        build_graph(Net(body).eval(), torch.randn(1, 3, 10, 10))
+
+
+def test_a_model_that_cannot_be_traced_is_refused():
+    class Branching(nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(TaskError, match=r"torch\.export cannot trace Branching: "):
+        build_graph(Branching(), torch.randn(1, 3, 4, 4))
+
+
+def test_two_inputs_are_refused():
+    class Two(nn.Module):
+        def forward(self, x, y=None):
+            return x if y is None else x + y
+
+    assert build_graph(nn.Sequential(nn.Conv2d(3, 3, 1)), torch.randn(1, 3, 4, 4)).input.shape == (1, 3, 4, 4)
+    with pytest.raises((UnsupportedLayerError, TaskError)):
+        build_graph(Two(), (torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    "name", ["alexnet", "squeezenet1_0", "squeezenet1_1", "resnet18", "mobilenet_v2", "vgg11_bn"]
+)
+def test_torchvision_networks_keep_their_numbers(name):
+    torch.manual_seed(0)
+    size = 224 if name in ("alexnet", "vgg11_bn") else 96
+    model = getattr(torchvision.models, name)(num_classes=7).eval()
+    x = torch.randn(2, 3, size, size)
+    graph = build_graph(model, x[:1])
+    with torch.no_grad():
+        expected = model(x)
+    got = run_graph(graph, x, graph_weights(graph))
+    assert float((got - expected).abs().max()) < 1e-4 * max(1.0, float(expected.abs().max()))
+    assert not any(isinstance(node, Clamp) for node in graph.nodes)
+
+
+def test_structure_survives_json():
+    graph = build_graph(TinyNet().eval(), torch.zeros(1, 1, 28, 28))
+    items = structure_to_json(graph)
+    assert structure_from_json(json.loads(json.dumps(items))) == graph.nodes
+
+
+def test_calibration_covers_every_value_and_shares_ranges():
+    graph = build_graph(TinyNet().eval(), torch.zeros(1, 1, 28, 28))
+    batches = [torch.randn(4, 1, 28, 28), 3 * torch.randn(4, 1, 28, 28)]
+    ranges = calibrate_min_max(graph, batches)
+    seen = {}
+
+    def observe(node, y):
+        low, high = seen.get(node.name, (float("inf"), -float("inf")))
+        seen[node.name] = (min(low, float(y.min())), max(high, float(y.max())))
+        return y
+
+    with torch.no_grad():
+        for x in batches:
+            run_graph(graph, x, graph_weights(graph), observe)
+    for name, (low, high) in seen.items():
+        assert ranges[name][0] <= low
+        assert ranges[name][1] >= high
+    concat = next(n for n in graph.nodes if type(n).__name__ == "Concat")
+    assert {ranges[name] for name in concat.inputs} == {ranges[concat.name]}
+    assert ranges["input"] == seen["input"]
