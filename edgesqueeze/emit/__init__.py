@@ -1,0 +1,1 @@
+"""Writing a graph as a runnable file: bytes in, no torch and no runtime needed."""

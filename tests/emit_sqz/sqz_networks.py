@@ -1,0 +1,115 @@
+"""Small networks with weights as compression leaves them, made without torch."""
+
+import numpy as np
+
+from edgesqueeze.graph.check import complete_shapes
+from edgesqueeze.graph.nodes import (
+    Add,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    MaxPool,
+    bias_name,
+    weight_name,
+    weight_shape,
+)
+from edgesqueeze.graph.ranges import merge_ranges
+from edgesqueeze.graph.spec import QuantSpec, make_spec
+from edgesqueeze.numerics.kmeans import kmeans_1d
+
+DEEP_COMPRESSION_LENET5 = {"conv1": (0.66, 8), "conv2": (0.12, 8), "fc1": (0.08, 5), "fc2": (0.19, 5)}
+"""Kept fraction and bits per weight, Han et al. 2016, Table 3."""
+
+
+def conv(name, source, channels, kernel, *, stride=1, pad=0, groups=1, activation="relu"):
+    return Conv(
+        name=name,
+        inputs=(source,),
+        shape=(1, channels),
+        kernel=(kernel, kernel),
+        stride=(stride, stride),
+        pads=(pad,) * 4,
+        dilation=(1, 1),
+        groups=groups,
+        activation=activation,
+    )
+
+
+def dense(name, source, features, activation="none"):
+    return Dense(name=name, inputs=(source,), shape=(1, features), activation=activation)
+
+
+def max_pool(name, source, kernel, pads=(0, 0, 0, 0)):
+    return MaxPool(name=name, inputs=(source,), shape=(), kernel=(kernel, kernel), stride=(2, 2), pads=pads)
+
+
+def flatten(name, source):
+    return Flatten(name=name, inputs=(source,), shape=())
+
+
+def with_weights(nodes, sparsify):
+    """A graph whose weights are Laplacian and treated by ``sparsify``; biases are small and dense."""
+    rng = np.random.default_rng(7)
+    graph = Graph(complete_shapes(nodes), {})
+    tensors = {}
+    for node in graph.weighted:
+        weight = rng.laplace(scale=0.1, size=weight_shape(graph, node)).astype(np.float32)
+        tensors[weight_name(node)] = sparsify(node.name, weight)
+        tensors[bias_name(node)] = rng.normal(scale=0.01, size=node.shape[1]).astype(np.float32)
+    return Graph(graph.nodes, tensors)
+
+
+def prune_and_share(weight, density, num_bits):
+    """Keep the largest weights and replace them by 2^bits centroids."""
+    keep = max(1, round(density * weight.size))
+    threshold = np.sort(np.abs(weight), axis=None)[weight.size - keep]
+    kept = np.abs(weight) >= threshold
+    centroids, indices = kmeans_1d(weight[kept], 2**num_bits)
+    result = np.zeros_like(weight)
+    result[kept] = centroids[indices]
+    return result
+
+
+def lenet5():
+    nodes = [
+        Input(name="input", inputs=(), shape=(1, 1, 28, 28)),
+        conv("conv1", "input", 20, 5),
+        max_pool("pool1", "conv1", 2),
+        conv("conv2", "pool1", 50, 5),
+        max_pool("pool2", "conv2", 2),
+        flatten("flatten", "pool2"),
+        dense("fc1", "flatten", 500, "relu"),
+        dense("fc2", "fc1", 10),
+    ]
+    return with_weights(nodes, lambda name, weight: prune_and_share(weight, *DEEP_COMPRESSION_LENET5[name]))
+
+
+def every_kind():
+    """One node of every kind, in a network of 200 weights: branches, groups, padding, ceil mode."""
+    nodes = [
+        Input(name="input", inputs=(), shape=(1, 2, 9, 9)),
+        conv("stem", "input", 4, 3, stride=2, pad=1),
+        max_pool("pool", "stem", 3, pads=(0, 0, 1, 1)),
+        conv("left", "pool", 2, 1, activation="relu6"),
+        conv("right", "pool", 2, 3, pad=1, groups=2, activation="none"),
+        Concat(name="joined", inputs=("left", "right"), shape=()),
+        Add(name="sum", inputs=("joined", "pool"), shape=(), activation="none"),
+        Clamp(name="clamped", inputs=("sum",), shape=(), activation="relu"),
+        AvgPool(name="mean", inputs=("clamped",), shape=(), kernel=(2, 2), stride=(1, 1)),
+        GlobalAvgPool(name="pooled", inputs=("mean",), shape=()),
+        flatten("flat", "pooled"),
+        dense("classes", "flat", 3),
+    ]
+    return with_weights(nodes, lambda name, weight: prune_and_share(weight, 0.4, 3))
+
+
+def spec_for(graph) -> QuantSpec:
+    """Grids of plausible ranges; nothing runs the network here."""
+    ranges = {node.name: (-0.5 * place, 1.0 + place) for place, node in enumerate(graph.nodes)}
+    return make_spec(graph, merge_ranges(graph, ranges))

@@ -1,0 +1,112 @@
+import json
+import zlib
+
+import pytest
+from sqz_networks import every_kind, lenet5
+
+from edgesqueeze.emit.sqz_structure import FIELDS, KINDS, MAX_JSON_BYTES, decode_structure, encode_structure
+from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.nodes import NODE_KINDS
+
+INPUT = [0, "x", 1, 2, 8, 8]
+CONV = [1, "c", 1, 4, 3, 3, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def _decode(rows):
+    text = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
+    return decode_structure(memoryview(b"\x00" + text))
+
+
+def test_every_kind_of_node_has_a_number_and_fields():
+    assert set(KINDS) == set(FIELDS) == set(NODE_KINDS)
+
+
+@pytest.mark.parametrize("graph", [every_kind(), lenet5()], ids=["every_kind", "lenet5"])
+def test_nodes_come_back(graph):
+    assert decode_structure(memoryview(encode_structure(graph.nodes))) == graph.nodes
+
+
+def test_the_smaller_form_is_taken():
+    small = _decode([[0, "x", 1, 16], [2, "fc", 1, 4, 0]])
+    assert encode_structure(small)[0] == 0
+    assert decode_structure(memoryview(encode_structure(small))) == small
+    assert encode_structure(every_kind().nodes)[0] == 1
+
+
+def test_rows_mean_what_the_specification_says():
+    nodes = _decode([INPUT, CONV, [8, "s", [1, 1], 2]])
+    assert nodes[1].kernel == (3, 3)
+    assert nodes[1].shape == (1, 4, 6, 6)
+    assert nodes[1].activation == "relu"
+    assert nodes[2].inputs == ("c", "c")
+    assert nodes[2].activation == "relu6"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {},
+        [],
+        [1],
+        [[]],
+        [[0]],
+        [[0, "x"]],
+        [INPUT],
+        [INPUT, INPUT],
+        [CONV],
+        [INPUT, [10, "y", 1]],
+        [INPUT, [-1, "y", 1]],
+        [INPUT, [True, *CONV[1:]]],
+        [INPUT, [[], *CONV[1:]]],
+        [INPUT, [1, ["c"], *CONV[2:]]],
+        [INPUT, [1, "", *CONV[2:]]],
+        [INPUT, [1, "x", *CONV[2:]]],
+        [INPUT, [1, "\ud800", *CONV[2:]]],
+        [INPUT, [1, "a\u0000b", *CONV[2:]]],
+        [INPUT, [1, "n" * 1001, *CONV[2:]]],
+        [INPUT, [1, "c", 0, *CONV[3:]]],
+        [INPUT, [1, "c", 2, *CONV[3:]]],
+        [INPUT, [1, "c", [], *CONV[3:]]],
+        [INPUT, [1, "c", [1, 1], *CONV[3:]]],
+        [INPUT, [1, "c", [[1]], *CONV[3:]]],
+        [INPUT, [1, "c", [1], *CONV[3:]]],
+        [INPUT, [7, "j", [1]]],
+        [INPUT, [1, "c", {"1": 1}, *CONV[3:]]],
+        [INPUT, [1, "c"]],
+        [INPUT, CONV[:-1]],
+        [INPUT, [*CONV, 0]],
+        [INPUT, [*CONV[:-1], 3]],
+        [INPUT, [*CONV[:-1], -1]],
+        [INPUT, [*CONV[:-1], 1.0]],
+        [INPUT, [*CONV[:-1], True]],
+        [INPUT, [*CONV[:4], 0, *CONV[5:]]],
+        [INPUT, [*CONV[:4], 1 << 40, *CONV[5:]]],
+        [INPUT, [*CONV[:4], 9, *CONV[5:]]],
+        [[0, "x", 1, 2, 8.0, 8], CONV],
+        [[0, "x", 1, 2, 0, 8], CONV],
+        [[0, "x", 2, 2, 8, 8], CONV],
+        [[0, "x", 1, 2, 1 << 24, 1 << 24], CONV],
+        [INPUT, [6, "f", 1, 7]],
+        [INPUT, [7, "j", []]],
+    ],
+)
+def test_hostile_rows_are_refused(rows):
+    with pytest.raises(CodecError):
+        _decode(rows)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff", b"[", b"[" * 100_000, b"1" * 5000, b"NaN", b'"x"', b"null", b"[1e999]"]
+)
+def test_hostile_json_is_refused(text):
+    with pytest.raises(CodecError):
+        _decode(text)
+
+
+def test_hostile_compression_is_refused():
+    good = zlib.compress(json.dumps([INPUT, CONV]).encode())
+    decode_structure(memoryview(b"\x01" + good))
+    bomb = zlib.compress(bytes(4 * MAX_JSON_BYTES), 9)
+    for payload in (b"", b"\x02" + good, b"\x01", b"\x01" + good[:-1], b"\x01" + good + b"x", b"\x01" + bomb):
+        with pytest.raises(CodecError):
+            decode_structure(memoryview(payload))
