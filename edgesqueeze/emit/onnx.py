@@ -1,0 +1,212 @@
+"""A graph as an ONNX file: float32, or int8 in QDQ form with the integers of a QuantSpec. Layout is NCHW.
+
+In the int8 file every tensor passes through QuantizeLinear and DequantizeLinear, from which ONNX Runtime
+makes integer kernels. Activations are uint8 (zero point + 128: the same grid), because ONNX Runtime leaves
+convolutions of branched networks in float when they are int8 on x86.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from edgesqueeze.emit.limits import check_size
+from edgesqueeze.graph.integer import clamp_limits
+from edgesqueeze.graph.lower import lower
+from edgesqueeze.graph.nodes import (
+    Activation,
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    MaxPool,
+    WeightedNode,
+    bias_name,
+    weight_name,
+)
+from edgesqueeze.graph.spec import QMAX, QMIN, QuantSpec
+
+_OPSET = 17
+_IR_VERSION = 8
+_UINT8_OFFSET = 128
+
+
+def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
+    """The bytes of an ONNX model with one float input "input" [1, C, H, W] and one float output "output".
+
+    The same graph and spec always give the same bytes.
+
+    Args:
+        graph: the network.
+        spec: the integers of an int8 file, or None for float32.
+
+    Raises:
+        ExportError: the weights exceed the 2 GB that one ONNX file can hold.
+    """
+    if spec is not None:
+        graph, spec = lower(graph, spec)
+    check_size(graph, spec)
+    return _Emitter(graph, spec).run()
+
+
+@dataclass
+class _Emitter:
+    """One walk over the nodes. ``values`` maps a node to the name of its float output in the file."""
+
+    graph: Graph
+    spec: QuantSpec | None
+    nodes: list[NodeProto] = field(default_factory=list)
+    initializers: list[TensorProto] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+
+    def run(self) -> bytes:
+        for node in self.graph.nodes:
+            y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))
+            self.values[node.name] = self._round_trip(node.name, y, node.name)
+        self._name_output()
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, node.shape)
+            for name, node in (("input", self.graph.input), ("output", self.graph.output))
+        ]
+        body = helper.make_graph(self.nodes, "edgesqueeze", ends[:1], ends[1:], self.initializers)
+        model = helper.make_model(
+            body,
+            producer_name="edgesqueeze",
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+        )
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def _name_output(self) -> None:
+        if self.nodes:
+            self.nodes[-1].output[0] = "output"
+        else:
+            self._op("Identity", ["input"], "output", {})
+
+    # -- building blocks ---------------------------------------------------------------------------
+
+    def _op(self, kind: str, inputs: list[str], output: str, attributes: dict[str, object]) -> str:
+        node = helper.make_node(kind, inputs, [output], name=output)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
+        return output
+
+    def _constant(self, name: str, values: NDArray[Any]) -> str:
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def _shared(self, name: str, values: NDArray[Any]) -> str:
+        """A small constant, stored once under its first name however often it is used."""
+        key = (values.dtype.name, values.shape, values.tobytes())
+        if key not in self.shared:
+            # Not by _constant: QLinearAdd takes 0-d grids only, and ascontiguousarray adds an axis.
+            self.initializers.append(numpy_helper.from_array(values, name))
+            self.shared[key] = name
+        return self.shared[key]
+
+    def _round_trip(self, node: str, value: str, name: str) -> str:
+        """A value through a node's grid and back to float; in a float file, the value itself."""
+        if self.spec is None:
+            return value
+        quant = self.spec.activations[node]
+        grid = [
+            self._shared(f"{node}.scale", np.array(quant.scale, np.float32)),
+            self._shared(f"{node}.zero_point", np.array(quant.zero_point + _UINT8_OFFSET, np.uint8)),
+        ]
+        integers = self._op("QuantizeLinear", [value, *grid], f"{name}/int", {})
+        return self._op("DequantizeLinear", [integers, *grid], f"{name}/out", {})
+
+    # -- operations --------------------------------------------------------------------------------
+
+    def _operation(self, node: AnyNode) -> str:
+        """Append the operation itself; the name of its result before any activation."""
+        inputs = [self.values[name] for name in node.inputs]
+        if isinstance(node, Clamp):
+            return inputs[0]
+        if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
+            inputs = [self._as_map(node, inputs[0])]
+        if isinstance(node, WeightedNode):
+            inputs += self._parameters(node)
+        kind, attributes = _kind_and_attributes(node)
+        return self._op(kind, inputs, f"{node.name}/raw", attributes)
+
+    def _as_map(self, node: Conv, value: str) -> str:
+        """[1, features] as a map of height and width 1."""
+        shape = self._constant(f"{node.name}.shape", np.array([1, node.shape[1], 1, 1], np.int64))
+        mapped = self._op("Reshape", [value, shape], f"{node.name}/map", {})
+        return self._round_trip(node.inputs[0], mapped, f"{node.name}/map")
+
+    def _parameters(self, node: WeightedNode) -> list[str]:
+        if self.spec is None:
+            return [
+                self._constant(weight_name(node), self.graph.weight(node)),
+                self._constant(bias_name(node), self.graph.bias(node)),
+            ]
+        layer = self.spec.weights[node.name]
+        bias_scale = layer.bias_scale(self.spec.activations[node.inputs[0]].scale)
+        return [
+            self._dequantized(weight_name(node), layer.weight, layer.scale),
+            self._dequantized(bias_name(node), layer.bias, bias_scale),
+        ]
+
+    def _dequantized(self, name: str, integers: NDArray[Any], scale: NDArray[np.float32]) -> str:
+        """Stored integers as real numbers, one scale per output channel.
+
+        ONNX Runtime keeps Gemm in float unless its weight has explicit zero points. Biases need none.
+        """
+        inputs = [self._constant(name, integers), self._constant(f"{name}_scale", scale)]
+        if integers.dtype == np.int8:
+            inputs.append(self._shared(f"zeros_{len(scale)}", np.zeros(len(scale), np.int8)))
+        return self._op("DequantizeLinear", inputs, f"{name}/out", {"axis": 0})
+
+    def _activated(self, node: AnyNode, value: str) -> str:
+        activation: Activation = getattr(node, "activation", "none")
+        if activation == "none":
+            return value
+        if self.spec is not None and not isinstance(node, Clamp):
+            if clamp_limits(self.spec.activations[node.name], activation) == (QMIN, QMAX):
+                return value  # saturation of the output grid does the same
+            # An operation stays integer inside ONNX Runtime only if its own output is quantized.
+            value = self._round_trip(node.name, value, f"{node.name}/before")
+        if activation == "relu":
+            return self._op("Relu", [value], f"{node.name}/relu", {})
+        limits = [self._shared(name, np.array(n, np.float32)) for name, n in (("zero", 0), ("six", 6))]
+        return self._op("Clip", [value, *limits], f"{node.name}/relu6", {})
+
+
+def _kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
+    match node:
+        case Conv():
+            return "Conv", {
+                "kernel_shape": node.kernel,
+                "strides": node.stride,
+                "pads": node.pads,
+                "dilations": node.dilation,
+                "group": node.groups,
+            }
+        case Dense():
+            return "Gemm", {"transB": 1}
+        case MaxPool():
+            return "MaxPool", {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.pads}
+        case AvgPool():
+            return "AveragePool", {"kernel_shape": node.kernel, "strides": node.stride}
+        case GlobalAvgPool():
+            return "GlobalAveragePool", {}
+        case Flatten():
+            return "Flatten", {"axis": 1}
+        case Concat():
+            return "Concat", {"axis": 1}
+        case Add():
+            return "Add", {}
+        case Input() | Clamp():
+            raise AssertionError("neither stands for an operation of its own")

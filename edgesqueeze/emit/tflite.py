@@ -1,0 +1,302 @@
+"""A graph as a TFLite file: float32, or full int8 with the integers of a QuantSpec. Layout is NHWC.
+
+int8 weights are per output channel, biases int32, input and output int8 (the LiteRT 8-bit specification).
+"""
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
+from edgesqueeze.emit.limits import check_size
+from edgesqueeze.emit.padding import needed_pads, same_pads
+from edgesqueeze.errors import ExportError
+from edgesqueeze.graph.lower import lower
+from edgesqueeze.graph.nodes import (
+    Activation,
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Floats,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    MaxPool,
+    WeightedNode,
+    bias_name,
+    weight_name,
+)
+from edgesqueeze.graph.spec import QMIN, ActivationQuant, QuantSpec
+
+_FUSED: dict[Activation, int] = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+_OP = schema.BuiltinOperator
+_RATIO_LIMIT = 256.0
+_SMALLEST_ADD_RATIO = 2.0**-10
+# The lowest operator version that allows (float32, int8) operands.
+_VERSIONS: dict[int, tuple[int, int]] = {
+    _OP.CONV_2D: (1, 3),
+    _OP.DEPTHWISE_CONV_2D: (1, 3),
+    _OP.FULLY_CONNECTED: (1, 5),
+    _OP.MAX_POOL_2D: (1, 2),
+    _OP.AVERAGE_POOL_2D: (1, 2),
+    _OP.MEAN: (1, 2),
+    _OP.CONCATENATION: (1, 2),
+    _OP.ADD: (1, 2),
+    _OP.PAD: (1, 2),
+    _OP.PADV2: (1, 2),
+    _OP.RESHAPE: (1, 1),
+    _OP.RELU: (1, 2),
+    _OP.RELU6: (1, 2),
+}
+
+
+def emit_tflite(graph: Graph, spec: QuantSpec | None) -> bytes:
+    """The bytes of a TFLite model; the same graph and spec always give the same bytes.
+
+    Args:
+        graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file.
+        spec: the integers of an int8 file, or None for float32.
+
+    Raises:
+        ExportError: a flattened map reaches something for which the order of its values matters, or the
+            weights exceed 2 GB; or, in int8, two scales lie too far apart for XNNPACK.
+    """
+    if spec is not None:
+        graph, spec = lower(graph, spec)
+    check_size(graph, spec)
+    return _Emitter(graph, spec).run()
+
+
+@dataclass
+class _Emitter:
+    """One walk over the nodes.
+
+    ``orders`` holds, for a tensor that was flattened here in H, W, C order, the place that each of its values
+    has in the graph's C, H, W order.
+    """
+
+    graph: Graph
+    spec: QuantSpec | None
+    model: FlatModel = field(default_factory=FlatModel)
+    tensors: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
+
+    def run(self) -> bytes:
+        for node in self.graph.nodes:
+            self._order(node)
+            self._node(node)
+        name = self.graph.output.name
+        if name in self.orders:
+            raise self._order_matters(self.graph.output)
+        return self.model.pack(self.tensors[self.graph.input.name], self.tensors[name])
+
+    # -- tensors -----------------------------------------------------------------------------------
+
+    def _computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
+        dtype = "float32" if self.spec is None else "int8"
+        return self.model.tensor(name, _nhwc(shape), dtype, self._grid(grid_of))
+
+    def _grid(self, name: str) -> Quantization | None:
+        return None if self.spec is None else _per_tensor(self.spec.activations[name])
+
+    def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
+        """Weight and bias as constants, the weight's axes permuted."""
+        if self.spec is None:
+            weight, bias = self._in_order(node, self.graph.weight(node)), self.graph.bias(node)
+            return [
+                self.model.constant(weight_name(node), weight.transpose(axes)),
+                self.model.constant(bias_name(node), bias),
+            ]
+        layer = self.spec.weights[node.name]
+        source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
+        self._check_ratio(node, layer.bias_scale(source.scale) / np.float32(result.scale), 0.0)
+        zeros = np.zeros(len(layer.scale), np.int64)
+        grid = Quantization(layer.scale, zeros, channel_axis)
+        bias_grid = Quantization(layer.bias_scale(source.scale), zeros)
+        return [
+            self.model.constant(weight_name(node), self._in_order(node, layer.weight).transpose(axes), grid),
+            self.model.constant(bias_name(node), layer.bias, bias_grid),
+        ]
+
+    def _check_ratio(self, node: AnyNode, ratios: Floats, smallest: float) -> None:
+        """Refuse what XNNPACK does not take: LiteRT would run another kernel, which rounds differently."""
+        if np.any(ratios >= _RATIO_LIMIT) or np.any(ratios < smallest):
+            low, high = float(np.min(ratios)), float(np.max(ratios))
+            raise ExportError(
+                f"layer {node.name!r} needs int8 scale ratios of {low:.3g} to {high:.3g} between its inputs "
+                f"and its output; XNNPACK takes {smallest:.3g} up to {_RATIO_LIMIT:g}"
+            )
+
+    def _in_order(self, node: WeightedNode, weight: NDArray[Any]) -> NDArray[Any]:
+        """A dense weight with its columns in the order in which the file holds the input."""
+        order = self.orders.get(node.inputs[0]) if isinstance(node, Dense) else None
+        return weight if order is None else weight[:, order]
+
+    def _operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
+        self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
+
+    # -- the order of flattened values ---------------------------------------------------------------
+
+    def _order(self, node: AnyNode) -> None:
+        """Work out in which order the file holds a node's values, if not in the graph's."""
+        known = [self.orders.get(name) for name in node.inputs]
+        ordered = any(order is not None for order in known)
+        if isinstance(node, Flatten) and not ordered:
+            channels, *area = self.graph.source(node).shape[1:]
+            if channels > 1 and prod(area) > 1:
+                places = np.arange(channels * prod(area)).reshape(channels, *area)
+                self.orders[node.name] = places.transpose(1, 2, 0).ravel()
+        elif isinstance(node, Clamp | Conv | Flatten) and known[0] is not None:
+            self.orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
+        elif isinstance(node, Concat | Add) and ordered:
+            raise self._order_matters(node)
+
+    def _order_matters(self, node: AnyNode) -> ExportError:
+        return ExportError(
+            f"{node.name!r} holds a flattened map whose values TFLite keeps in another order (H, W, C); "
+            "only a dense layer can read it"
+        )
+
+    # -- operations --------------------------------------------------------------------------------
+
+    def _node(self, node: AnyNode) -> None:
+        inputs = [self.tensors[name] for name in node.inputs]
+        output = self._computed(node.name, node.shape, node.name)
+        self.tensors[node.name] = output
+        match node:
+            case Input():
+                pass
+            case Conv():
+                self._conv(node, inputs[0], output)
+            case Dense():
+                parameters = self._parameters(node, (0, 1), 0)
+                options = schema.FullyConnectedOptionsT()
+                options.fusedActivationFunction = _FUSED[node.activation]
+                self._operator(_OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
+            case MaxPool() | AvgPool():
+                self._pool(node, inputs[0], output)
+            case GlobalAvgPool():
+                axes = self.model.constant(f"{node.name}.axes", np.array([1, 2], np.int32))
+                options = schema.ReducerOptionsT()
+                options.keepDims = True
+                self._operator(_OP.MEAN, [inputs[0], axes], output, options)
+            case Flatten():
+                self._reshape(inputs[0], output, node.shape, f"{node.name}.shape")
+            case Concat():
+                options = schema.ConcatenationOptionsT()
+                options.axis = 3 if len(node.shape) == 4 else 1
+                self._operator(_OP.CONCATENATION, inputs, output, options)
+            case Add():
+                if self.spec is not None:
+                    scales = [self.spec.activations[name].scale for name in (*node.inputs, node.name)]
+                    ratios = np.array(scales[:-1], np.float32) / np.float32(scales[-1])
+                    self._check_ratio(node, ratios, _SMALLEST_ADD_RATIO)
+                options = schema.AddOptionsT()
+                options.fusedActivationFunction = _FUSED[node.activation]
+                self._operator(_OP.ADD, inputs, output, options)
+            case Clamp():
+                self._clamp(node, inputs[0], output)
+
+    def _clamp(self, node: Clamp, source: int, output: int) -> None:
+        self._operator(_OP.RELU if node.activation == "relu" else _OP.RELU6, [source], output, None)
+
+    def _conv(self, node: Conv, source: int, output: int) -> None:
+        shape = self.graph.source(node).shape
+        channels = shape[1]
+        if len(shape) == 2:
+            source = self._reshaped(node, source)
+        source, padding = self._padded(node, source)
+        depthwise = node.groups == channels > 1
+        code = _OP.DEPTHWISE_CONV_2D if depthwise else _OP.CONV_2D
+        options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+        if depthwise:
+            options.depthMultiplier = node.shape[1] // channels
+        options.padding = padding
+        options.strideH, options.strideW = node.stride
+        options.dilationHFactor, options.dilationWFactor = node.dilation
+        options.fusedActivationFunction = _FUSED[node.activation]
+        axes, channel_axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
+        self._operator(code, [source, *self._parameters(node, axes, channel_axis)], output, options)
+
+    def _reshaped(self, node: Conv, source: int) -> int:
+        """[1, features] as a map of height and width 1."""
+        shape = (1, self.graph.source(node).shape[1], 1, 1)
+        output = self._computed(f"{node.name}.map", shape, node.inputs[0])
+        self._reshape(source, output, _nhwc(shape), f"{node.name}.shape")
+        return output
+
+    def _reshape(self, source: int, output: int, shape: tuple[int, ...], name: str) -> None:
+        options = schema.ReshapeOptionsT()
+        options.newShape = np.array(shape, np.int32)
+        constant = self.model.constant(name, options.newShape)
+        self._operator(_OP.RESHAPE, [source, constant], output, options)
+
+    def _pool(self, node: MaxPool | AvgPool, source: int, output: int) -> None:
+        padding = schema.Padding.VALID
+        if isinstance(node, MaxPool):
+            source, padding = self._padded(node, source)
+        options = schema.Pool2DOptionsT()
+        options.padding = padding
+        options.strideH, options.strideW = node.stride
+        options.filterHeight, options.filterWidth = node.kernel
+        code = _OP.MAX_POOL_2D if isinstance(node, MaxPool) else _OP.AVERAGE_POOL_2D
+        self._operator(code, [source], output, options)
+
+    # -- padding -----------------------------------------------------------------------------------
+
+    def _padded(self, node: Conv | MaxPool, source: int) -> tuple[int, int]:
+        """A tensor and a padding rule that together do what the node's pads ask for."""
+        shape = self.graph.source(node).shape
+        needed = needed_pads(node, shape) if len(shape) == 4 else (0, 0, 0, 0)
+        if needed == (0, 0, 0, 0):
+            return source, schema.Padding.VALID
+        if needed == same_pads(node, shape):
+            return source, schema.Padding.SAME
+        top, left, bottom, right = needed
+        amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
+        grown = (1, shape[1], shape[2] + top + bottom, shape[3] + left + right)
+        padded = self._computed(f"{node.name}.padded", grown, node.inputs[0])
+        operands = [source, self.model.constant(f"{node.name}.pads", amounts)]
+        if isinstance(node, Conv) or self._zero_is_lowest(node.inputs[0]):
+            self._operator(_OP.PAD, operands, padded, schema.PadOptionsT())
+        else:
+            operands.append(self._lowest(node))
+            self._operator(_OP.PADV2, operands, padded, schema.PadV2OptionsT())
+        return padded, schema.Padding.VALID
+
+    def _lowest(self, node: MaxPool) -> int:
+        """A constant that never wins a maximum."""
+        name = f"{node.name}.lowest"
+        if self.spec is None:
+            return self.model.constant(name, np.array([np.finfo(np.float32).min], np.float32))
+        return self.model.constant(name, np.array([QMIN], np.int8), self._grid(node.inputs[0]))
+
+    def _zero_is_lowest(self, name: str) -> bool:
+        """Whether a tensor holds nothing below zero, so that padding with zero leaves maxima as they are."""
+        if self.spec is not None:
+            return self.spec.activations[name].zero_point == QMIN
+        node = self.graph.by_name[name]
+        if isinstance(node, Conv | Dense | Add | Clamp):
+            return node.activation != "none"
+        return not isinstance(node, Input) and all(self._zero_is_lowest(source) for source in node.inputs)
+
+
+def _per_tensor(quant: ActivationQuant) -> Quantization:
+    return Quantization(np.array([quant.scale], np.float32), np.array([quant.zero_point], np.int64))
+
+
+def _nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape

@@ -1,0 +1,1 @@
+"""Counting, timing and running the files that were written."""

@@ -1,0 +1,156 @@
+"""Every small graph in both runtimes: float against torch, int8 against the integer reference."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, small_input, with_grids
+
+from edgesqueeze.emit.onnx import emit_onnx
+from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.errors import ExportError
+from edgesqueeze.graph.execute import graph_weights, run_graph
+from edgesqueeze.graph.integer import run_integer
+from edgesqueeze.graph.nodes import Add, Clamp, Concat, Dense, Flatten, Graph
+from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+
+
+def load(directory, graph, spec):
+    for name, emit in (("m.onnx", emit_onnx), ("m.tflite", emit_tflite)):
+        (directory / name).write_bytes(emit(graph, spec))
+    return load_onnx(directory / "m.onnx"), load_tflite(directory / "m.tflite")
+
+
+def assert_same_integers(directory, graph, spec, x, onnx_tolerance=0):
+    expected = run_integer(graph, spec, x).astype(int)
+    onnx_file, tflite_file = load(directory, graph, spec)
+    assert np.ptp(expected) > 20 or len(np.unique(expected)) > 1, "the graph answers with a constant"
+    np.testing.assert_array_equal(tflite_file.predict_integers(x), expected)
+    assert np.abs(onnx_file.predict_integers(x) - expected).max() <= onnx_tolerance
+
+
+@pytest.mark.parametrize("name", SMALL_GRAPHS)
+def test_float_files_equal_torch(name, tmp_path):
+    graph, x = SMALL_GRAPHS[name], small_input()
+    expected = run_graph(graph, torch.from_numpy(x), graph_weights(graph)).numpy()
+    onnx.checker.check_model(onnx.load_from_string(emit_onnx(graph, None)), full_check=True)
+    for predictor in load(tmp_path, graph, None):
+        y = predictor.predict(x)
+        assert y.shape == expected.shape
+        np.testing.assert_allclose(y, expected, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL_GRAPHS)
+def test_int8_files_equal_the_reference(name, tmp_path):
+    graph, x = SMALL_GRAPHS[name], small_input()
+    spec = calibrated(graph, x)
+    onnx.checker.check_model(onnx.load_from_string(emit_onnx(graph, spec)), full_check=True)
+    # ONNX Runtime adds in float32 where XNNPACK adds in fixed point (see graph/integer.py).
+    adds = any(isinstance(node, Add) for node in graph.nodes)
+    assert_same_integers(tmp_path, graph, spec, x, onnx_tolerance=int(adds))
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_an_activation_whose_grid_reaches_below_zero(activation, tmp_path):
+    graph = graph_of(conv("c", "input", SOURCE.shape, activation=activation), scale=1.0)
+    spec = with_grids(graph, {"input": (-3, 3), "c": (-5, 17)})
+    assert run_integer(graph, spec, small_input()).min() == spec.activations["c"].zero_point
+    assert_same_integers(tmp_path, graph, spec, small_input())
+
+
+def test_pruned_channels_and_layers(tmp_path):
+    first, second = (conv(n, s, SOURCE.shape, pads=(1,) * 4) for n, s in (("a", "input"), ("b", "a")))
+    graph = graph_of(first, second)
+    graph.tensors["a.weight"][3:9] = 0
+    graph.tensors["a.bias"][5] = 0
+    assert_same_integers(tmp_path, graph, calibrated(graph, small_input()), small_input())
+    graph.tensors["a.weight"][:] = 0
+    assert_same_integers(tmp_path, graph, calibrated(graph, small_input()), small_input())
+    graph.tensors["a.bias"][:] = 0
+    spec = calibrated(graph, small_input())
+    constant = run_integer(graph, spec, small_input())
+    for predictor in load(tmp_path, graph, spec):
+        np.testing.assert_array_equal(predictor.predict_integers(small_input()), constant)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-9, 1e-12, 1e-30])
+def test_biases_that_would_overflow_int32(size, tmp_path):
+    graph = graph_of(conv("c", "input", SOURCE.shape))
+    graph.tensors["c.weight"][:4] *= size
+    assert (np.abs(graph.tensors["c.bias"][:4]) / (size * 1e-4) > 2**31).any() or size > 1e-8
+    assert_same_integers(tmp_path, graph, calibrated(graph, small_input()), small_input())
+
+
+# -- the order of flattened values in TFLite ------------------------------------------------------------
+
+
+def flat_graph(*nodes):
+    flat = Flatten(name="flat", inputs=("input",), shape=(1, 8 * 13 * 12))
+    return graph_of(flat, *nodes)
+
+
+def test_a_flattened_map_as_output_is_refused_by_tflite_only(tmp_path):
+    graph, x = flat_graph(), small_input()
+    with pytest.raises(ExportError, match="'flat' holds a flattened map"):
+        emit_tflite(graph, None)
+    (tmp_path / "m.onnx").write_bytes(emit_onnx(graph, None))
+    np.testing.assert_array_equal(load_onnx(tmp_path / "m.onnx").predict(x), x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("kind", [Concat, Add])
+def test_a_flattened_map_joined_with_another_is_refused(kind):
+    more = {"activation": "none"} if kind is Add else {}
+    width = 8 * 13 * 12 * (1 if kind is Add else 2)
+    join = kind(name="join", inputs=("flat", "flat"), shape=(1, width), **more)
+    with pytest.raises(ExportError, match="'join' holds a flattened map"):
+        emit_tflite(flat_graph(join), None)
+
+
+def test_an_order_safe_flatten_is_accepted(tmp_path):
+    one = conv("c", "input", SOURCE.shape, out=1)
+    graph = graph_of(one, Flatten(name="flat", inputs=("c",), shape=(1, 110)))
+    x = small_input()
+    expected = run_graph(graph, torch.from_numpy(x), graph_weights(graph)).numpy()
+    for predictor in load(tmp_path, graph, None):
+        np.testing.assert_allclose(predictor.predict(x), expected, atol=1e-5)
+
+
+# -- what XNNPACK does not take --------------------------------------------------------------------------
+
+
+def test_a_grid_far_too_fine_for_its_sums_is_refused():
+    graph = graph_of(conv("c", "input", SOURCE.shape), scale=100.0)
+    with pytest.raises(ExportError, match=r"'c' needs int8 scale ratios .* up to 256"):
+        emit_tflite(graph, with_grids(graph, {"input": (-3, 3), "c": (-1e-3, 1e-3)}))
+
+
+@pytest.mark.parametrize(("term", "total"), [(1e4, 3.0), (1.0, 3e5)])
+def test_a_sum_of_very_unequal_grids_is_refused(term, total):
+    graph = SMALL_GRAPHS["add"]
+    grids = {"input": (-3, 3), "c1": (0, term), "c2": (-total, total), "sum": (-total, total)}
+    with pytest.raises(ExportError, match="'sum' needs int8 scale ratios"):
+        emit_tflite(graph, with_grids(graph, grids))
+
+
+# -- sizes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("emit", [emit_onnx, emit_tflite])
+def test_more_than_two_gigabytes_are_refused_before_any_copy(emit):
+    node = Dense(name="fc", inputs=("flat",), shape=(1, 2**19), activation="none")
+    flat = Flatten(name="flat", inputs=("input",), shape=(1, 8 * 13 * 12))
+    huge = np.broadcast_to(np.float32(0), (2**19, 8 * 13 * 12))
+    graph = Graph((SOURCE, flat, node), {"fc.weight": huge, "fc.bias": np.zeros(2**19, np.float32)})
+    with pytest.raises(ExportError, match="less than 2 GB"):
+        emit(graph, None)
+
+
+def test_names_that_look_like_the_files_own(tmp_path):
+    first = conv("output", "input", SOURCE.shape)
+    second = conv("output/out", "output", first.shape, out=4)
+    last = Clamp(name="zero", inputs=("output/out",), shape=second.shape, activation="relu6")
+    graph, x = graph_of(first, second, last), small_input()
+    expected = run_graph(graph, torch.from_numpy(x), graph_weights(graph)).numpy()
+    for predictor in load(tmp_path, graph, None):
+        np.testing.assert_allclose(predictor.predict(x), expected, atol=1e-4)
+    assert_same_integers(tmp_path, graph, calibrated(graph, x), x)
