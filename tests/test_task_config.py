@@ -1,0 +1,124 @@
+"""The task part of a recipe: what is accepted, and exactly where and how the rest is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edgesqueeze.models import BUILT_IN_MODELS
+from edgesqueeze.task_config import IdxData, ImageFolderData, TaskConfig, is_reference
+
+FOLDER = {"image_folder": "pictures", "image_size": [32, 48], "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
+
+
+@pytest.mark.parametrize("model", [*BUILT_IN_MODELS, "package.module:factory", "m:Class.make"])
+@pytest.mark.parametrize("data", ["mnist_sample", "fashion_mnist", "mnist", {"idx": "d"}, FOLDER])
+def test_accepted(model, data):
+    config = TaskConfig.model_validate({"model": model, "data": data})
+    assert config.calibration_images == 256
+    assert config.checkpoint is None
+    assert TaskConfig.model_validate(config.model_dump()) == config
+    assert TaskConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_values_arrive_typed():
+    config = TaskConfig(
+        model="a:b", checkpoint="best.pt", data=FOLDER, model_args={"n": 3, "f": 0.5, "on": True, "w": None}
+    )
+    assert config.data == ImageFolderData(
+        image_folder=Path("pictures"), image_size=(32, 48), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)
+    )
+    assert config.checkpoint == Path("best.pt")
+    assert [type(v) for v in config.model_args.values()] == [int, float, bool, type(None)]
+    assert TaskConfig(model="a:b", data={"idx": "d", "mean": [0.1], "std": [0.3]}).data == IdxData(
+        idx=Path("d"), mean=(0.1,), std=(0.3,)
+    )
+
+
+DATA_WAYS = (
+    "allowed: mnist_sample, fashion_mnist, mnist, {idx: DIR}, or {image_folder: DIR, image_size: [H, W]"
+)
+MODEL_WAYS = (
+    "allowed: lenet300_100, lenet5, alexnet, squeezenet1_0, squeezenet1_1, or 'package.module:factory'"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "words"),
+    [
+        ({"model": "lenet6"}, ("model",), MODEL_WAYS),
+        ({"model": "a.b:"}, ("model",), MODEL_WAYS),
+        ({"model": "a b:c"}, ("model",), MODEL_WAYS),
+        ({"model": 3}, ("model",), "valid string"),
+        ({"data": "mnst"}, ("data",), DATA_WAYS),
+        ({"data": 3}, ("data",), DATA_WAYS),
+        ({"data": {"folder": "x"}}, ("data",), DATA_WAYS),
+        ({"data": {}}, ("data",), DATA_WAYS),
+        ({"data": None}, ("data",), DATA_WAYS),
+        ({"data": {"idx": "d", "size": 3}}, ("data", "IdxData", "size"), "Extra inputs are not permitted"),
+        ({"data": {"idx": "d", "mean": [0.1]}}, ("data", "IdxData"), "given together or not at all"),
+        (
+            {"data": {"idx": "d", "mean": [0.1, 0.2], "std": [1.0]}},
+            ("data", "IdxData", "mean"),
+            "at most 1 item",
+        ),
+        ({"data": {"idx": "d", "mean": [0.1], "std": [0]}}, ("data", "IdxData", "std", 0), "greater than 0"),
+        ({"data": {"image_folder": "d"}}, ("data", "ImageFolderData", "image_size"), "required"),
+        (
+            {"data": FOLDER | {"image_size": [0, 3]}},
+            ("data", "ImageFolderData", "image_size", 0),
+            "equal to 1",
+        ),
+        ({"data": FOLDER | {"image_size": 32}}, ("data", "ImageFolderData", "image_size"), "tuple"),
+        ({"data": FOLDER | {"mean": [0.5]}}, ("data", "ImageFolderData"), "mean has 1 and std 3 values"),
+        (
+            {"data": FOLDER | {"mean": [1, 1], "std": [1, 1]}},
+            ("data", "ImageFolderData"),
+            "three each for RGB",
+        ),
+        (
+            {"data": FOLDER | {"mean": [float("nan"), 0, 0]}},
+            ("data", "ImageFolderData", "mean", 0),
+            "finite number",
+        ),
+        ({"calibration_images": 0}, ("calibration_images",), "greater than or equal to 1"),
+        ({"calibration_images": 2.5}, ("calibration_images",), "valid integer"),
+        ({"calibration_images": True}, ("calibration_images",), "valid integer"),
+        ({"checkpiont": "x"}, ("checkpiont",), "Extra inputs are not permitted"),
+        ({"model_args": {"num_classes": 3}}, (), "lenet5 takes its sizes from the data, found num_classes"),
+        (
+            {"model": "a:b", "model_args": {"sizes": [1, 2]}},
+            ("model_args", "sizes"),
+            "allowed: a number, a text, true, false or null",
+        ),
+    ],
+)
+def test_refused(change, place, words):
+    with pytest.raises(ValidationError) as caught:
+        TaskConfig.model_validate({"model": "lenet5", "data": "mnist"} | change)
+    first = caught.value.errors()[0]
+    assert first["loc"][: len(place)] == place
+    assert words in first["msg"]
+
+
+def test_frozen():
+    config = TaskConfig(model="lenet5", data="mnist")
+    with pytest.raises(ValidationError, match="frozen"):
+        config.model = "alexnet"
+
+
+@given(st.text(max_size=12))
+def test_references_have_one_colon_between_dotted_names(text):
+    expected = text.count(":") == 1 and all(
+        part.isidentifier() for side in text.split(":") for part in side.split(".")
+    )
+    assert is_reference(text) == expected
+
+
+def test_importing_needs_no_torch():
+    code = "import sys, edgesqueeze.task_config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
