@@ -1,0 +1,119 @@
+"""Batch norm folded into the convolution before it, on the torch module itself.
+
+Weight sharing needs it: a factor per channel behind a codebook would break the codebook. Masks survive,
+since a factor keeps zeros at zero. (Jacob et al. 2018, arXiv 1712.05877, section 3.2.)
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from edgesqueeze.errors import UnsupportedLayerError
+
+FoldedPair = tuple[str, str]
+"""Names of a convolution and of the batch norm that was folded into it."""
+_RECORD = "edgesqueeze_folded"
+
+
+def folded_pairs(model: nn.Module) -> list[FoldedPair]:
+    """What has been folded in this model so far."""
+    return list(getattr(model, _RECORD, []))
+
+
+def mark_folded(model: nn.Module, pairs: list[FoldedPair]) -> None:
+    """Record folded pairs on the model, so that its saved state says so."""
+    setattr(model, _RECORD, [*folded_pairs(model), *pairs])
+
+
+def fold_batch_norm(model: nn.Module, example_input: Tensor) -> list[FoldedPair]:
+    """Fold every batch norm in place and return the pairs.
+
+    Raises:
+        UnsupportedLayerError: a batch norm does not directly follow a convolution of its own.
+    """
+    pairs = _find_pairs(model, example_input)
+    with torch.no_grad():
+        before = model(example_input)
+    for conv_name, norm_name in pairs:
+        conv, norm = model.get_submodule(conv_name), model.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        _fold(conv, norm)
+        _replace_by_identity(model, norm_name)
+    left = [name for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    if left:
+        raise UnsupportedLayerError(
+            f"batch norm {left[0]!r} does not directly follow a convolution, so it cannot be folded; "
+            "leave weight sharing out for this model"
+        )
+    with torch.no_grad():
+        after = model(example_input)
+    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3 * float(before.abs().max())):
+        raise UnsupportedLayerError(
+            "folding batch norm changes what the model computes (something else reads the convolution too); "
+            "leave weight sharing out for this model"
+        )
+    mark_folded(model, pairs)
+    return pairs
+
+
+def apply_folding(model: nn.Module, pairs: list[FoldedPair]) -> None:
+    """Give a freshly built model the structure that folding left, ready for its weights."""
+    for conv_name, norm_name in pairs:
+        conv = model.get_submodule(conv_name)
+        assert isinstance(conv, nn.Conv2d)
+        if conv.bias is None:
+            conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
+        _replace_by_identity(model, norm_name)
+
+
+def _find_pairs(model: nn.Module, example_input: Tensor) -> list[FoldedPair]:
+    """Pairs found by watching tensors flow from a convolution into a batch norm in one forward pass."""
+    produced: dict[int, str] = {}
+    kept_alive: list[Tensor] = []
+    pairs: list[FoldedPair] = []
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+
+            def remember(_: nn.Module, __: object, output: Tensor, name: str = name) -> None:
+                produced[id(output)] = name
+                kept_alive.append(output)
+
+            hooks.append(module.register_forward_hook(remember))
+        elif isinstance(module, nn.BatchNorm2d):
+
+            def pair(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
+                conv = produced.get(id(inputs[0]))
+                if conv is not None:
+                    pairs.append((conv, name))
+
+            hooks.append(module.register_forward_pre_hook(pair))
+    try:
+        with torch.no_grad():
+            model.eval()(example_input)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return pairs
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    if norm.running_mean is None or norm.running_var is None:
+        raise UnsupportedLayerError("a batch norm without running statistics cannot be folded")
+    gain = torch.ones_like(norm.running_var) if norm.weight is None else norm.weight
+    shift = torch.zeros_like(norm.running_mean) if norm.bias is None else norm.bias
+    with torch.no_grad():
+        factor = gain.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        # Behind a mask lies the weight as it was; scaling that one keeps the mask's zeros at zero.
+        masked = parametrize.is_parametrized(conv, "weight")
+        stored = conv.get_parameter("parametrizations.weight.original") if masked else conv.weight
+        stored.copy_((stored.double() * factor.view(-1, 1, 1, 1)).float())
+        bias = torch.zeros_like(norm.running_mean) if conv.bias is None else conv.bias
+        folded = (bias.double() - norm.running_mean.double()) * factor + shift.double()
+        conv.bias = nn.Parameter(folded.float())
+
+
+def _replace_by_identity(model: nn.Module, name: str) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, nn.Identity())

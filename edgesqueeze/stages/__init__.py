@@ -1,0 +1,33 @@
+"""The stages, as a closed type. A new stage is one file and one line here."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from edgesqueeze.stages.prune import Prune
+from edgesqueeze.stages.ptq import Ptq
+from edgesqueeze.stages.share import Share
+from edgesqueeze.stages.train import Train
+
+AnyStage = Annotated[Train | Prune | Share | Ptq, Field(discriminator="stage")]
+
+
+def check_order(stages: Sequence[Train | Prune | Share | Ptq]) -> None:
+    """Refuse an order in which one stage would undo another.
+
+    Raises:
+        ValueError: which stage stands behind which.
+    """
+    earlier: set[str] = set()
+    for stage in stages:
+        if "ptq" in earlier:
+            raise ValueError(
+                f"stage {stage.stage!r} stands behind 'ptq'; 'ptq' fixes every integer and must be last"
+            )
+        if stage.stage == "prune" and "share" in earlier:
+            raise ValueError("stage 'prune' stands behind 'share' and would undo it; prune first, then share")
+        earlier.add(stage.stage)
+
+
+__all__ = ["AnyStage", "Prune", "Ptq", "Share", "Train", "check_order"]
