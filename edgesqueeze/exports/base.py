@@ -1,0 +1,60 @@
+"""What every export is: settings with two verbs, write a file and load it back into its real runtime."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from edgesqueeze.files import sha256_of, write_atomically
+from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.measure.runtimes import Predictor
+
+Precision = Literal["fp32", "int8"]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that was written: read from disk, not from what was meant to be written."""
+
+    format: str
+    precision: str
+    path: Path
+    num_bytes: int
+    sha256: str
+
+
+class Export(BaseModel):
+    """Settings of a way to write a network down. Exports never change what it computes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    export: str
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions that are written."""
+        return ("fp32",)
+
+    def check(self, graph: Graph) -> None:
+        """Raise if a network of this structure cannot be written; called before anything is trained."""
+
+    def write(self, graph: Graph, spec: QuantSpec | None, directory: Path) -> list[Artifact]:
+        """Write the files into a directory and say what is there now."""
+        raise NotImplementedError  # abstract: pydantic models and ABCMeta do not mix well
+
+    def load(self, artifact: Artifact, threads: int) -> Predictor:
+        """A file back from disk, ready to run in the runtime users deploy."""
+        raise NotImplementedError
+
+
+def model_file_name(precision: str, suffix: str) -> str:
+    """``model.onnx``, ``model_int8.tflite``: the names users and ``decode`` know."""
+    return f"model.{suffix}" if precision == "fp32" else f"model_{precision}.{suffix}"
+
+
+def write_artifact(path: Path, data: bytes, file_format: str, precision: str) -> Artifact:
+    """Write bytes and describe the file that is on disk afterwards."""
+    write_atomically(path, data)
+    return Artifact(file_format, precision, path, path.stat().st_size, sha256_of(path))

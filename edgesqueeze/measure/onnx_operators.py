@@ -1,0 +1,75 @@
+"""What the ONNX operators mean for counting: which multiply, which inputs are parameters."""
+
+# Where an operator's first and second factor are among its inputs.
+FACTORS = {
+    "Conv": (0, 1),
+    "ConvTranspose": (0, 1),
+    "Gemm": (0, 1),
+    "MatMul": (0, 1),
+    "ConvInteger": (0, 1),
+    "MatMulInteger": (0, 1),
+    "QLinearConv": (0, 3),
+    "QLinearMatMul": (0, 3),
+}
+INTEGER = {"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
+# Standard operators that multiply and accumulate in ways not counted here.
+UNCOUNTED = {
+    "Attention",
+    "DFT",
+    "DeformConv",
+    "Einsum",
+    "GRU",
+    "If",
+    "LSTM",
+    "Loop",
+    "RNN",
+    "RotaryEmbedding",
+    "STFT",
+    "Scan",
+    "SequenceMap",
+}
+# Inputs that are settings or statistics rather than parameters.
+SETTINGS = {
+    "BatchNormalization": {3, 4},
+    "Clip": {1, 2},
+    "ConvInteger": {2, 3},
+    "DequantizeLinear": {1, 2},
+    "Dropout": {1, 2},
+    "MatMulInteger": {2, 3},
+    "OneHot": {1, 2},
+    "Pad": {1, 2, 3},
+    "QLinearConv": {1, 2, 4, 5, 6, 7},
+    "QLinearMatMul": {1, 2, 4, 5, 6, 7},
+    "QuantizeLinear": {1, 2},
+    "Resize": {1, 2, 3},
+    "Upsample": {1},
+}
+# Operators through which a constant stays the same parameters in another form.
+FORWARDS = {
+    "Cast",
+    "DequantizeLinear",
+    "Flatten",
+    "Identity",
+    "QuantizeLinear",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
+WEIGHTED = set(FACTORS) | {
+    "BatchNormalization",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "PRelu",
+    "RMSNormalization",
+}
+NEVER_PARAMS = {"int64", "uint64", "bool", "object", "str"}
+# Where an integer operator keeps constant integers and their zero points, and the axis of the latter.
+ZERO_POINTS = {
+    "ConvInteger": (1, 3, 0),
+    "DequantizeLinear": (0, 2, 1),
+    "MatMulInteger": (1, 3, -1),
+    "QLinearConv": (3, 5, 0),
+    "QLinearMatMul": (3, 5, -1),
+}

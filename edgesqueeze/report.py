@@ -1,0 +1,169 @@
+"""The result of a run as pure data: rows that know their file, and the tables made of them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from tabulate import tabulate
+
+from edgesqueeze.errors import OutputError
+from edgesqueeze.measure.latency import Latency
+
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    ``path`` is relative to the run, None when there is no file to deploy; such a row is ``simulated``.
+    ``macs`` counts multiply-accumulates of one input, ``effective_macs`` those on non-zero weights.
+    """
+
+    label: str
+    path: str | None
+    runtime: str
+    simulated: bool
+    metrics: dict[str, float]
+    primary_metric: str
+    params: int | None = None
+    nonzero_params: int | None = None
+    macs: int | None = None
+    effective_macs: int | None = None
+    num_bytes: int | None = None
+    compression_ratio: float | None = None
+    metric_change: float | None = None
+    latency: Latency | None = None
+
+    @property
+    def primary(self) -> float | None:
+        """The value of the primary metric."""
+        return self.metrics.get(self.primary_metric)
+
+    def against(self, baseline: "Row") -> "Row":
+        """The same row with its compression ratio and metric change against a baseline."""
+        ratio = None
+        if self.num_bytes and baseline.num_bytes:
+            ratio = baseline.num_bytes / self.num_bytes
+        change = None
+        if self.primary is not None and baseline.primary is not None:
+            change = self.primary - baseline.primary
+        return replace(self, compression_ratio=ratio, metric_change=change)
+
+
+def row_from_json(data: dict[str, Any]) -> Row:
+    """The inverse of ``dataclasses.asdict`` for a row."""
+    latency = data.get("latency")
+    return Row(**{**data, "latency": None if latency is None else Latency(**latency)})
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished run: its recipe, where it ran, its rows, and reference models measured in the same runs."""
+
+    recipe: dict[str, Any]
+    environment: dict[str, Any]
+    baseline: str
+    test_examples: int
+    rows: tuple[Row, ...]
+    references: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for report.json."""
+        return {
+            "recipe": self.recipe,
+            "environment": self.environment,
+            "baseline": self.baseline,
+            "test_examples": self.test_examples,
+            "rows": [asdict(row) for row in self.rows],
+            "references": [asdict(row) for row in self.references],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Report":
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            OutputError: the data is not a report.
+        """
+        try:
+            return cls(
+                data["recipe"],
+                data["environment"],
+                data["baseline"],
+                data["test_examples"],
+                tuple(row_from_json(row) for row in data["rows"]),
+                tuple(row_from_json(row) for row in data["references"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise OutputError(f"report.json is not a report of this version: {error}") from error
+
+    def table(self, tablefmt: str) -> str:
+        """Both tables as text (``simple``, ``github`` or any other format of tabulate)."""
+        name = self.rows[0].primary_metric
+        header = ["", name, "change", *_COMMON]
+        body = [
+            [_label(row), _percent(row.primary), _points(row.metric_change), *_cells(row)]
+            for row in self.rows
+        ]
+        text = _render(header, body, tablefmt)
+        notes = [
+            f"{name} over {self.test_examples:,} test examples; change in points. "
+            f"Change and ratio are against {self.baseline!r}. "
+            "MACs are multiply-accumulates (FLOPs = 2 × MACs); effective MACs are those on non-zero weights. "
+            "Latency: median [quartiles], batch 1.",
+        ]
+        if any(row.simulated for row in self.rows):
+            notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
+        parts = [text, "\n".join(notes)]
+        if self.references:
+            body = [[row.label, *_cells(row)] for row in self.references]
+            parts += [_render(["reference model", *_COMMON], body, tablefmt)]
+        return "\n\n".join(parts)
+
+
+_COMMON = ["params", "non-zero", "MACs", "effective", "bytes", "ratio", "latency ms", "threads", "runtime"]
+
+
+def _render(header: Sequence[str], body: Sequence[Sequence[str]], tablefmt: str) -> str:
+    right = ("right",) * (len(header) - 2)
+    return tabulate(
+        body, headers=header, tablefmt=tablefmt, colalign=("left", *right, "left"), disable_numparse=True
+    )
+
+
+def _label(row: Row) -> str:
+    return row.label if not row.simulated else f"{row.label} ({SIMULATED})"
+
+
+def _cells(row: Row) -> list[str]:
+    latency = row.latency
+    return [
+        _count(row.params),
+        _count(row.nonzero_params),
+        _count(row.macs),
+        _count(row.effective_macs),
+        _count(row.num_bytes),
+        "–" if row.compression_ratio is None else f"{row.compression_ratio:.2f}×",
+        "–" if latency is None else _latency(latency),
+        "–" if latency is None else str(latency.threads),
+        row.runtime,
+    ]
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.2f}"
+
+
+def _latency(latency: Latency) -> str:
+    middle, low, high = (1e3 * s for s in (latency.median_s, latency.p25_s, latency.p75_s))
+    digits = 3 if middle < 10 else 1
+    return f"{middle:.{digits}f} [{low:.{digits}f}–{high:.{digits}f}]"

@@ -1,0 +1,106 @@
+"""One contract for every export: the file on disk, loaded back, is the model."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from edgesqueeze.emit.sqz import decode_sqz
+from edgesqueeze.errors import ExportError, OutputError, ParityError
+from edgesqueeze.exports import OnnxExport, SqueezedExport, TfliteExport
+from edgesqueeze.exports.squeezed import check_decoded
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.stages import Prune, Ptq, Share
+from edgesqueeze.weights import bake
+
+BOTH = ("fp32", "int8")
+EXPORTS = {
+    "squeezed": SqueezedExport(),
+    "squeezed_paper": SqueezedExport(index_bits=5),
+    "onnx": OnnxExport(precision=BOTH),
+    "tflite": TfliteExport(precision=BOTH),
+}
+
+
+@pytest.fixture(scope="module", params=["lenet", "tiny"])
+def quantized(request, lenet_task, tiny_task):
+    from conftest import Recorder
+
+    from edgesqueeze.training import Session
+
+    task = lenet_task if request.param == "lenet" else tiny_task
+    session = Session("test", 1, Recorder())
+    model = Prune(sparsity=0.6).apply(task.build_model(), task, session)
+    model = Share(num_bits=4).apply(model, task, session)
+    plain = bake(model)
+    return task, plain, Ptq().apply(model, task, session)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_file_loaded_back_is_the_model(name, quantized, tmp_path):
+    task, plain, model = quantized
+    export = EXPORTS[name]
+    x = torch.cat([x for x, _ in task.test.batches(50)])
+    with torch.no_grad():
+        expected = {"fp32": plain(x).numpy(), "int8": model(x).numpy()}
+    artifacts = export.write(model.graph, model.spec, tmp_path)
+    assert [a.precision for a in artifacts] == list(export.precisions)
+    for artifact in artifacts:
+        data = artifact.path.read_bytes()
+        assert artifact.num_bytes == len(data)
+        assert artifact.sha256 == hashlib.sha256(data).hexdigest()
+        got = export.load(artifact, threads=1).predict(x.numpy())
+        want = expected[artifact.precision]
+        if artifact.precision == "fp32":
+            assert np.abs(got - want).max() < 1e-4 * max(1, np.abs(want).max())
+        else:  # the simulation is not the integers, but it must not be far from them
+            grid = model.spec.activations[model.graph.output.name]
+            assert np.abs(got - want).max() <= 3.01 * grid.scale
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(a.path.name for a in artifacts)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_writing_twice_gives_the_same_bytes(name, quantized, tmp_path):
+    _, _, model = quantized
+    first = EXPORTS[name].write(model.graph, model.spec, tmp_path)
+    second = EXPORTS[name].write(model.graph, model.spec, tmp_path)
+    assert first == second
+
+
+def test_decoding_gives_the_exported_files(quantized, tmp_path):
+    _, _, model = quantized
+    others = [
+        a for name in ("onnx", "tflite") for a in EXPORTS[name].write(model.graph, model.spec, tmp_path)
+    ]
+    squeezed = SqueezedExport().write(model.graph, model.spec, tmp_path)[0]
+    check_decoded(squeezed, others)
+    (tmp_path / "decoded").mkdir()
+    decoded = decode_sqz(squeezed.path, tmp_path / "decoded")
+    assert {p.name: p.read_bytes() for p in decoded} == {a.path.name: a.path.read_bytes() for a in others}
+
+
+def test_a_file_that_is_not_what_was_coded_is_noticed(quantized, tmp_path):
+    _, plain, model = quantized
+    squeezed = SqueezedExport().write(model.graph, model.spec, tmp_path)[0]
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.add_(0.01)
+    other = build_graph(plain, torch.zeros(1, *model.graph.input.shape[1:]))
+    with pytest.raises(ParityError, match=r"model\.onnx decoded from model\.sqz is not the exported file"):
+        check_decoded(squeezed, OnnxExport().write(other, None, tmp_path))
+
+
+def test_a_directory_that_is_not_there_is_an_error(quantized, tmp_path):
+    _, _, model = quantized
+    with pytest.raises(OutputError, match="cannot write"):
+        OnnxExport().write(model.graph, None, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["tflite", "squeezed"])
+def test_what_tflite_cannot_express_is_refused_before_training(name):
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.Flatten())
+    graph = build_graph(model, torch.zeros(1, 1, 5, 5))
+    OnnxExport().check(graph)
+    with pytest.raises(ExportError):
+        EXPORTS[name].check(graph)

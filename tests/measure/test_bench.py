@@ -1,0 +1,274 @@
+"""The benchmark: suites, their mistakes, and a run with real files in the real runtimes."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import AlexNet_Weights, SqueezeNet1_0_Weights, SqueezeNet1_1_Weights
+
+from edgesqueeze.bundled import bundled_folder
+from edgesqueeze.emit.onnx import emit_onnx
+from edgesqueeze.errors import ExportError, OutputError, RecipeError
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.measure.bench import change_suite, load_suite, run_bench
+from edgesqueeze.measure.host import host_facts
+from edgesqueeze.measure.model_files import read_model_file
+from edgesqueeze.measure.suite import Suite, agrees
+from edgesqueeze.models import BUILT_IN_MODELS
+
+REFERENCES = bundled_folder("bench") / "references.yaml"
+
+
+def suite_of(**changes):
+    """A quick suite; the baseline is a small model, so that no 244 MB are written."""
+    quick = {"models": ["lenet5"], "baseline": "lenet300_100", "samples": 2, "warmup": 1}
+    return change_suite(Suite(version=1, name="t", models=("lenet5",)), {**quick, **changes})
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("bench")
+    published = {
+        "lenet5": {"params": "431K", "gmacs": "0.002", "source": "Han et al. 2016"},
+        "lenet300_100": {"params": "266,611", "source": "a wrong figure"},
+    }
+    return run_bench(suite_of(published=published), directory), directory
+
+
+# -- a run ---------------------------------------------------------------------------------------------
+
+
+def test_every_model_and_runtime_has_a_row_and_the_baseline_comes_last(report):
+    rows = report[0].rows
+    assert [row.model for row in rows] == ["lenet5", "lenet5", "lenet300_100", "lenet300_100"]
+    assert [row.runtime.split()[0] for row in rows] == ["onnxruntime", "ai-edge-litert"] * 2
+    assert [row.path for row in rows[:2]] == ["lenet5/model.onnx", "lenet5/model.tflite"]
+
+
+def test_figures_come_from_the_files(report):
+    rows, directory = report[0].rows, report[1]
+    for row in rows:
+        path = directory / row.path
+        facts = read_model_file(path)
+        assert row.num_bytes == path.stat().st_size
+        assert (row.params, row.macs, row.precision) == (facts.params, facts.macs, "fp32")
+        assert row.flops == 2 * row.macs
+        assert 0 < row.latency.p25_s <= row.latency.median_s <= row.latency.p75_s
+    assert not list(directory.rglob(".*"))
+
+
+def test_ratios_divide_the_baseline_of_the_same_runtime(report):
+    by_path = {row.path: row for row in report[0].rows}
+    for suffix in ("onnx", "tflite"):
+        row, baseline = by_path[f"lenet5/model.{suffix}"], by_path[f"lenet300_100/model.{suffix}"]
+        assert row.ratios.params == 266_610 / 431_080
+        assert row.ratios.num_bytes == baseline.num_bytes / row.num_bytes
+        assert row.ratios.macs == 266_200 / 2_293_000
+        assert row.ratios.latency == baseline.latency.median_s / row.latency.median_s
+        assert baseline.ratios.params == baseline.ratios.latency == 1
+
+
+def test_published_figures_stand_beside_ours(report):
+    checks = {row.model: row.published for row in report[0].rows}
+    assert checks["lenet5"].params_agree is True
+    assert checks["lenet5"].gmacs_agree is True
+    assert checks["lenet300_100"].params_agree is False
+    assert checks["lenet300_100"].gmacs_agree is None
+
+
+@pytest.mark.parametrize("tablefmt", ["simple", "github"])
+def test_table(report, tablefmt):
+    text = report[0].table(tablefmt)
+    assert "431,080" in text
+    assert "2,293,000" in text
+    assert "4,586,000" in text
+    assert "smaller or faster than lenet300_100" in text
+    assert "NO" in text
+    assert host_facts().cpu_model in text
+    assert ("| lenet5" in text) == (tablefmt == "github")
+    widths = {len(line) for line in text.split("\n\n")[0].splitlines()}
+    assert len(widths) == 1
+
+
+def test_json(report):
+    data = json.loads(json.dumps(report[0].to_json()))
+    assert data["suite"]["models"] == ["lenet5"]
+    assert data["host"]["cores"] >= 1
+    assert data["host"]["versions"]["onnxruntime"]
+    row = data["rows"][0]
+    assert (row["params"], row["macs"], row["flops"]) == (431_080, 2_293_000, 4_586_000)
+    assert set(row["latency"]) >= {"median_s", "p25_s", "p75_s", "samples", "threads", "batch_size"}
+
+
+def test_the_same_suite_writes_the_same_bytes_and_leaves_the_random_state_alone(report, tmp_path):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    run_bench(suite_of(baseline=None), tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+    for suffix in ("onnx", "tflite"):
+        first = (report[1] / f"lenet5/model.{suffix}").read_bytes()
+        assert (tmp_path / f"lenet5/model.{suffix}").read_bytes() == first
+
+
+def test_progress_is_logged(tmp_path, caplog, capsys):
+    with caplog.at_level(logging.INFO, logger="edgesqueeze.bench"):
+        run_bench(suite_of(baseline=None, runtimes=["litert"]), tmp_path)
+    messages = [r.message for r in caplog.records if r.name == "edgesqueeze.bench"]
+    assert messages[0] == "building lenet5"
+    assert any("timing 1 files in ai-edge-litert" in message for message in messages)
+    assert capsys.readouterr().out == ""
+
+
+# -- the user's files ----------------------------------------------------------------------------------
+
+
+class Tiny(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return self.conv(x).mean((2, 3))
+
+
+@pytest.fixture
+def user_file(tmp_path):
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(emit_onnx(build_graph(Tiny(), torch.zeros(1, 3, 8, 8)), None))
+    return path
+
+
+def test_a_file_is_measured_as_it_is_beside_the_baseline_of_its_runtime(user_file, tmp_path):
+    before = user_file.read_bytes()
+    rows = run_bench(suite_of(models=[str(user_file)]), tmp_path / "out").rows
+    assert [row.model for row in rows] == [str(user_file), "lenet300_100"]
+    assert (rows[0].params, rows[0].macs) == (112, 108 * 36)
+    assert rows[0].ratios.params == 266_610 / 112
+    assert user_file.read_bytes() == before
+    assert not list(tmp_path.rglob("*.tflite"))  # no runtime was asked to run one
+
+
+def test_without_a_baseline_there_are_no_ratios(user_file, tmp_path):
+    report = run_bench(suite_of(models=[str(user_file)], baseline=None), tmp_path / "out")
+    assert report.rows[0].ratios is None
+    assert "params ×" not in report.table("simple")
+
+
+def test_a_missing_or_broken_file_is_refused(user_file, tmp_path):
+    missing = tmp_path / "missing.tflite"
+    with pytest.raises(ExportError, match=r"missing\.tflite: there is no such file"):
+        run_bench(suite_of(models=[str(missing)], baseline=None), tmp_path / "out")
+    user_file.write_bytes(user_file.read_bytes()[:-40])
+    with pytest.raises(ExportError, match=r"mine\.onnx is not a readable ONNX model"):
+        run_bench(suite_of(models=[str(user_file)], baseline=None), tmp_path / "out")
+
+
+def test_a_named_file_is_never_overwritten(user_file, tmp_path):
+    mine = tmp_path / "lenet5" / "model.onnx"
+    mine.parent.mkdir()
+    mine.write_bytes(user_file.read_bytes())
+    with pytest.raises(OutputError, match="would be overwritten"):
+        run_bench(suite_of(models=["lenet5", str(mine)], baseline=None), tmp_path)
+    assert mine.read_bytes() == user_file.read_bytes()
+
+
+def test_an_unwritable_directory_is_refused(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    with pytest.raises(OutputError, match=r"cannot create directory .*lenet5"):
+        run_bench(suite_of(baseline=None), tmp_path / "file")
+
+
+# -- suites --------------------------------------------------------------------------------------------
+
+
+def test_the_bundled_suite_names_every_reference():
+    suite = load_suite(REFERENCES)
+    assert set(suite.models) == set(BUILT_IN_MODELS) == set(suite.published)
+    assert suite.baseline == "alexnet"
+    assert suite.runtimes == ("onnxruntime", "litert")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("alexnet", AlexNet_Weights.IMAGENET1K_V1),
+        ("squeezenet1_0", SqueezeNet1_0_Weights.IMAGENET1K_V1),
+        ("squeezenet1_1", SqueezeNet1_1_Weights.IMAGENET1K_V1),
+    ],
+)
+def test_the_bundled_suite_cites_torchvision_as_it_is(name, weights):
+    published = load_suite(REFERENCES).published[name]
+    assert published.params == f"{weights.meta['num_params']:,}"
+    assert published.gmacs == str(weights.meta["_ops"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("modles: [lenet5]", r"unknown key 'modles' \(did you mean 'models'\?\)"),
+        ("models: []", "models: "),
+        ("models: [alexnt]", r"models\[0\]: found 'alexnt', neither a built-in model \(lenet300_100, "),
+        ("models: [a.sqz]", r"models\[0\]: found 'a\.sqz', .*`edgesqueeze decode` it"),
+        ("models: [lenet5, lenet5]", "models names 'lenet5' 2 times"),
+        ("models: [a.onnx]\nruntimes: [litert]", r"'a\.onnx' does not run in the runtimes listed \(litert\)"),
+        ("runtimes: [tensorrt]", r"runtimes\[0\]: found 'tensorrt', .*'onnxruntime' or 'litert'"),
+        ("threads: 0", "threads: found 0, "),
+        ("samples: many", "samples: found 'many', "),
+        ("baseline: vgg", "baseline: found 'vgg', "),
+        ("version: 2", "version: found 2, "),
+        ("published: {lenet5: {params: 431 thousand, source: s}}", "found '431 thousand', "),
+        ("published: {lenet5: {params: 431K}}", r"source: this key is required and missing"),
+    ],
+)
+def test_a_wrong_suite_is_refused_in_one_sentence(changes, message, tmp_path):
+    data = {"version": "version: 1", "name": "name: t", "models": "models: [lenet5]"}
+    for line in changes.splitlines():
+        data[line.partition(":")[0]] = line
+    path = tmp_path / "suite.yaml"
+    path.write_text("\n".join(data.values()))
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_suite(path)
+    assert "suite.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_suite_that_is_not_there_is_refused():
+    with pytest.raises(RecipeError, match=r"nowhere\.yaml cannot be read"):
+        load_suite(Path("nowhere.yaml"))
+
+
+def test_changes_are_checked_like_a_file():
+    suite = load_suite(REFERENCES)
+    assert change_suite(suite, {"models": ["lenet5"], "threads": 2}).threads == 2
+    with pytest.raises(RecipeError, match=r"^--threads: threads: found 0"):
+        change_suite(suite, {"threads": 0}, "--threads")
+
+
+@pytest.mark.parametrize(
+    ("printed", "value", "expected"),
+    [
+        ("61,100,840", 61_100_840, True),
+        ("61,100,840", 61_100_841, False),
+        ("266K", 266_610, True),  # cut
+        ("267K", 266_610, True),  # rounded
+        ("268K", 266_610, False),
+        ("0.71", 0.714188, True),
+        ("0.70", 0.714188, False),
+        ("61.1M", 61_100_840, True),
+    ],
+)
+def test_agreement_goes_as_far_as_the_printed_digits(printed, value, expected):
+    assert agrees(printed, value) is expected
+
+
+@pytest.mark.slow
+def test_the_references_agree_with_their_published_figures(tmp_path):
+    suite = change_suite(load_suite(REFERENCES), {"samples": 1, "warmup": 1})
+    report = run_bench(suite, tmp_path)
+    assert len(report.rows) == 10
+    for row in report.rows:
+        assert row.published.params_agree
+        assert row.published.gmacs_agree in (True, None if "lenet" in row.model else True)
+    assert "NO" not in report.table("simple")

@@ -1,0 +1,96 @@
+"""Latency: what is timed, how often, in which order."""
+
+import gc
+import json
+import time
+
+import pytest
+
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.measure.latency import LatencySettings, measure_interleaved, measure_latency
+
+QUICK = LatencySettings(warmup_runs=3, samples=7, warmup_s=0.0, min_sample_s=0.0)
+
+
+def sleeper(seconds):
+    return lambda: time.sleep(seconds)
+
+
+def test_a_known_duration_is_found():
+    latency = measure_latency(sleeper(0.004), QUICK)
+    assert 0.004 <= latency.p25_s <= latency.median_s <= latency.p75_s
+    assert latency.median_s < 0.04  # a loaded machine oversleeps, but not tenfold in the median
+    assert (latency.samples, latency.warmup) == (7, 3)
+
+
+def test_threads_and_batch_size_are_reported():
+    settings = LatencySettings(samples=1, threads=2, batch_size=8, warmup_s=0.0)
+    data = json.loads(json.dumps(measure_latency(lambda: None, settings).to_json()))
+    assert (data["threads"], data["batch_size"], data["samples"]) == (2, 8, 1)
+    assert set(data) == {"median_s", "p25_s", "p75_s", "samples", "threads", "batch_size", "warmup"}
+
+
+def test_warm_up_lasts_for_both_the_count_and_the_time():
+    settings = LatencySettings(warmup_runs=2, samples=1, warmup_s=0.05, min_sample_s=0.0)
+    assert measure_latency(sleeper(0.002), settings).warmup > 2
+    assert measure_latency(sleeper(0.06), settings).warmup == 2
+
+
+def test_fast_runs_are_repeated_until_a_sample_is_long_enough():
+    calls = []
+    settings = LatencySettings(warmup_runs=1, samples=3, warmup_s=0.0, min_sample_s=0.01)
+    latency = measure_latency(lambda: calls.append(None), settings)
+    # Appending takes far less than a microsecond's worth of the 10 ms, so thousands fit in each sample.
+    assert len(calls) > 3_000
+    assert latency.median_s < 0.001
+
+
+def test_candidates_take_turns_in_rotating_order():
+    order = []
+    runs = {name: lambda name=name: order.append(name) for name in "abc"}
+    measure_interleaved(runs, LatencySettings(warmup_runs=1, samples=3, warmup_s=0.0, min_sample_s=0.0))
+    # One warm-up run each, one to find the repeats, then per sample an untimed and a timed run.
+    assert "".join(order) == "abc" + "abc" + "aabbcc" + "bbccaa" + "ccaabb"
+
+
+def test_the_ratio_of_two_candidates_is_found():
+    latencies = measure_interleaved({"one": sleeper(0.004), "three": sleeper(0.012)}, QUICK)
+    assert 2 < latencies["three"].median_s / latencies["one"].median_s < 4
+
+
+def test_the_garbage_collector_rests_and_comes_back():
+    seen = []
+    measure_latency(lambda: seen.append(gc.isenabled()), QUICK)
+    assert seen
+    assert not any(seen)
+    assert gc.isenabled()
+
+
+def test_the_garbage_collector_comes_back_after_a_failing_run():
+    def fails():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        measure_latency(fails, QUICK)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": 0}, "samples is 0; it must be at least 1"),
+        ({"threads": 0}, "threads is 0"),
+        ({"warmup_runs": -1}, "warmup_runs is -1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"min_sample_s": -0.1}, "min_sample_s is -0.1; it must be 0 or more seconds"),
+        ({"warmup_s": float("inf")}, "warmup_s is inf"),
+    ],
+)
+def test_wrong_settings_are_refused(changes, message):
+    with pytest.raises(RecipeError, match=message):
+        LatencySettings(**changes)
+
+
+def test_nothing_to_measure_is_refused():
+    with pytest.raises(RecipeError, match="no model was given"):
+        measure_interleaved({}, QUICK)
