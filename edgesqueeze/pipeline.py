@@ -1,0 +1,247 @@
+"""The main path: a recipe and a task in, files and a table out. Read this first."""
+
+import logging
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edgesqueeze.errors import OutputError, RecipeError
+from edgesqueeze.exports import AnyExport, Artifact
+from edgesqueeze.exports.squeezed import check_decoded
+from edgesqueeze.files import make_directory
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.graph.module import GraphModel, load_graph_model, serialize_graph_model
+from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.measure.host import host_facts
+from edgesqueeze.measure.rows import (
+    add_latency,
+    file_candidate,
+    model_sizes,
+    reference_candidates,
+    torch_candidate,
+)
+from edgesqueeze.progress import Progress, SilentProgress
+from edgesqueeze.recipe import Recipe
+from edgesqueeze.report import Report, Row, row_from_json
+from edgesqueeze.rundir import RunDir, StageFolder
+from edgesqueeze.stages import AnyStage
+from edgesqueeze.task import Task
+from edgesqueeze.training import Session, evaluate
+from edgesqueeze.weights import bake, is_plain, load_model, serialize_model
+
+LOGGER = logging.getLogger(__name__)
+RANDOM_WEIGHTS = "random weights"
+
+
+def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None = None) -> Report:
+    """Run a recipe from the first unfinished stage to the table.
+
+    Every stage starts from the file the one before it wrote, so that a resumed run and an unbroken one
+    compute the same; every number of a deployable row comes from its file, loaded back.
+
+    Args:
+        recipe: what to do.
+        task: the model and its data.
+        run: where everything goes; finished stages found there are not repeated.
+        progress: who is told; nobody by default.
+
+    Raises:
+        EdgeSqueezeError: the recipe does not fit the model, or a file cannot be written or verified.
+    """
+    progress = progress or SilentProgress()
+    with run.locked():
+        check_fits(recipe, task)
+        environment = _same_environment(run, task)
+        folder = _start(task, run)
+        rows = [_row_of(folder)]
+        for index, stage in enumerate(active_stages(recipe, task), start=1):
+            folder = _run_stage(_Step(index, stage, recipe.seed), task, run, folder, progress)
+            rows.append(_row_of(folder))
+        graph, spec = lower(_load(folder, task), task)
+        exported = _export(recipe, graph, spec, run)
+        progress.message(f"measuring {len(exported)} files and {len(recipe.references)} reference models")
+        report = _measure(_Finished(recipe, environment, rows), task, run, exported)
+        run.write_report(report)
+    return report
+
+
+def active_stages(recipe: Recipe, task: Task) -> list[AnyStage]:
+    """The stages that run: all, but for training that a checkpoint makes unnecessary."""
+    skip = task.checkpoint is not None
+    return [s for s in recipe.stages if not (skip and s.stage == "train" and s.unless_checkpoint)]
+
+
+def check_fits(recipe: Recipe, task: Task) -> None:
+    """Refuse what cannot work before hours are spent on it.
+
+    Raises:
+        RecipeError: a glob names no layer.
+        UnsupportedLayerError: an export or ptq needs a graph the model does not have.
+    """
+    model = task.build_model().eval()
+    for stage in recipe.stages:
+        stage.check(model)
+    if recipe.exports or any(stage.stage == "ptq" for stage in recipe.stages):
+        graph = build_graph(model, task.example_input)
+        for export in recipe.exports:
+            export.check(graph)
+
+
+def lower(model: nn.Module, task: Task) -> tuple[Graph, QuantSpec | None]:
+    """The graph of a model, and its integers if it has been quantized."""
+    if isinstance(model, GraphModel):
+        return model.graph, model.spec
+    return build_graph(bake(model), task.example_input), None
+
+
+# -- stages ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Step:
+    index: int
+    stage: AnyStage
+    recipe_seed: int
+
+    @property
+    def seed(self) -> int:
+        """A seed of the stage's own, so that a resumed run draws the same numbers."""
+        return self.recipe_seed * 1000 + self.index
+
+
+def _start(task: Task, run: RunDir) -> StageFolder:
+    """The model before the first stage: freshly built, or from the task's checkpoint."""
+    folder = run.stage(0, "start")
+    if folder.row() is None:
+        folder.save(serialize_model(task.initial_model()))
+        label = RANDOM_WEIGHTS if task.checkpoint is None else f"checkpoint {task.checkpoint.name}"
+        folder.finish(asdict(_stage_row(label, folder, task, run)))
+    return folder
+
+
+def _run_stage(step: _Step, task: Task, run: RunDir, before: StageFolder, progress: Progress) -> StageFolder:
+    name = step.stage.stage
+    folder = run.stage(step.index, name)
+    if folder.row() is not None:
+        progress.message(f"{name}: finished earlier")
+        return folder
+    LOGGER.info("stage %d %s: %s", step.index, name, step.stage)
+    torch.manual_seed(step.seed)
+    model = step.stage.apply(_load(before, task), task, Session(name, step.seed, progress))
+    folder.save(serialize_graph_model(model) if isinstance(model, GraphModel) else serialize_model(model))
+    row = _stage_row(name, folder, task, run)
+    folder.finish(asdict(row))
+    LOGGER.info("stage %d %s: %s", step.index, name, row)
+    return folder
+
+
+def _load(folder: StageFolder, task: Task) -> nn.Module:
+    if folder.path.name.endswith("-ptq"):
+        return load_graph_model(folder.model)
+    return load_model(task.build_model().eval(), folder.model)
+
+
+def _stage_row(label: str, folder: StageFolder, task: Task, run: RunDir) -> Row:
+    """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
+    model = _load(folder, task)
+    plain = is_plain(model) and not isinstance(model, GraphModel)
+    sizes = model_sizes(model, task.example_input)
+    return Row(
+        label=label,
+        path=run.relative(folder.model) if plain else None,
+        runtime=f"torch {torch.__version__.partition('+')[0]}",
+        simulated=not plain,
+        metrics=evaluate(model, task.test, task),
+        primary_metric=task.primary_metric,
+        params=sizes.params,
+        nonzero_params=sizes.nonzero_params,
+        macs=sizes.macs,
+        effective_macs=sizes.effective_macs,
+        num_bytes=folder.model.stat().st_size if plain else None,
+    )
+
+
+def _row_of(folder: StageFolder) -> Row:
+    data = folder.row()
+    if data is None:
+        raise OutputError(f"{folder.path} has no row.json although its stage has run")
+    return row_from_json(data)
+
+
+def _same_environment(run: RunDir, task: Task) -> dict[str, object]:
+    """Record where the run happens; refuse to continue one on other data."""
+    known = run.environment()
+    if known is None:
+        known = {**host_facts().to_json(), "data_fingerprint": task.fingerprint}
+        run.write_json("environment.json", known)
+    if known.get("data_fingerprint") != task.fingerprint:
+        raise RecipeError(f"the data is not the data {run.path} was started with; start a new run")
+    return known
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def _export(
+    recipe: Recipe, graph: Graph, spec: QuantSpec | None, run: RunDir
+) -> list[tuple[AnyExport, Artifact]]:
+    make_directory(run.artifacts)
+    written = [(e, a) for e in recipe.exports for a in e.write(graph, spec, run.artifacts)]
+    others = [artifact for _, artifact in written if artifact.format != "sqz"]
+    for _, artifact in written:
+        LOGGER.info("wrote %s: %d bytes, sha256 %s", artifact.path, artifact.num_bytes, artifact.sha256)
+        if artifact.format == "sqz":
+            check_decoded(artifact, others)
+    return written
+
+
+@dataclass(frozen=True)
+class _Finished:
+    recipe: Recipe
+    environment: dict[str, object]
+    rows: list[Row]
+
+    @property
+    def baseline(self) -> Row:
+        """The last state that no technique has touched: what "smaller" and "less accurate" refer to."""
+        return [row for row in self.rows if not row.simulated][-1]
+
+    @property
+    def shown(self) -> list[Row]:
+        """The rows worth reading: random weights that were trained afterwards are not."""
+        return (
+            self.rows[1:]
+            if self.rows[0].label == RANDOM_WEIGHTS and self.baseline != self.rows[0]
+            else self.rows
+        )
+
+
+def _measure(
+    finished: _Finished, task: Task, run: RunDir, exported: list[tuple[AnyExport, Artifact]]
+) -> Report:
+    """Load every file back and measure it, next to the baseline in torch and the reference models.
+
+    All are timed in one go, turn by turn, so that whatever else the machine does hits all alike.
+    """
+    recipe, baseline = finished.recipe, finished.baseline
+    model = load_model(task.build_model().eval(), run.path / str(baseline.path))
+    candidates = [torch_candidate(baseline, model, task.example_input)]
+    for export, artifact in exported:
+        predictor = export.load(artifact, recipe.threads)
+        candidates.append(file_candidate(artifact.path, predictor, task, run.relative(artifact.path)))
+    with tempfile.TemporaryDirectory() as folder:
+        candidates += reference_candidates(recipe.references, Path(folder), recipe.threads)
+        timed = [row.against(baseline) for row in add_latency(candidates, recipe.threads)]
+    stage_rows = [timed[0] if row == baseline else row.against(baseline) for row in finished.shown]
+    return Report(
+        recipe=recipe.model_dump(mode="json"),
+        environment=dict(finished.environment),
+        baseline=baseline.label,
+        test_examples=len(task.test),
+        rows=(*stage_rows, *timed[1 : 1 + len(exported)]),
+        references=tuple(timed[1 + len(exported) :]),
+    )

@@ -1,0 +1,240 @@
+"""The command line as a person meets it: what it prints, and how it says no."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from edgesqueeze.bundled import bundled_recipes
+from edgesqueeze.cli import app, main
+from edgesqueeze.emit.onnx import emit_onnx
+from edgesqueeze.emit.sqz import emit_sqz
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.models import built_in_model
+
+SMALL = """
+version: 1
+name: small
+task: tiny:build_task
+stages:
+  - {stage: train, epochs: 1}
+  - {stage: prune, sparsity: 0.5}
+exports:
+  - {export: squeezed}
+  - {export: onnx}
+references: []
+"""
+
+
+def run(*arguments, cwd=None):
+    command = [sys.executable, "-m", "edgesqueeze.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "small.yaml").write_text(SMALL)
+    (tmp_path / "tiny.py").write_text((Path(__file__).parent / "tiny.py").read_text())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def squeezed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sqz") / "model.sqz"
+    torch.manual_seed(0)
+    graph = build_graph(built_in_model("lenet300_100").build(), torch.zeros(1, 1, 28, 28))
+    path.write_bytes(emit_sqz(graph, None))
+    return path
+
+
+def refused(arguments, capsys, monkeypatch):
+    """Run the command in this process; it must print one line and leave with code 2."""
+    monkeypatch.setattr(sys, "argv", ["edgesqueeze", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: ")
+    assert line.count("\n") == 1
+    return line
+
+
+def test_compress_prints_the_table_and_report_prints_it_again(folder):
+    done = run("compress", "--recipe", "small.yaml", "--output", "out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "train: epoch 1/1 loss" in done.stderr
+    assert "\x1b" not in done.stderr  # no terminal, no bars
+    for word in ("accuracy", "train", "prune (simulated)", "model.sqz", "model.onnx", "out/report.md"):
+        assert word in done.stdout
+    again = run("report", "out", cwd=folder)
+    assert again.stdout.strip() in done.stdout
+    assert (folder / "out" / "artifacts" / "model.sqz").exists()
+
+
+def test_runs_are_named_after_the_recipe_by_default(folder):
+    assert (
+        run("compress", "--recipe", "small.yaml", "--set", "stages.train.epochs=0", cwd=folder).returncode
+        == 0
+    )
+    names = [p.name for p in (folder / "runs").iterdir()]
+    assert len(names) == 1
+    assert names[0].startswith("small-20")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["compress"], "give --recipe FILE or --resume DIR"),
+        (["compress", "--recipe", "nope"], "no recipe 'nope': give a YAML file, or one of deep_compression"),
+        (["compress", "--recipe", "small.yaml", "--set", "seed"], "not of the form key.path=value"),
+        (
+            ["compress", "--recipe", "small.yaml", "--set", "stages.prune.sparsity=1.0"],
+            "should be less than 1",
+        ),
+        (
+            ["compress", "--recipe", "small.yaml", "--set", "stages.prune.sparsity={cnv: 0.5}"],
+            "'cnv' names no layer",
+        ),
+        (["compress", "--recipe", "small.yaml", "--set", "task=tiny:nothing"], "has no 'nothing'"),
+        (
+            ["compress", "--recipe", "small.yaml", "--set", "task=a question"],
+            "give a mapping with model and data",
+        ),
+        (
+            ["compress", "--recipe", "small.yaml", "--output", "small.yaml"],
+            "is a file; --output takes a directory",
+        ),
+        (["compress", "--resume", "nowhere"], "holds no run to resume"),
+        (["compress", "--resume", ".", "--recipe", "small.yaml"], "leave --recipe out"),
+        (["report", "."], "holds no report.json"),
+        (["decode", "small.yaml", "-o", "out"], "small.yaml"),
+        (["decode", "nowhere.sqz", "-o", "out"], "cannot read nowhere.sqz"),
+        (["inspect", "nowhere.sqz"], "there is no such file"),
+        (["inspect", "small.yaml"], "found a .yaml file; .sqz, .onnx, .tflite and .safetensors are allowed"),
+        (["bench", "no_such_model"], "no_such_model"),
+        (["bench", "lenet5", "--suite", "small.yaml"], "give models or --suite, not both"),
+        (["bench", "--suite", "small.yaml"], "small.yaml: "),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_code_2(arguments, sentence, folder, capsys, monkeypatch):
+    before = sorted(p for p in folder.rglob("*"))
+    line = refused(arguments, capsys, monkeypatch)
+    assert sentence in line
+    written = set(folder.rglob("*")) - set(before)
+    assert not [p for p in written if p.is_file() and p.suffix != ".pyc" and "stages" in str(p)]
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["edgesqueeze", "recipes"])
+    monkeypatch.setattr("edgesqueeze.bundled.bundled_recipes", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_decode_and_inspect(squeezed, tmp_path):
+    done = CliRunner().invoke(app, ["decode", str(squeezed), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model.onnx", "model.tflite"]
+    shown = CliRunner().invoke(app, ["inspect", str(squeezed)])
+    assert f"{squeezed.stat().st_size:,} bytes" in shown.output
+    assert "fc1.weight" in shown.output
+    data = json.loads(CliRunner().invoke(app, ["inspect", "--json", str(squeezed)]).output)
+    assert sum(block["num_bytes"] for block in data["blocks"]) == squeezed.stat().st_size
+    for path in (tmp_path / "out").iterdir():
+        shown = CliRunner().invoke(app, ["inspect", str(path)])
+        assert "266,610 parameters" in shown.output
+        assert (
+            json.loads(CliRunner().invoke(app, ["inspect", "--json", str(path)]).output)["params"] == 266_610
+        )
+
+
+def test_inspect_a_state_file(lenet_task, tmp_path):
+    from edgesqueeze.weights import serialize_model
+
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(serialize_model(lenet_task.build_model()))
+    shown = CliRunner().invoke(app, ["inspect", str(path)])
+    assert "conv1.weight" in shown.output
+    assert f"{path.stat().st_size:,} bytes" in shown.output
+
+
+@pytest.mark.parametrize("change", ["cut", "flip", "empty"])
+def test_a_damaged_sqz_is_refused_and_nothing_is_written(change, squeezed, tmp_path, capsys, monkeypatch):
+    data = bytearray(squeezed.read_bytes())
+    if change == "flip":
+        data[len(data) // 2] ^= 4
+    damaged = tmp_path / "damaged.sqz"
+    damaged.write_bytes({"cut": data[:-7], "flip": data, "empty": b""}[change])
+    refused(["decode", damaged, "-o", tmp_path / "out"], capsys, monkeypatch)
+    assert not list((tmp_path / "out").glob("*"))
+    refused(["inspect", damaged], capsys, monkeypatch)
+
+
+def test_bench_measures_models_and_files(tmp_path):
+    torch.manual_seed(0)
+    graph = build_graph(built_in_model("lenet5").build(), torch.zeros(1, 1, 28, 28))
+    mine = tmp_path / "mine.onnx"
+    mine.write_bytes(emit_onnx(graph, None))
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(
+        f"version: 1\nname: s\nmodels: [lenet300_100, {mine}]\nbaseline: lenet300_100\nsamples: 3\nwarmup: 1\n"
+    )
+    done = CliRunner().invoke(app, ["bench", "--suite", str(suite), "--output", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "266,610" in done.stdout
+    assert "431,080" in done.stdout
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    sizes = {row["model"]: row["num_bytes"] for row in data["rows"] if row["runtime"].startswith("onnx")}
+    assert sizes[str(mine)] == os.path.getsize(mine)  # noqa: PTH202
+
+
+def test_recipes_lists_every_bundled_recipe():
+    shown = CliRunner().invoke(app, ["recipes"]).output
+    for name in bundled_recipes():
+        assert f"{name} " in shown
+
+
+def test_doctor_tells_versions_runtimes_and_data():
+    shown = CliRunner().invoke(app, ["doctor"]).output
+    for word in ("onnxruntime", "ai-edge-litert", "cpu features", "data mnist_sample", "loads"):
+        assert word in shown
+
+
+def test_version():
+    from edgesqueeze import __version__
+
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"edgesqueeze {__version__}"
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from edgesqueeze.cli import app\n"
+        "from typer.testing import CliRunner\n"
+        "assert 'compress' in CliRunner().invoke(app, ['--help']).output\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'ai_edge_litert', 'pydantic', 'numpy', 'tensorflow'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(folder):
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "from edgesqueeze.cli import main\n"
+        "sys.argv = ['edgesqueeze', 'compress', '--recipe', 'small.yaml', '--output', 'out']\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "error: cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((folder / "out").rglob("*.part"))
+    assert not list((folder / "out").rglob("*.sqz"))

@@ -1,0 +1,299 @@
+"""Whole runs on small data: the table tells the truth about the files, and a run can be killed and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Recorder
+
+from edgesqueeze.errors import OutputError, RecipeError, UnsupportedLayerError
+from edgesqueeze.files import sha256_of
+from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.pipeline import compress
+from edgesqueeze.recipe import parse_recipe
+from edgesqueeze.rundir import new_run, open_run, read_report
+
+RECIPE = {
+    "version": 1,
+    "name": "small",
+    "task": "tiny:build_task",
+    "stages": [
+        {"stage": "train", "epochs": 4, "learning_rate": 0.05, "batch_size": 32},
+        {"stage": "prune", "sparsity": {"same": 0.5, "head*": 0.3}, "epochs": 2},
+        {"stage": "share", "num_bits": 5, "epochs": 2},
+        {"stage": "ptq"},
+    ],
+    "exports": [
+        {"export": "squeezed"},
+        {"export": "onnx", "precision": ["fp32", "int8"]},
+        {"export": "tflite", "precision": ["fp32", "int8"]},
+    ],
+    "references": ["lenet300_100"],
+}
+
+
+def recipe_with(**changes):
+    return parse_recipe({**RECIPE, **changes}, "test")
+
+
+def hashes(run):
+    return {path.name: sha256_of(path) for path in sorted((run / "artifacts").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_task, tmp_path_factory):
+    recipe = recipe_with()
+    run = new_run(recipe, tmp_path_factory.mktemp("runs") / "one")
+    return run, compress(recipe, tiny_task, run)
+
+
+def test_the_rows_are_the_stages_and_the_files(finished):
+    _, report = finished
+    labels = [(row.label, row.simulated) for row in report.rows]
+    assert labels == [
+        ("train", False),
+        ("prune", True),
+        ("share", True),
+        ("ptq", True),
+        ("model.sqz", False),
+        ("model.onnx", False),
+        ("model_int8.onnx", False),
+        ("model.tflite", False),
+        ("model_int8.tflite", False),
+    ]
+    assert report.baseline == "train"
+    assert [row.label for row in report.references] == ["lenet300_100.onnx", "lenet300_100.tflite"]
+
+
+def test_every_number_of_a_file_can_be_had_from_the_file_again(finished, tiny_task):
+    run, report = finished
+    x, y = next(tiny_task.test.batches(100))
+    baseline = report.rows[0]
+    for row in report.rows:
+        if row.path is None:
+            assert row.simulated
+            assert row.num_bytes is row.compression_ratio is row.latency is None
+            continue
+        path = run.path / row.path
+        assert row.num_bytes == os.path.getsize(path)  # noqa: PTH202 (the law names it)
+        assert row.compression_ratio == pytest.approx(baseline.num_bytes / row.num_bytes)
+        assert row.metric_change == pytest.approx(row.metrics["accuracy"] - baseline.metrics["accuracy"])
+        assert row.latency.median_s > 0
+        assert row.latency.p25_s <= row.latency.median_s <= row.latency.p75_s
+        load = {".onnx": load_onnx, ".tflite": load_tflite}.get(path.suffix)
+        if load is not None:
+            assert row.metrics == tiny_task.score(load(path).predict(x.numpy()), y.numpy())
+            assert row.runtime == load(path).runtime
+
+
+def test_counts_agree_between_stages_and_files(finished):
+    _, report = finished
+    share = next(row for row in report.rows if row.label == "share")
+    for row in report.rows[4:]:
+        assert row.macs == share.macs
+        if "int8" not in row.label:
+            assert (row.params, row.nonzero_params) == (share.params, share.nonzero_params)
+            assert row.effective_macs == share.effective_macs
+        else:  # small weights round to zero, and small biases too
+            assert row.nonzero_params <= share.nonzero_params
+
+
+def test_the_report_has_the_documented_keys_and_reads_back(finished):
+    run, report = finished
+    data = json.loads((run.path / "report.json").read_text())
+    assert {"recipe", "environment", "rows"} <= set(data)
+    keys = {
+        "label",
+        "path",
+        "runtime",
+        "simulated",
+        "metrics",
+        "primary_metric",
+        "params",
+        "nonzero_params",
+        "macs",
+        "effective_macs",
+        "num_bytes",
+        "compression_ratio",
+        "latency",
+    }
+    for row in data["rows"]:
+        assert keys <= set(row)
+    latency = data["rows"][0]["latency"]
+    assert {"median_s", "p25_s", "p75_s", "samples", "threads", "batch_size"} <= set(latency)
+    assert read_report(run.path) == report
+    table = report.table("github")
+    assert (run.path / "report.md").read_text() == table + "\n"
+    for row in report.rows:
+        assert row.label in table
+    assert "| share (simulated)" in table
+
+
+def test_a_run_directory_holds_what_is_promised(finished):
+    run, _ = finished
+    assert {p.name for p in run.path.iterdir()} >= {
+        "recipe.yaml",
+        "environment.json",
+        "log.txt",
+        "stages",
+        "artifacts",
+        "report.json",
+        "report.md",
+    }
+    assert not list(run.path.rglob("*.part"))
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert {"cpu_model", "versions", "python", "data_fingerprint"} <= set(environment)
+    assert "stage 2 prune" in (run.path / "log.txt").read_text()
+
+
+def test_the_same_recipe_gives_the_same_files(finished, tiny_task, tmp_path):
+    run, _ = finished
+    recipe = recipe_with(references=[])
+    again = new_run(recipe, tmp_path / "again")
+    torch.manual_seed(99)  # what the caller did with torch before must not matter
+    compress(recipe, tiny_task, again)
+    assert hashes(again.path) == hashes(run.path)
+
+
+def test_a_finished_run_resumed_repeats_no_stage(finished, tiny_task):
+    run, _ = finished
+    before = hashes(run.path)
+    times = {p: p.stat().st_mtime_ns for p in run.path.rglob("model.safetensors")}
+    recorder = Recorder()
+    reopened, recipe = open_run(run.path)
+    compress(recipe, tiny_task, reopened, recorder)
+    assert recorder.epochs == []
+    assert "train: finished earlier" in recorder.messages
+    assert hashes(run.path) == before
+    assert {p: p.stat().st_mtime_ns for p in run.path.rglob("model.safetensors")} == times
+
+
+def test_without_training_the_given_weights_are_the_baseline(tiny_task, tmp_path):
+    recipe = recipe_with(
+        stages=[{"stage": "prune", "sparsity": 0.5}], exports=[{"export": "onnx"}], references=[]
+    )
+    report = compress(recipe, tiny_task, new_run(recipe, tmp_path / "run"))
+    assert [row.label for row in report.rows] == ["random weights", "prune", "model.onnx"]
+    assert report.baseline == "random weights"
+
+
+def test_a_checkpoint_is_the_baseline_and_training_can_be_left_out(finished, tiny_task, tmp_path):
+    run, earlier = finished
+    checkpoint = run.path / "stages" / "01-train" / "model.safetensors"
+    task = replace(tiny_task, checkpoint=checkpoint)
+    stages = [{**RECIPE["stages"][0], "unless_checkpoint": True}, *RECIPE["stages"][1:]]
+    recipe = recipe_with(stages=stages, references=[])
+    report = compress(recipe, task, new_run(recipe, tmp_path / "run"))
+    labels = [row.label for row in report.rows]
+    assert labels[:3] == ["checkpoint model.safetensors", "prune", "share"]
+    assert report.rows[0].metrics == earlier.rows[0].metrics
+    trained = recipe_with(stages=[{"stage": "train", "epochs": 1}], exports=[], references=[])
+    report = compress(trained, task, new_run(trained, tmp_path / "more"))
+    assert [row.label for row in report.rows] == ["checkpoint model.safetensors", "train"]
+    assert report.baseline == "train"
+
+
+def test_what_cannot_be_exported_is_refused_before_training(tiny_task, tmp_path):
+    class Odd(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(1, 10, 28)
+
+        def forward(self, x):
+            return torch.nn.functional.hardswish(self.conv(x)).flatten(1)
+
+    recipe = recipe_with(stages=[{"stage": "train", "epochs": 1}], exports=[{"export": "onnx"}])
+    recorder = Recorder()
+    with pytest.raises(UnsupportedLayerError, match="'hardswish'"):
+        compress(recipe, replace(tiny_task, build_model=Odd), new_run(recipe, tmp_path / "run"), recorder)
+    assert recorder.steps == 0
+
+
+def test_other_data_under_an_old_run_is_refused(finished, tiny_task):
+    run, _ = finished
+    with pytest.raises(RecipeError, match="the data is not the data"):
+        compress(recipe_with(), replace(tiny_task, fingerprint="other"), run)
+
+
+def test_a_directory_in_use_or_not_empty_is_refused(finished, tiny_task, tmp_path):
+    run, _ = finished
+    recipe = recipe_with()
+    with pytest.raises(OutputError, match="holds a run already; continue it with --resume"):
+        new_run(recipe, run.path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("precious")
+    with pytest.raises(OutputError, match="is not empty and holds no run"):
+        new_run(recipe, tmp_path / "full")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is a file"):
+        new_run(recipe, tmp_path / "file")
+    with pytest.raises(OutputError, match="cannot create directory"):
+        new_run(recipe, tmp_path / "file" / "below")
+    with run.locked(), pytest.raises(OutputError, match="another run is writing"):
+        compress(recipe, tiny_task, run)
+
+
+def test_reports_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(OutputError, match=r"holds no report\.json"):
+        read_report(tmp_path)
+    run = new_run(recipe_with(), tmp_path / "new")
+    with pytest.raises(OutputError, match="the run is not finished, continue it with --resume"):
+        read_report(run.path)
+    (run.path / "report.json").write_text("{")
+    with pytest.raises(OutputError, match="not valid JSON"):
+        read_report(run.path)
+    (run.path / "report.json").write_text("{}")
+    with pytest.raises(OutputError, match="not a report"):
+        read_report(run.path)
+    with pytest.raises(OutputError, match="holds no run to resume"):
+        open_run(tmp_path)
+
+
+SLOW_RECIPE = {
+    **RECIPE,
+    "references": [],
+    "stages": [{**stage, "epochs": 12} if "epochs" in stage else stage for stage in RECIPE["stages"]],
+}
+MARKS = ["train: epoch 2/", "prune: epoch 2/", "share: epoch 2/", "calibrating on", "measuring 5 files"]
+
+
+def _compress_command(*arguments):
+    return [sys.executable, "-m", "edgesqueeze.cli", "compress", *map(str, arguments)]
+
+
+def _kill_at(mark, command, folder):
+    """Start a run and kill it, as the kernel would, as soon as it says ``mark``."""
+    with subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        for line in process.stderr:
+            if line.startswith(mark):
+                process.send_signal(signal.SIGKILL)
+                break
+        else:
+            pytest.fail(f"the run ended without saying {mark!r}")
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_every_stage_ends_with_the_same_bytes(tmp_path):
+    (tmp_path / "small.yaml").write_text(json.dumps(SLOW_RECIPE))
+    (tmp_path / "tiny.py").write_text((Path(__file__).parent / "tiny.py").read_text())
+    start = _compress_command("--recipe", "small.yaml", "--output", "unbroken")
+    subprocess.run(start, cwd=tmp_path, check=True, capture_output=True)
+    _kill_at(MARKS[0], _compress_command("--recipe", "small.yaml", "--output", "broken"), tmp_path)
+    for mark in MARKS[1:]:
+        _kill_at(mark, _compress_command("--resume", "broken"), tmp_path)
+        assert not (tmp_path / "broken" / "report.json").exists()
+    subprocess.run(_compress_command("--resume", "broken"), cwd=tmp_path, check=True, capture_output=True)
+    assert hashes(tmp_path / "broken") == hashes(tmp_path / "unbroken")
+    states = [
+        sorted((tmp_path / name / "stages").rglob("model.safetensors")) for name in ("broken", "unbroken")
+    ]
+    assert [sha256_of(p) for p in states[0]] == [sha256_of(p) for p in states[1]]
