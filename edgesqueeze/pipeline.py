@@ -168,7 +168,6 @@ def _stage_row(label: str, folder: StageFolder, task: Task, run: RunDir) -> Row:
     """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
     model = _load(folder, task)
     plain = is_plain(model) and not isinstance(model, GraphModel)
-    sizes = model_sizes(model, task.example_input)
     return Row(
         label=label,
         path=run.relative(folder.model) if plain else None,
@@ -176,11 +175,8 @@ def _stage_row(label: str, folder: StageFolder, task: Task, run: RunDir) -> Row:
         simulated=not plain,
         metrics=evaluate(model, task.test, task),
         primary_metric=task.primary_metric,
-        params=sizes.params,
-        nonzero_params=sizes.nonzero_params,
-        macs=sizes.macs,
-        effective_macs=sizes.effective_macs,
         num_bytes=folder.model.stat().st_size if plain else None,
+        **model_sizes(model, task.example_input).columns(),
     )
 
 
