@@ -157,6 +157,30 @@ def inspect(
 
 
 @app.command()
+def verify(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN|FILE...",
+            help="The directory of a finished run; or .onnx and .tflite files, best with their .sqz.",
+        ),
+    ],
+    images: Annotated[int, typer.Option(min=1, help="How many inputs to compare on.")] = 256,
+    npy: Annotated[
+        Path | None, typer.Option(help="Inputs for files: float32 [N, C, H, W]. Default: seeded noise.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Check that files compute what their network computes, and name the first layer that does not."""
+    from edgesqueeze.verifying import Inputs, verify_paths
+
+    found = verify_paths(paths, Inputs(images, npy, seed))
+    typer.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    found.require()
+
+
+@app.command()
 def report(directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")]) -> None:
     """Print the table of a finished run again."""
     from edgesqueeze.rundir import read_report
