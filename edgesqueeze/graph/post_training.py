@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from edgesqueeze.graph.calibrate import RangeMethod, calibrate
+from edgesqueeze.graph.equalize import equalize
 from edgesqueeze.graph.execute import graph_weights, run_graph
+from edgesqueeze.graph.layerwise import correct_biases, round_adaptively
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import activation_quant, spec_from_activations, usable_scale
@@ -26,13 +28,26 @@ class Plan:
     ranges: RangeMethod = "min_max"
     percentile: float = 99.99
     weights: WeightMethod = "min_max"
+    equalize: bool = False
+    bias_correction: bool = False
+    adaround_steps: int = 0
+    seed: int = 0
 
     def __str__(self) -> str:
-        return f"{self.ranges} ranges, {self.weights} weights"
+        extras = [("equalization", self.equalize), ("bias correction", self.bias_correction)]
+        extras.append(("AdaRound", self.adaround_steps > 0))
+        names = [f"{self.ranges} ranges", f"{self.weights} weights", *(name for name, used in extras if used)]
+        return ", ".join(names)
 
 
 def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> GraphModel:
-    """The int8 form of a float graph, decided on calibration batches [N, C, H, W]."""
+    """The int8 form of a float graph, decided on calibration batches [N, C, H, W].
+
+    Equalization comes first, since it changes the float weights and so all that follows; biases are
+    corrected last, for the integers the weights really have.
+    """
+    if plan.equalize:
+        graph = equalize(graph)
     ranges = calibrate(graph, batches, plan.ranges, plan.percentile)
     grids = {node.name: activation_quant(*ranges[node.name]) for node in graph.nodes}
     scales = {}
@@ -40,7 +55,12 @@ def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> Graph
         for node in graph.weighted:
             input_scale = grids[node.inputs[0]].scale
             scales[node.name] = usable_scale(mse_scales(graph.weight(node)), graph.bias(node), input_scale)
-    return GraphModel(graph, spec_from_activations(graph, grids, scales))
+    spec = spec_from_activations(graph, grids, scales)
+    if plan.adaround_steps:
+        spec = round_adaptively(graph, spec, batches, plan.adaround_steps, plan.seed)
+    if plan.bias_correction:
+        spec = correct_biases(graph, spec, batches)
+    return GraphModel(graph, spec)
 
 
 class PlanSearch:
