@@ -1,0 +1,67 @@
+"""Committed results are whole, and what recipes say about themselves is what was measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgesqueeze.report import Report
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results"
+MEASURED = {
+    "deep_compression": ["mnist_sample", "fashion_mnist"],
+    "deep_compression_paper": ["mnist_sample", "fashion_mnist"],
+}
+
+
+def report_of(recipe, data):
+    return Report.from_json(json.loads((RESULTS / recipe / data / "report.json").read_text()))
+
+
+def header_lines(recipe, data):
+    """The lines a recipe's header must hold for a data set: one per row that has a metric."""
+    lines = [f"# measured on {data} (bench/results/{recipe}/{data}):"]
+    for row in report_of(recipe, data).rows:
+        size = (
+            "simulated" if row.num_bytes is None else f"{row.num_bytes:,} bytes {row.compression_ratio:.2f}×"
+        )
+        lines.append(f"#   {row.label:18} {100 * row.primary:.2f} %  {100 * row.metric_change:+.2f}  {size}")
+    return lines
+
+
+@pytest.mark.parametrize("recipe", MEASURED)
+def test_a_recipe_says_what_was_measured(recipe):
+    text = (ROOT / "recipes" / f"{recipe}.yaml").read_text().splitlines()
+    for data in MEASURED[recipe]:
+        for line in header_lines(recipe, data):
+            assert line in text
+
+
+@pytest.mark.parametrize(("recipe", "data"), [(r, d) for r, found in MEASURED.items() for d in found])
+def test_a_result_is_the_report_and_the_command_that_made_it(recipe, data):
+    folder = RESULTS / recipe / data
+    report = report_of(recipe, data)
+    assert (folder / "report.md").read_text() == report.table("github") + "\n"
+    command = (folder / "command.txt").read_text()
+    assert f"--recipe {recipe}" in command
+    assert "wall time" in command
+    assert report.recipe["name"] == recipe
+    assert report.recipe["task"]["data"] == data
+
+
+@pytest.mark.parametrize("data", MEASURED["deep_compression"])
+def test_the_default_recipe_keeps_its_promise(data):
+    rows = {row.label: row for row in report_of("deep_compression", data).rows}
+    assert rows["model.sqz"].compression_ratio >= 39
+    assert rows["model.sqz"].metric_change >= -0.005
+
+
+def test_the_readme_shows_the_measured_table():
+    text = (ROOT / "README.md").read_text()
+    for row in report_of("deep_compression", "fashion_mnist").rows:
+        if row.num_bytes is not None:
+            assert (
+                f"| {row.label} | {100 * row.primary:.2f} % | {row.num_bytes:,} | {row.compression_ratio:.1f}× |"
+                in text
+            )
