@@ -1,13 +1,14 @@
 """What a full-int8 network must answer, bit for bit: the specification in numpy.
 
-ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for Add, see there), because both follow
+ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for a bilinear resize), because both follow
 one rule:
 
     q_out = clamp(rint(float32(acc) · m) + zero_point),    m = float32(s_in · s_weight / s_out)
 
 where ``acc`` is the exact int32 sum of products and ``rint`` rounds half to even. This module is that rule
 for every kind of node (average pools and loose activations are depthwise convolutions by then, see
-:mod:`edgesqueeze.graph.lower`). Sums are taken in float64, which holds integers up to 2^53 exactly; what
+:mod:`edgesqueeze.graph.lower`; sums and products are on grids that leave nothing to rounding rules, see
+:mod:`edgesqueeze.graph.align`). Sums are taken in float64, which holds integers up to 2^53 exactly; what
 follows a sum is float32, as in the runtimes. (Integer arithmetic: Jacob et al. 2018, arXiv 1712.05877.)
 """
 
@@ -19,13 +20,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from edgesqueeze.graph.integer_maps import run_map
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
     Add,
     AnyNode,
-    AvgPool,
-    Clamp,
     Concat,
     Conv,
     Dense,
@@ -33,7 +33,6 @@ from edgesqueeze.graph.nodes import (
     Floats,
     GlobalAvgPool,
     Graph,
-    Input,
     MaxPool,
     Pads,
     Pair,
@@ -122,8 +121,8 @@ def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec) -> Int8s:
             return np.concatenate(inputs, axis=1)
         case Add():
             return _add(inputs, grids, out, node.activation)
-        case Input() | AvgPool() | Clamp():
-            raise AssertionError("an input is not computed; the others were lowered")
+        case _:
+            return run_map(node, inputs, grids, out)
 
 
 def _requantize(
@@ -211,7 +210,8 @@ def _add(
 ) -> Int8s:
     """XNNPACK's fixed-point sum: integer multipliers of 20 to 21 bits, half rounded up.
 
-    ONNX Runtime adds in float32 instead and may differ by 1.
+    ONNX Runtime adds in float32 instead, which gives the same on aligned grids; where the scales lie too far
+    apart for that (a factor of 8) it may differ by 1.
     """
     ratios = [float(np.float32(grid.scale) / np.float32(out.scale)) for grid in grids]
     shift = 20 - (int(np.frexp(max(ratios))[1]) - 1)

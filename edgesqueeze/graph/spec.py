@@ -11,20 +11,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.graph.align import align_grids
+from edgesqueeze.graph.grid import QMAX, QMIN, SMALLEST_SCALE, ActivationQuant, activation_quant
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.ranges import Range
 
-QMIN, QMAX = -128, 127
+__all__ = [
+    "QMAX",
+    "QMIN",
+    "ActivationQuant",
+    "QuantSpec",
+    "WeightQuant",
+    "activation_quant",
+    "make_spec",
+    "quantize_layer",
+    "spec_from_activations",
+]
+
 _BIAS_LIMIT = 2.0**30
-_SMALLEST_SCALE = 2.0**-40
-
-
-@dataclass(frozen=True)
-class ActivationQuant:
-    """real = scale × (q - zero_point), q int8 in [-128, 127]; ``scale`` is a float32 value."""
-
-    scale: float
-    zero_point: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +55,6 @@ class QuantSpec:
     weights: dict[str, WeightQuant]
 
 
-def activation_quant(low: float, high: float) -> ActivationQuant:
-    """The int8 grid that covers [low, high] and holds real zero exactly."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    # A tensor that is zero throughout fits every grid; a tiny scale would overflow the requantization.
-    scale = np.float32(max((high - low) / (QMAX - QMIN), _SMALLEST_SCALE) if high > low else 1.0)
-    zero_point = int(np.clip(np.rint(QMIN - low / float(scale)), QMIN, QMAX))
-    return ActivationQuant(float(scale), zero_point)
-
-
 def quantize_layer(graph: Graph, node: WeightedNode, input_scale: float) -> WeightQuant:
     """Min-max symmetric int8 weights per output channel, and the int32 bias that goes with them.
 
@@ -72,7 +67,7 @@ def quantize_layer(graph: Graph, node: WeightedNode, input_scale: float) -> Weig
     largest = per_channel.max()
     per_channel = np.where(per_channel > 0, per_channel, largest if largest > 0 else 1.0)
     needed = np.abs(bias) / (_BIAS_LIMIT * input_scale)
-    scale = np.maximum(np.maximum(per_channel, needed), _SMALLEST_SCALE).astype(np.float32)
+    scale = np.maximum(np.maximum(per_channel, needed), SMALLEST_SCALE).astype(np.float32)
     grid = scale.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
     integers = np.clip(np.rint(weight / grid), -127, 127).astype(np.int8)
     bias_grid = (scale * np.float32(input_scale)).astype(np.float64)
@@ -80,8 +75,12 @@ def quantize_layer(graph: Graph, node: WeightedNode, input_scale: float) -> Weig
 
 
 def make_spec(graph: Graph, ranges: dict[str, Range]) -> QuantSpec:
-    """The QuantSpec of a graph whose activations have these ranges, one per node, merged over groups."""
-    return spec_from_activations(graph, {name: activation_quant(*ranges[name]) for name in graph.by_name})
+    """The QuantSpec of a graph whose activations have these ranges, one per node, merged over groups.
+
+    Scales are then moved a little so that both runtimes round alike, see :mod:`edgesqueeze.graph.align`.
+    """
+    activations = {name: activation_quant(*ranges[name]) for name in graph.by_name}
+    return spec_from_activations(graph, align_grids(graph, activations))
 
 
 def spec_from_activations(graph: Graph, activations: dict[str, ActivationQuant]) -> QuantSpec:
