@@ -65,6 +65,7 @@ def compress(
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
     from edgesqueeze.painting import painter
+    from edgesqueeze.pipeline import check_fits
     from edgesqueeze.pipeline import compress as run_recipe
     from edgesqueeze.recipe import load_recipe
     from edgesqueeze.rundir import new_run, open_run
@@ -83,6 +84,7 @@ def compress(
     elif recipe is not None:
         parsed = load_recipe(recipe, settings or [])
         task = load_task(parsed.task, parsed.seed)
+        check_fits(parsed, task)  # before there is a directory: a mistake leaves nothing behind
         run = new_run(parsed, output)
     else:
         raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
@@ -137,9 +139,7 @@ def decode(
 ) -> None:
     """Turn a .sqz file back into the ONNX and TFLite files it was made from, byte for byte."""
     from edgesqueeze.emit.sqz import decode_sqz
-    from edgesqueeze.files import make_directory
 
-    make_directory(output)
     for path in decode_sqz(file, output):
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
 
@@ -154,6 +154,30 @@ def inspect(
 
     found = inspect_file(file)
     typer.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+
+
+@app.command()
+def verify(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN|FILE...",
+            help="The directory of a finished run; or .onnx and .tflite files, best with their .sqz.",
+        ),
+    ],
+    images: Annotated[int, typer.Option(min=1, help="How many inputs to compare on.")] = 256,
+    npy: Annotated[
+        Path | None, typer.Option(help="Inputs for files: float32 [N, C, H, W]. Default: seeded noise.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Check that files compute what their network computes, and name the first layer that does not."""
+    from edgesqueeze.verifying import Inputs, verify_paths
+
+    found = verify_paths(paths, Inputs(images, npy, seed))
+    typer.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    found.require()
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 import logging
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ from edgesqueeze.measure.rows import (
     reference_candidates,
     torch_candidate,
 )
+from edgesqueeze.measure.verification import verify_files
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.recipe import Recipe
 from edgesqueeze.report import Report, Row, row_from_json
@@ -35,6 +37,8 @@ from edgesqueeze.weights import bake, is_plain, load_model, serialize_model
 
 LOGGER = logging.getLogger(__name__)
 RANDOM_WEIGHTS = "random weights"
+VERIFIED_IMAGES = 16
+"""Test images on which the files must agree with the network before anything is measured."""
 
 
 def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None = None) -> Report:
@@ -63,8 +67,10 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
             rows.append(_row_of(folder))
         graph, spec = lower(_load(folder, task), task)
         exported = _export(recipe, graph, spec, run)
+        verification = _verify(graph, spec, task, [artifact.path for _, artifact in exported])
         progress.message(f"measuring {len(exported)} files and {len(recipe.references)} reference models")
         report = _measure(_Finished(recipe, environment, rows), task, run, exported)
+        report = replace(report, parity=verification)
         run.write_report(report)
     return report
 
@@ -96,6 +102,19 @@ def lower(model: nn.Module, task: Task) -> tuple[Graph, QuantSpec | None]:
     if isinstance(model, GraphModel):
         return model.graph, model.spec
     return build_graph(bake(model), task.example_input), None
+
+
+def finished_network(recipe: Recipe, task: Task, run: RunDir) -> tuple[Graph, QuantSpec | None]:
+    """The network that a run's files were written from: the state after its last stage.
+
+    Raises:
+        OutputError: the last stage has not finished.
+    """
+    stages = active_stages(recipe, task)
+    folder = run.stage(len(stages), stages[-1].stage if stages else "start")
+    if folder.row() is None:
+        raise OutputError(f"{run.path} is not finished; continue it with --resume {run.path}")
+    return lower(_load(folder, task), task)
 
 
 # -- stages ----------------------------------------------------------------------------------------
@@ -149,7 +168,6 @@ def _stage_row(label: str, folder: StageFolder, task: Task, run: RunDir) -> Row:
     """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
     model = _load(folder, task)
     plain = is_plain(model) and not isinstance(model, GraphModel)
-    sizes = model_sizes(model, task.example_input)
     return Row(
         label=label,
         path=run.relative(folder.model) if plain else None,
@@ -157,11 +175,8 @@ def _stage_row(label: str, folder: StageFolder, task: Task, run: RunDir) -> Row:
         simulated=not plain,
         metrics=evaluate(model, task.test, task),
         primary_metric=task.primary_metric,
-        params=sizes.params,
-        nonzero_params=sizes.nonzero_params,
-        macs=sizes.macs,
-        effective_macs=sizes.effective_macs,
         num_bytes=folder.model.stat().st_size if plain else None,
+        **model_sizes(model, task.example_input).columns(),
     )
 
 
@@ -197,6 +212,16 @@ def _export(
         if artifact.format == "sqz":
             check_decoded(artifact, others)
     return written
+
+
+def _verify(graph: Graph, spec: QuantSpec | None, task: Task, files: list[Path]) -> dict[str, Any]:
+    """The parity gate; what it found, for the report."""
+    if not files:
+        return {}
+    x = next(iter(task.test.batches(VERIFIED_IMAGES)))[0].numpy()
+    found = verify_files(graph, spec, [path for path in files if path.suffix != ".sqz"], x)
+    found.require()
+    return found.to_json()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The result of a run as pure data: rows that know their file, and the tables made of them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tabulate import tabulate
@@ -67,6 +67,8 @@ class Report:
     test_examples: int
     rows: tuple[Row, ...]
     references: tuple[Row, ...]
+    parity: dict[str, Any] = field(default_factory=dict)
+    """What ``measure.verification`` found when the files had been written; empty if there are none."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for report.json."""
@@ -77,6 +79,7 @@ class Report:
             "test_examples": self.test_examples,
             "rows": [asdict(row) for row in self.rows],
             "references": [asdict(row) for row in self.references],
+            "parity": self.parity,
         }
 
     @classmethod
@@ -94,6 +97,7 @@ class Report:
                 data["test_examples"],
                 tuple(row_from_json(row) for row in data["rows"]),
                 tuple(row_from_json(row) for row in data["references"]),
+                data.get("parity", {}),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise OutputError(f"report.json is not a report of this version: {error}") from error
@@ -119,6 +123,8 @@ class Report:
         if self.references:
             body = [[row.label, *_cells(row)] for row in self.references]
             parts += [_render(["reference model", *_COMMON], body, tablefmt)]
+        if self.parity:
+            parts.append("\n".join(self.parity["summary"]))
         return "\n\n".join(parts)
 
 

@@ -63,9 +63,13 @@ def tiny_task() -> Task:
     return build_task()
 
 
-@pytest.fixture(autouse=True)
-def _few_threads():
-    """The networks are small: one thread is faster than two that wait for each other."""
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """The networks are small: one thread is faster than two that wait for each other.
+
+    For the whole session, since how sums are split over threads decides their last bits, and fixtures that
+    live longer than a test must compute as the tests do.
+    """
     torch.set_num_threads(1)
 
 

@@ -35,7 +35,7 @@ class Quantization:
     axis: int = 0
 
 
-class _Buffer:
+class AlignedBuffer:
     """Bytes of a constant, packed at a 16-byte boundary as the schema demands.
 
     The generated ``BufferT`` aligns to one byte, so this stands in for it: same fields, same method.
@@ -108,7 +108,7 @@ class FlatModel:
         """Add a tensor with stored values (little-endian, C order); its index."""
         values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
         index = self.tensor(name, values.shape, values.dtype.name, quantization)
-        self._buffers.append(_Buffer(values))
+        self._buffers.append(AlignedBuffer(values))
         self._data_bytes += values.nbytes
         self._tensors[index].buffer = len(self._buffers) - 1
         return index

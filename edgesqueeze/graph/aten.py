@@ -220,7 +220,9 @@ def _concat(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["tensors", "dim"])
     parts = args["tensors"]
     sources = [builder.nodes[builder.made[p]] for p in parts if p in builder.made]
-    if len(sources) != len(parts) or (args["dim"] or 0) % len(shape_of(fx)) != 1:
+    if len(sources) != len(parts):
+        raise refuse(fx, "joins something that is not the output of an earlier layer")
+    if (args["dim"] or 0) % len(shape_of(fx)) != 1:
         raise refuse(fx, "is a concatenation along another dimension than the channels")
     builder.add(fx, Concat(name=fx.name, inputs=tuple(s.name for s in sources), shape=shape_of(fx)))
 
@@ -255,6 +257,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
     "adaptive_avg_pool2d": _adaptive_avg_pool,
     "mean": _mean,
     "view": aten_maps.reshape,
+    "_unsafe_view": aten_maps.reshape,
     "reshape": aten_maps.reshape,
     "flatten": aten_maps.reshape,
     "cat": _concat,

@@ -1,7 +1,7 @@
 """What a full-int8 network must answer, bit for bit: the specification in numpy.
 
-ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for a bilinear resize), because both follow
-one rule:
+ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for a bilinear resize, and for sums on grids
+that lie too far apart, see :data:`Sums`), because both follow one rule:
 
     q_out = clamp(rint(float32(acc) · m) + zero_point),    m = float32(s_in · s_weight / s_out)
 
@@ -14,7 +14,7 @@ follows a sum is float32, as in the runtimes. (Integer arithmetic: Jacob et al. 
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -40,6 +40,12 @@ from edgesqueeze.graph.nodes import (
 from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec
 
 Int8s = NDArray[np.int8]
+Sums = Literal["xnnpack", "onnxruntime"]
+"""Whose Add is computed: XNNPACK's in fixed point, or ONNX Runtime's in float32.
+
+On aligned grids they are equal. Where the scales lie too far apart to be aligned (a factor of 8) they may
+differ by 1.
+"""
 
 _BATCH = 16
 _BLOCK_BYTES = 1 << 26
@@ -65,37 +71,41 @@ def clamp_limits(quant: ActivationQuant, activation: Activation) -> tuple[int, i
     return low, high
 
 
-def run_integer(graph: Graph, spec: QuantSpec, x: Floats) -> Int8s:
+def run_integer(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack") -> Int8s:
     """The network's output integers.
 
     Args:
         graph: the network.
         spec: its integers.
         x: float32 [N, C, H, W], N at least 1.
+        sums: whose rule an Add follows.
 
     Returns:
         int8 [N, …] on the grid of the output node.
     """
     graph, spec = lower(graph, spec)
-    parts = [_run(graph, spec, x[i : i + _BATCH], None) for i in range(0, len(x), _BATCH)]
+    parts = [_run((graph, spec), x[i : i + _BATCH], None, sums) for i in range(0, len(x), _BATCH)]
     return np.concatenate(parts)
 
 
-def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Floats) -> dict[str, Int8s]:
+def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack") -> dict[str, Int8s]:
     """Node name to its output int8 [N, …]: like :func:`run_integer`, in one batch, keeping every tensor."""
     kept: dict[str, Int8s] = {}
-    _run(*lower(graph, spec), x, kept.__setitem__)
+    _run(lower(graph, spec), x, kept.__setitem__, sums)
     return {node.name: kept[node.name] for node in graph.nodes}
 
 
-def _run(graph: Graph, spec: QuantSpec, x: Floats, observe: Callable[[str, Int8s], None] | None) -> Int8s:
+def _run(
+    lowered: tuple[Graph, QuantSpec], x: Floats, observe: Callable[[str, Int8s], None] | None, sums: Sums
+) -> Int8s:
+    graph, spec = lowered
     values: dict[str, Int8s] = {}
     last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
     for node in graph.nodes:
         if node is graph.input:
             y = quantize_input(x, spec.activations[node.name])
         else:
-            y = _compute(node, [values[name] for name in node.inputs], spec)
+            y = _compute(node, [values[name] for name in node.inputs], spec, sums)
         values[node.name] = y
         if observe is not None:
             observe(node.name, y)
@@ -105,7 +115,7 @@ def _run(graph: Graph, spec: QuantSpec, x: Floats, observe: Callable[[str, Int8s
     return y
 
 
-def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec) -> Int8s:
+def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) -> Int8s:
     grids = [spec.activations[name] for name in node.inputs]
     out = spec.activations[node.name]
     match node:
@@ -120,7 +130,8 @@ def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec) -> Int8s:
         case Concat():
             return np.concatenate(inputs, axis=1)
         case Add():
-            return _add(inputs, grids, out, node.activation)
+            add = _add if sums == "xnnpack" else _add_float
+            return add(inputs, grids, out, node.activation)
         case _:
             return run_map(node, inputs, grids, out)
 
@@ -208,11 +219,7 @@ def _global_avg_pool(q: Int8s, source: ActivationQuant, out: ActivationQuant) ->
 def _add(
     inputs: list[Int8s], grids: list[ActivationQuant], out: ActivationQuant, activation: Activation
 ) -> Int8s:
-    """XNNPACK's fixed-point sum: integer multipliers of 20 to 21 bits, half rounded up.
-
-    ONNX Runtime adds in float32 instead, which gives the same on aligned grids; where the scales lie too far
-    apart for that (a factor of 8) it may differ by 1.
-    """
+    """XNNPACK's fixed-point sum: integer multipliers of 20 to 21 bits, half rounded up."""
     ratios = [float(np.float32(grid.scale) / np.float32(out.scale)) for grid in grids]
     shift = 20 - (int(np.frexp(max(ratios))[1]) - 1)
     total = np.full(inputs[0].shape, 1 << (shift - 1), np.int64)
@@ -220,3 +227,15 @@ def _add(
         total += (q.astype(np.int64) - grid.zero_point) * int(np.rint(ratio * 2.0**shift))
     low, high = clamp_limits(out, activation)
     return _saturate((total >> shift) + out.zero_point, low, high)
+
+
+def _add_float(
+    inputs: list[Int8s], grids: list[ActivationQuant], out: ActivationQuant, activation: Activation
+) -> Int8s:
+    """ONNX Runtime's sum in float32, halves to even."""
+    total: Floats = np.full(inputs[0].shape, out.zero_point, np.float32)
+    for q, grid in zip(inputs, grids, strict=True):
+        ratio = np.float32(grid.scale) / np.float32(out.scale)
+        total += (q.astype(np.float32) - np.float32(grid.zero_point)) * ratio
+    low, high = clamp_limits(out, activation)
+    return _saturate(np.rint(total), low, high)

@@ -1,8 +1,9 @@
 """From files to rows of a report: every number is read from the file on disk, run in its runtime."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,10 @@ class Sizes:
     nonzero_params: int | None = None
     macs: int | None = None
     effective_macs: int | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The fields under the names a row has for them."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,9 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, label: str) -> 
         metrics=task.score(np.concatenate(outputs), np.concatenate(targets)),
         primary_metric=task.primary_metric,
         num_bytes=path.stat().st_size,
+        **file_sizes(path).columns(),
     )
-    return Candidate(_with_sizes(row, file_sizes(path)), predictor.prepare(task.example_input.numpy()))
+    return Candidate(row, predictor.prepare(task.example_input.numpy()))
 
 
 def torch_candidate(row: Row, model: nn.Module, example_input: Tensor) -> Candidate:
@@ -117,18 +123,9 @@ def _reference(label: str, path: Path, predictor: Predictor, example: Floats) ->
         metrics={},
         primary_metric="",
         num_bytes=path.stat().st_size,
+        **file_sizes(path).columns(),
     )
-    return Candidate(_with_sizes(row, file_sizes(path)), predictor.prepare(example))
-
-
-def _with_sizes(row: Row, sizes: Sizes) -> Row:
-    return replace(
-        row,
-        params=sizes.params,
-        nonzero_params=sizes.nonzero_params,
-        macs=sizes.macs,
-        effective_macs=sizes.effective_macs,
-    )
+    return Candidate(row, predictor.prepare(example))
 
 
 def add_latency(candidates: Sequence[Candidate], threads: int) -> list[Row]:

@@ -255,6 +255,12 @@ SMALL_GRAPHS = {
     "slice": graph_of(Slice(name="s", inputs=("input",), shape=(1, 3, 13, 12), start=2, stop=5)),
     "shuffle": graph_of(Shuffle(name="s", inputs=("input",), shape=SOURCE.shape, groups=2)),
     "shuffle_four": graph_of(Shuffle(name="s", inputs=("input",), shape=SOURCE.shape, groups=4)),
+    "shuffle_flat": graph_of(
+        Shuffle(name="s", inputs=("input",), shape=SOURCE.shape, groups=2),
+        AvgPool(name="p", inputs=("s",), shape=(1, 8, 1, 1), kernel=(13, 12), stride=(1, 1)),
+        Flatten(name="flat", inputs=("p",), shape=(1, 8)),
+        Dense(name="fc", inputs=("flat",), shape=(1, 10), activation="none"),
+    ),
     "pad": graph_of(_PADDED),
     "pad_avg_pool": graph_of(
         _PADDED, AvgPool(name="p", inputs=("pad",), shape=(1, 8, 13, 13), kernel=(3, 3), stride=(1, 1))

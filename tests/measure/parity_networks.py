@@ -1,0 +1,112 @@
+"""Small int8 networks and their files, and files with one number changed."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from ai_edge_litert import schema_py_generated as schema
+from onnx import numpy_helper
+from tiny import TinyNet
+from torch import nn
+
+from edgesqueeze.emit.flatbuffer import AlignedBuffer
+from edgesqueeze.emit.onnx import emit_onnx
+from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.graph.execute import calibrate_min_max
+from edgesqueeze.graph.spec import make_spec
+from edgesqueeze.measure.cut import TfliteFile, pack_tflite
+
+
+class PlainNet(nn.Module):
+    """Convolutions, pools, a flattened map: a chain, in which a fault cannot hide behind a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=2, stride=2), nn.Conv2d(6, 8, 3)
+        self.fc1, self.fc2 = nn.Linear(8 * 6 * 6, 20), nn.Linear(20, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.conv2(torch.relu(self.conv1(x))))
+        x = torch.nn.functional.avg_pool2d(x, 2)
+        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
+
+
+NETWORKS = {"plain": PlainNet, "tiny": TinyNet}
+
+
+def pictures(count=12):
+    return np.random.default_rng(3).normal(size=(count, 1, 28, 28)).astype(np.float32)
+
+
+def network(name):
+    """A random network, its graph and its spec."""
+    torch.manual_seed(0)
+    model = NETWORKS[name]().eval()
+    x = torch.from_numpy(pictures())
+    graph = build_graph(model, x[:1])
+    return graph, make_spec(graph, calibrate_min_max(graph, [x]))
+
+
+def write_files(folder: Path, graph, spec):
+    """model.onnx, model.tflite and their int8 counterparts."""
+    paths = []
+    for precision, chosen in (("", None), ("_int8", spec)):
+        for suffix, emit in ((".onnx", emit_onnx), (".tflite", emit_tflite)):
+            paths.append(folder / f"model{precision}{suffix}")
+            paths[-1].write_bytes(emit(graph, chosen))
+    return paths
+
+
+def change_onnx(path: Path, name: str, change):
+    """Rewrite one initialiser; a constant that others share is copied first, so that only one reader sees it."""
+    model = onnx.load(path)
+    tensor = next(t for t in model.graph.initializer if t.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor).copy()), name))
+    onnx.save(model, path)
+
+
+def change_onnx_grid(path: Path, node: str, position: int, change):
+    """Change the scale (1) or zero point (2) of one node's grid, and of no other node that shares the constant."""
+    model = onnx.load(path)
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    own = f"{node}.changed"
+    for op in model.graph.node:
+        if op.name in (f"{node}/int", f"{node}/out"):
+            value = constants[op.input[position]]
+            op.input[position] = own
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(change(value), value.dtype), own))
+    onnx.save(model, path)
+
+
+def change_tflite(path: Path, name: str, change):
+    """Rewrite the stored values of one tensor."""
+
+    def edit(file):
+        tensor = file.graph.tensors[file.indices[name]]
+        kind = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
+        values = np.asarray(file.model.buffers[tensor.buffer].data, np.uint8).view(kind).copy()
+        file.model.buffers[tensor.buffer].data = change(values).view(np.uint8)
+
+    _edit_tflite(path, edit)
+
+
+def change_tflite_grid(path: Path, name: str, field: str, change):
+    """Change ``scale`` or ``zeroPoint`` of one tensor."""
+
+    def edit(file):
+        quantization = file.graph.tensors[file.indices[name]].quantization
+        setattr(quantization, field, change(np.array(getattr(quantization, field))))
+
+    _edit_tflite(path, edit)
+
+
+def _edit_tflite(path, edit):
+    file = TfliteFile(path)
+    edit(file)
+    file.model.buffers = [
+        schema.BufferT() if buffer.data is None else AlignedBuffer(np.asarray(buffer.data, np.uint8))
+        for buffer in file.model.buffers
+    ]
+    path.write_bytes(pack_tflite(file.model))
