@@ -17,10 +17,17 @@ from edgesqueeze.graph.nodes import (
     Conv,
     Dense,
     Flatten,
+    Function,
     GlobalAvgPool,
     Graph,
     Input,
     MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
 )
 from edgesqueeze.graph.ranges import Range, merge_ranges
 from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec, WeightQuant
@@ -111,8 +118,34 @@ def compute_node(node: AnyNode, inputs: list[Tensor], weights: Weights) -> Tenso
             return _activate(inputs[0] + inputs[1], node.activation)
         case Clamp():
             return _activate(inputs[0], node.activation)
-        case Input():
+        case _:
+            return _rearrange(node, inputs)
+
+
+def _rearrange(node: AnyNode, inputs: list[Tensor]) -> Tensor:
+    match node:
+        case Mul():
+            return inputs[0] * inputs[1]
+        case Pointwise():
+            return _FUNCTIONS[node.function](inputs[0])
+        case Slice():
+            return inputs[0][:, node.start : node.stop]
+        case Shuffle():
+            return F.channel_shuffle(inputs[0], node.groups)
+        case Pad():
+            return _pad(inputs[0], node.pads, 0.0)
+        case Resize():
+            return F.interpolate(inputs[0], size=node.size, mode=node.mode)
+        case _:
             raise AssertionError("an input is not computed")
+
+
+_FUNCTIONS: dict[Function, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "silu": F.silu,
+}
 
 
 def _pad(x: Tensor, pads: tuple[int, int, int, int], value: float) -> Tensor:

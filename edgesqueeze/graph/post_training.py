@@ -14,7 +14,7 @@ from edgesqueeze.graph.execute import graph_weights, run_graph
 from edgesqueeze.graph.layerwise import correct_biases, round_adaptively
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import activation_quant, spec_from_activations, usable_scale
+from edgesqueeze.graph.spec import activation_grids, spec_from_activations, usable_scale
 from edgesqueeze.numerics.ranges import mse_scales
 
 WeightMethod = Literal["min_max", "mse"]
@@ -49,7 +49,7 @@ def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> Graph
     if plan.equalize:
         graph = equalize(graph)
     ranges = calibrate(graph, batches, plan.ranges, plan.percentile)
-    grids = {node.name: activation_quant(*ranges[node.name]) for node in graph.nodes}
+    grids = activation_grids(graph, ranges)
     scales = {}
     if plan.weights == "mse":
         for node in graph.weighted:

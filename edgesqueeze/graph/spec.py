@@ -13,21 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.align import align_grids
+from edgesqueeze.graph.grid import QMAX, QMIN, SMALLEST_SCALE, ActivationQuant, activation_quant
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.ranges import Range
 
-QMIN, QMAX = -128, 127
+__all__ = [
+    "QMAX",
+    "QMIN",
+    "ActivationQuant",
+    "QuantSpec",
+    "WeightQuant",
+    "activation_grids",
+    "activation_quant",
+    "make_spec",
+    "quantize_layer",
+    "spec_from_activations",
+]
+
 _BIAS_LIMIT = 2.0**30
 _BIAS_MAX = 2**31 - 1
-_SMALLEST_SCALE = 2.0**-40
-
-
-@dataclass(frozen=True)
-class ActivationQuant:
-    """real = scale × (q - zero_point), q int8 in [-128, 127]; ``scale`` is a float32 value."""
-
-    scale: float
-    zero_point: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +61,6 @@ class QuantSpec:
 
     activations: dict[str, ActivationQuant]
     weights: dict[str, WeightQuant]
-
-
-def activation_quant(low: float, high: float) -> ActivationQuant:
-    """The int8 grid that covers [low, high] and holds real zero exactly."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    # A tensor that is zero throughout fits every grid; a tiny scale would overflow the requantization.
-    scale = np.float32(max((high - low) / (QMAX - QMIN), _SMALLEST_SCALE) if high > low else 1.0)
-    zero_point = int(np.clip(np.rint(QMIN - low / float(scale)), QMIN, QMAX))
-    return ActivationQuant(float(scale), zero_point)
 
 
 def quantize_layer(
@@ -105,12 +101,20 @@ def usable_scale(scale: NDArray[np.float64], bias: Floats, input_scale: float) -
     largest = scale.max()
     positive = np.where(scale > 0, scale, largest if largest > 0 else 1.0)
     needed = np.abs(bias.astype(np.float64)) / (_BIAS_LIMIT * input_scale)
-    return np.asarray(np.maximum(np.maximum(positive, needed), _SMALLEST_SCALE), np.float32)
+    return np.asarray(np.maximum(np.maximum(positive, needed), SMALLEST_SCALE), np.float32)
+
+
+def activation_grids(graph: Graph, ranges: dict[str, Range]) -> dict[str, ActivationQuant]:
+    """The grids that cover these ranges, one per node, merged over groups.
+
+    Scales are moved a little so that both runtimes round alike, see :mod:`edgesqueeze.graph.align`.
+    """
+    return align_grids(graph, {name: activation_quant(*ranges[name]) for name in graph.by_name})
 
 
 def make_spec(graph: Graph, ranges: dict[str, Range]) -> QuantSpec:
-    """The QuantSpec of a graph whose activations have these ranges, one per node, merged over groups."""
-    return spec_from_activations(graph, {name: activation_quant(*ranges[name]) for name in graph.by_name})
+    """The QuantSpec of a graph whose activations have these ranges, with min-max weights."""
+    return spec_from_activations(graph, activation_grids(graph, ranges))
 
 
 def spec_from_activations(

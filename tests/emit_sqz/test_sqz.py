@@ -50,8 +50,8 @@ def test_the_int8_form_comes_back_exactly(network):
             expected, found = getattr(layer, field), getattr(decoded.weights[name], field)
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
-    # Twelve nodes in seven share-groups, five bytes each, and twelve bytes around the block.
-    assert len(data) - len(emit_sqz(network, None)) == 12 + 5 * 7
+    # Twenty nodes in eleven share-groups, five bytes each, and twelve bytes around the block.
+    assert len(data) - len(emit_sqz(network, None)) == 12 + 5 * 11
 
 
 def test_the_same_network_gives_the_same_bytes(network):
