@@ -150,9 +150,10 @@ def _run_stage(step: _Step, task: Task, run: RunDir, before: StageFolder, progre
         return folder
     LOGGER.info("stage %d %s: %s", step.index, name, step.stage)
     torch.manual_seed(step.seed)
-    model = step.stage.apply(_load(before, task), task, Session(name, step.seed, progress))
+    session = Session(name, step.seed, progress)
+    model = step.stage.apply(_load(before, task), task, session)
     folder.save(serialize_graph_model(model) if isinstance(model, GraphModel) else serialize_model(model))
-    row = _stage_row(name, folder, task, run)
+    row = replace(_stage_row(name, folder, task, run), notes=tuple(session.notes))
     folder.finish(asdict(row))
     LOGGER.info("stage %d %s: %s", step.index, name, row)
     return folder

@@ -34,6 +34,8 @@ class Row:
     compression_ratio: float | None = None
     metric_change: float | None = None
     latency: Latency | None = None
+    notes: tuple[str, ...] = ()
+    """What the stage behind the row decided, one sentence each."""
 
     @property
     def primary(self) -> float | None:
@@ -54,7 +56,13 @@ class Row:
 def row_from_json(data: dict[str, Any]) -> Row:
     """The inverse of ``dataclasses.asdict`` for a row."""
     latency = data.get("latency")
-    return Row(**{**data, "latency": None if latency is None else Latency(**latency)})
+    return Row(
+        **{
+            **data,
+            "latency": None if latency is None else Latency(**latency),
+            "notes": tuple(data.get("notes", ())),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,7 @@ class Report:
         ]
         if any(row.simulated for row in self.rows):
             notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
+        notes += [f"{row.label}: {note}." for row in self.rows for note in row.notes]
         parts = [text, "\n".join(notes)]
         if self.references:
             body = [[row.label, *_cells(row)] for row in self.references]

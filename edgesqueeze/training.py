@@ -5,7 +5,7 @@ Every stage that trains uses it: masks and codebooks live in the model, so the l
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
@@ -38,11 +38,20 @@ class TrainingSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Session:
-    """What a stage needs beside its model and task: a label, a seed, and someone to tell."""
+    """What a stage needs beside its model and task: a label, a seed, and someone to tell.
+
+    ``notes`` collects what the stage decided; it ends up in the stage's row.
+    """
 
     label: str
     seed: int
     progress: Progress
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Tell a decision now, and keep it for the report."""
+        self.progress.message(text)
+        self.notes.append(text)
 
 
 def fit(

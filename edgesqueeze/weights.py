@@ -70,6 +70,12 @@ def parametrization_of(layer: nn.Module, kind: type[nn.Module]) -> nn.Module | N
     return next((p for p in _chain(layer) if isinstance(p, kind)), None)
 
 
+def shared_layers(model: nn.Module) -> list[str]:
+    """The names of the layers that have a codebook."""
+    layers = weighted_layers(model).items()
+    return [name for name, layer in layers if parametrization_of(layer, Codebook) is not None]
+
+
 def _chain(layer: nn.Module) -> list[nn.Module]:
     """The parametrizations on a layer's weight, in order."""
     if not parametrize.is_parametrized(layer, "weight"):

@@ -9,6 +9,18 @@ from edgesqueeze.task import Task, load_task
 from edgesqueeze.task_config import TaskConfig
 
 
+class GeluNet(nn.Module):
+    """A network with an operation that the graph does not have."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 4, 3, stride=4), nn.GELU()
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.act(self.conv(x)).mean((2, 3)))
+
+
 class TinyNet(nn.Module):
     """Convolutions with batch norm, a residual sum, a concatenation, a depthwise layer: 2,000 parameters."""
 

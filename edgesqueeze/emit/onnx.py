@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgesqueeze.emit.limits import check_size
+from edgesqueeze.emit.onnx_maps import OnnxWriter, write_map
 from edgesqueeze.graph.integer import clamp_limits
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
@@ -29,6 +30,12 @@ from edgesqueeze.graph.nodes import (
     Graph,
     Input,
     MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
     WeightedNode,
     bias_name,
     weight_name,
@@ -133,6 +140,9 @@ class _Emitter:
         inputs = [self.values[name] for name in node.inputs]
         if isinstance(node, Clamp):
             return inputs[0]
+        if isinstance(node, Pad | Pointwise | Resize | Shuffle | Slice):
+            writer = OnnxWriter(self._op, self._constant, self._round_trip)
+            return write_map(writer, self.graph, node, inputs[0])
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
             inputs = [self._as_map(node, inputs[0])]
         if isinstance(node, WeightedNode):
@@ -208,5 +218,7 @@ def _kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
             return "Concat", {"axis": 1}
         case Add():
             return "Add", {}
-        case Input() | Clamp():
-            raise AssertionError("neither stands for an operation of its own")
+        case Mul():
+            return "Mul", {}
+        case _:
+            raise AssertionError("none of the others stands for one operation of its own")

@@ -1,7 +1,8 @@
 """The .sqz file: a graph, its weights coded without loss, and the activation grids of its int8 form.
 
 Everything else is rebuilt from these: shapes from the structure, int8 weights from the float weights
-(:func:`edgesqueeze.graph.spec.spec_from_activations`). docs/format.md specifies the bytes.
+(:func:`edgesqueeze.graph.spec.spec_from_activations`) but for what a block of its own says.
+docs/format.md specifies the bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.container import HEADER_BYTES, VERSION, Block, read_container, write_container
 from edgesqueeze.coding.tensors import ENCODINGS, CodedTensor, decode_tensor, encode_tensor, parse_tensor
 from edgesqueeze.emit.sqz_grids import decode_grids, encode_grids
+from edgesqueeze.emit.sqz_integers import decode_integers, encode_integers
 from edgesqueeze.emit.sqz_structure import decode_structure, encode_structure
 from edgesqueeze.errors import CodecError, CorruptFileError, OutputError, UnsupportedVersionError
 from edgesqueeze.files import write_atomically
@@ -21,7 +23,7 @@ from edgesqueeze.graph.check import MAX_ELEMENTS
 from edgesqueeze.graph.nodes import AnyNode, Graph, bias_name, weight_name, weight_shape
 from edgesqueeze.graph.spec import QuantSpec
 
-GRAPH_TAG, GRIDS_TAG, TENSORS_TAG = TAGS = ("GRPH", "ACTQ", "TENS")
+GRAPH_TAG, GRIDS_TAG, INTEGERS_TAG, TENSORS_TAG = TAGS = ("GRPH", "ACTQ", "WGTQ", "TENS")
 Shape = tuple[int, ...]
 
 
@@ -35,8 +37,8 @@ def emit_sqz(graph: Graph, spec: QuantSpec | None, index_bits: int | None = None
             best r per tensor.
 
     Raises:
-        CodecError: tensors that do not fit the structure, a spec that does not follow from the graph and its
-            activation grids, or a graph too large for the format.
+        CodecError: tensors that do not fit the structure, a spec that does not fit the graph, or a graph
+            too large for the format.
     """
     structure = encode_structure(graph.nodes)
     layout = _tensor_layout(graph.nodes)
@@ -44,6 +46,9 @@ def emit_sqz(graph: Graph, spec: QuantSpec | None, index_bits: int | None = None
     blocks = [(GRAPH_TAG, structure)]
     if spec is not None:
         blocks.append((GRIDS_TAG, encode_grids(graph, spec)))
+        integers = encode_integers(graph, spec)
+        if integers:
+            blocks.append((INTEGERS_TAG, integers))
     coded = [encode_tensor(graph.tensors[name], index_bits) for name in layout]
     blocks.append((TENSORS_TAG, b"".join(encode_varint(len(payload)) + payload for payload in coded)))
     return write_container(blocks)
@@ -66,12 +71,21 @@ def read_sqz(data: bytes) -> tuple[Graph, QuantSpec | None]:
             for (name, shape), (_, payload) in zip(layout.items(), pieces, strict=True)
         }
         graph = Graph(nodes, tensors)
-        spec = decode_grids(graph, blocks[GRIDS_TAG].payload) if GRIDS_TAG in blocks else None
+        spec = _read_spec(graph, blocks)
     except (CorruptFileError, UnsupportedVersionError):
         raise
     except CodecError as error:
         raise CorruptFileError(str(error)) from error
     return graph, spec
+
+
+def _read_spec(graph: Graph, blocks: dict[str, Block]) -> QuantSpec | None:
+    integers = blocks[INTEGERS_TAG].payload if INTEGERS_TAG in blocks else None
+    if GRIDS_TAG in blocks:
+        return decode_integers(graph, decode_grids(graph, blocks[GRIDS_TAG].payload), integers)
+    if integers is not None:
+        raise CorruptFileError("the file has integers but no activation grids")
+    return None
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The ACTQ block of a .sqz file: one activation grid per group of tensors that share it.
 
-The rest of a QuantSpec, the int8 weights and int32 biases, follows from the float weights and these grids
-(:func:`edgesqueeze.graph.spec.spec_from_activations`), so it is not stored.
+The rest of a QuantSpec, the int8 weights and int32 biases, mostly follows from the float weights and these
+grids (:func:`edgesqueeze.graph.spec.spec_from_activations`); what does not is in the block WGTQ
+(:mod:`edgesqueeze.emit.sqz_integers`).
 """
 
 import struct
@@ -12,7 +13,7 @@ import numpy as np
 from edgesqueeze.errors import CodecError
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.ranges import share_groups
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, spec_from_activations
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
 
 _GRID = struct.Struct("<fb")
 _SMALLEST_SCALE = 2.0**-40
@@ -22,7 +23,7 @@ def encode_grids(graph: Graph, spec: QuantSpec) -> bytes:
     """One float32 scale and int8 zero point per share-group, groups in the order of their first node.
 
     Raises:
-        CodecError: nodes missing, unequal grids in a group, or weights that do not follow from the grids.
+        CodecError: nodes missing, or unequal grids in a group.
     """
     groups = share_groups(graph)
     if set(spec.activations) != set(groups):
@@ -38,15 +39,12 @@ def encode_grids(graph: Graph, spec: QuantSpec) -> bytes:
             raise CodecError(
                 f"node {name!r} has grid {grid}; allowed are a float32 scale and an int8 zero point"
             )
-    expected = _rebuild_spec(graph, spec.activations)
-    for name in expected.weights.keys() | spec.weights.keys():
-        if not _same_weights(expected.weights.get(name), spec.weights.get(name)):
-            raise CodecError(f"the int8 weights of {name!r} do not follow from its float weights")
+        _check_scale(name, grid)
     return b"".join(_GRID.pack(grid.scale, grid.zero_point) for grid in grids.values())
 
 
-def decode_grids(graph: Graph, payload: memoryview) -> QuantSpec:
-    """The whole QuantSpec from the grids and the graph's float weights.
+def decode_grids(graph: Graph, payload: memoryview) -> dict[str, ActivationQuant]:
+    """The activation grid of every node.
 
     Raises:
         CodecError: too few or too many bytes, or grids that no int8 network can have.
@@ -58,28 +56,14 @@ def decode_grids(graph: Graph, payload: memoryview) -> QuantSpec:
     grids = {
         group: ActivationQuant(*_GRID.unpack_from(payload, _GRID.size * i)) for i, group in enumerate(order)
     }
-    return _rebuild_spec(graph, {name: grids[group] for name, group in groups.items()})
+    for name, grid in grids.items():
+        _check_scale(name, grid)
+    return {name: grids[group] for name, group in groups.items()}
 
 
-def _rebuild_spec(graph: Graph, activations: dict[str, ActivationQuant]) -> QuantSpec:
-    for name, grid in activations.items():
-        if not (isfinite(grid.scale) and grid.scale >= _SMALLEST_SCALE):
-            raise CodecError(f"node {name!r} has activation scale {grid.scale}; allowed is 2^-40 and more")
-    for name, tensor in graph.tensors.items():
-        if not np.isfinite(tensor).all():
-            raise CodecError(f"tensor {name!r} has values that are not finite, so it has no int8 form")
-    try:
-        with np.errstate(over="raise", divide="raise", invalid="raise"):
-            return spec_from_activations(graph, activations)
-    except FloatingPointError as error:
-        raise CodecError(f"weights and activation grids are too far apart for int8: {error}") from error
-
-
-def _same_weights(one: WeightQuant | None, other: WeightQuant | None) -> bool:
-    if one is None or other is None:
-        return False
-    pairs = ((one.weight, other.weight), (one.scale, other.scale), (one.bias, other.bias))
-    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
+def _check_scale(name: str, grid: ActivationQuant) -> None:
+    if not (isfinite(grid.scale) and grid.scale >= _SMALLEST_SCALE):
+        raise CodecError(f"node {name!r} has activation scale {grid.scale}; allowed is 2^-40 and more")
 
 
 def _is_float32(value: float) -> bool:

@@ -1,7 +1,7 @@
 """The nodes of a graph as the compact JSON rows of a .sqz file.
 
-A row is [kind, name, inputs, numbers…]. Kinds and activations are numbers, inputs count backwards (1 is
-the node just before), and shapes are left out since they follow from the inputs.
+A row is [kind, name, inputs, numbers…]. Kinds, activations and other words are numbers, inputs count
+backwards (1 is the node just before), and shapes are left out since they follow from the inputs.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import get_args
 from edgesqueeze.coding.byte_reader import ByteReader
 from edgesqueeze.errors import CodecError
 from edgesqueeze.graph.check import check_structure, complete_shapes
-from edgesqueeze.graph.nodes import Activation, AnyNode, structure_from_json
+from edgesqueeze.graph.nodes import Activation, AnyNode, Function, ResizeMode, structure_from_json
 
 KINDS = (
     "Input",
@@ -25,6 +25,12 @@ KINDS = (
     "Concat",
     "Add",
     "Clamp",
+    "Mul",
+    "Pointwise",
+    "Slice",
+    "Shuffle",
+    "Pad",
+    "Resize",
 )
 FIELDS: dict[str, dict[str, int]] = {
     "Input": {},
@@ -37,9 +43,20 @@ FIELDS: dict[str, dict[str, int]] = {
     "Concat": {},
     "Add": {"activation": 1},
     "Clamp": {"activation": 1},
+    "Mul": {},
+    "Pointwise": {"function": 1},
+    "Slice": {"start": 1, "stop": 1},
+    "Shuffle": {"groups": 1},
+    "Pad": {"pads": 4},
+    "Resize": {"size": 2, "mode": 1},
 }
 """The numbers of a row by kind: field and how many numbers it takes. An input's are its shape."""
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+WORDS: dict[str, tuple[str, ...]] = {
+    "activation": get_args(Activation),
+    "function": get_args(Function),
+    "mode": get_args(ResizeMode),
+}
+"""The fields whose value is a word; a row holds its place in these lists."""
 MAX_JSON_BYTES = 1 << 24
 _PLAIN, _ZLIB = 0, 1
 
@@ -84,8 +101,8 @@ def _row(node: AnyNode, distances: list[int]) -> list[object]:
     for field, width in FIELDS[kind].items():
         if field == "channels":
             row.append(node.shape[1])
-        elif field == "activation":
-            row.append(ACTIVATIONS.index(getattr(node, field)))
+        elif field in WORDS:
+            row.append(WORDS[field].index(getattr(node, field)))
         elif width == 1:
             row.append(getattr(node, field))
         else:
@@ -136,10 +153,10 @@ def _item(row: object, earlier: list[dict[str, object]]) -> dict[str, object]:
         values, numbers = numbers[:width], numbers[width:]
         if field == "channels":
             item["shape"] = [1, *values]
-        elif field == "activation":
-            if not 0 <= values[0] < len(ACTIVATIONS):
-                raise CodecError(f"row {len(earlier)} of the graph has activation {values[0]}")
-            item[field] = ACTIVATIONS[values[0]]
+        elif field in WORDS:
+            if not 0 <= values[0] < len(WORDS[field]):
+                raise CodecError(f"row {len(earlier)} of the graph has {field} {values[0]}")
+            item[field] = WORDS[field][values[0]]
         else:
             item[field] = values[0] if width == 1 else values
     return item

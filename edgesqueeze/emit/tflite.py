@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.padding import needed_pads, same_pads
+from edgesqueeze.emit.tflite_maps import write_map
 from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
@@ -31,6 +32,12 @@ from edgesqueeze.graph.nodes import (
     Graph,
     Input,
     MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
     WeightedNode,
     bias_name,
     weight_name,
@@ -45,6 +52,7 @@ _FUSED: dict[Activation, int] = {
 _OP = schema.BuiltinOperator
 _RATIO_LIMIT = 256.0
 _SMALLEST_ADD_RATIO = 2.0**-10
+_SMALLEST_MUL_RATIO = 2.0**-16
 # The lowest operator version that allows (float32, int8) operands.
 _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.CONV_2D: (1, 3),
@@ -60,6 +68,13 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.RESHAPE: (1, 1),
     _OP.RELU: (1, 2),
     _OP.RELU6: (1, 2),
+    _OP.MUL: (1, 2),
+    _OP.LOGISTIC: (1, 2),
+    _OP.HARD_SWISH: (1, 1),
+    _OP.SLICE: (1, 2),
+    _OP.TRANSPOSE: (1, 2),
+    _OP.RESIZE_BILINEAR: (3, 3),
+    _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
 }
 
 
@@ -105,7 +120,8 @@ class _Emitter:
 
     # -- tensors -----------------------------------------------------------------------------------
 
-    def _computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
+    def computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
+        """Add a tensor of a shape given as NCHW, on a node's grid; its index."""
         dtype = "float32" if self.spec is None else "int8"
         return self.model.tensor(name, _nhwc(shape), dtype, self._grid(grid_of))
 
@@ -145,7 +161,8 @@ class _Emitter:
         order = self.orders.get(node.inputs[0]) if isinstance(node, Dense) else None
         return weight if order is None else weight[:, order]
 
-    def _operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
+    def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
+        """Append an operator in the version that this file's precision needs."""
         self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
 
     # -- the order of flattened values ---------------------------------------------------------------
@@ -159,9 +176,9 @@ class _Emitter:
             if channels > 1 and prod(area) > 1:
                 places = np.arange(channels * prod(area)).reshape(channels, *area)
                 self.orders[node.name] = places.transpose(1, 2, 0).ravel()
-        elif isinstance(node, Clamp | Conv | Flatten) and known[0] is not None:
+        elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
             self.orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add) and ordered:
+        elif isinstance(node, Concat | Add | Mul) and ordered:
             raise self._order_matters(node)
 
     def _order_matters(self, node: AnyNode) -> ExportError:
@@ -174,7 +191,7 @@ class _Emitter:
 
     def _node(self, node: AnyNode) -> None:
         inputs = [self.tensors[name] for name in node.inputs]
-        output = self._computed(node.name, node.shape, node.name)
+        output = self.computed(node.name, node.shape, node.name)
         self.tensors[node.name] = output
         match node:
             case Input():
@@ -185,33 +202,43 @@ class _Emitter:
                 parameters = self._parameters(node, (0, 1), 0)
                 options = schema.FullyConnectedOptionsT()
                 options.fusedActivationFunction = _FUSED[node.activation]
-                self._operator(_OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
+                self.operator(_OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
             case MaxPool() | AvgPool():
                 self._pool(node, inputs[0], output)
             case GlobalAvgPool():
                 axes = self.model.constant(f"{node.name}.axes", np.array([1, 2], np.int32))
                 options = schema.ReducerOptionsT()
                 options.keepDims = True
-                self._operator(_OP.MEAN, [inputs[0], axes], output, options)
+                self.operator(_OP.MEAN, [inputs[0], axes], output, options)
             case Flatten():
                 self._reshape(inputs[0], output, node.shape, f"{node.name}.shape")
             case Concat():
                 options = schema.ConcatenationOptionsT()
                 options.axis = 3 if len(node.shape) == 4 else 1
-                self._operator(_OP.CONCATENATION, inputs, output, options)
-            case Add():
-                if self.spec is not None:
-                    scales = [self.spec.activations[name].scale for name in (*node.inputs, node.name)]
-                    ratios = np.array(scales[:-1], np.float32) / np.float32(scales[-1])
-                    self._check_ratio(node, ratios, _SMALLEST_ADD_RATIO)
-                options = schema.AddOptionsT()
-                options.fusedActivationFunction = _FUSED[node.activation]
-                self._operator(_OP.ADD, inputs, output, options)
+                self.operator(_OP.CONCATENATION, inputs, output, options)
+            case Add() | Mul():
+                self._binary(node, inputs, output)
             case Clamp():
-                self._clamp(node, inputs[0], output)
+                code = _OP.RELU if node.activation == "relu" else _OP.RELU6
+                self.operator(code, [inputs[0]], output, None)
+            case Pad() | Pointwise() | Resize() | Shuffle() | Slice():
+                write_map(self, node, inputs[0], output)
 
-    def _clamp(self, node: Clamp, source: int, output: int) -> None:
-        self._operator(_OP.RELU if node.activation == "relu" else _OP.RELU6, [source], output, None)
+    def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:
+        if self.spec is not None:
+            left, right, result = (self.spec.activations[n].scale for n in (*node.inputs, node.name))
+            if isinstance(node, Add):
+                ratios = np.array([left, right], np.float32) / np.float32(result)
+                self._check_ratio(node, ratios, _SMALLEST_ADD_RATIO)
+            else:
+                ratios = np.array([left * right / result], np.float32)
+                self._check_ratio(node, ratios, _SMALLEST_MUL_RATIO)
+        if isinstance(node, Mul):
+            self.operator(_OP.MUL, inputs, output, schema.MulOptionsT())
+            return
+        options = schema.AddOptionsT()
+        options.fusedActivationFunction = _FUSED[node.activation]
+        self.operator(_OP.ADD, inputs, output, options)
 
     def _conv(self, node: Conv, source: int, output: int) -> None:
         shape = self.graph.source(node).shape
@@ -229,12 +256,12 @@ class _Emitter:
         options.dilationHFactor, options.dilationWFactor = node.dilation
         options.fusedActivationFunction = _FUSED[node.activation]
         axes, channel_axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
-        self._operator(code, [source, *self._parameters(node, axes, channel_axis)], output, options)
+        self.operator(code, [source, *self._parameters(node, axes, channel_axis)], output, options)
 
     def _reshaped(self, node: Conv, source: int) -> int:
         """[1, features] as a map of height and width 1."""
         shape = (1, self.graph.source(node).shape[1], 1, 1)
-        output = self._computed(f"{node.name}.map", shape, node.inputs[0])
+        output = self.computed(f"{node.name}.map", shape, node.inputs[0])
         self._reshape(source, output, _nhwc(shape), f"{node.name}.shape")
         return output
 
@@ -242,7 +269,7 @@ class _Emitter:
         options = schema.ReshapeOptionsT()
         options.newShape = np.array(shape, np.int32)
         constant = self.model.constant(name, options.newShape)
-        self._operator(_OP.RESHAPE, [source, constant], output, options)
+        self.operator(_OP.RESHAPE, [source, constant], output, options)
 
     def _pool(self, node: MaxPool | AvgPool, source: int, output: int) -> None:
         padding = schema.Padding.VALID
@@ -253,7 +280,7 @@ class _Emitter:
         options.strideH, options.strideW = node.stride
         options.filterHeight, options.filterWidth = node.kernel
         code = _OP.MAX_POOL_2D if isinstance(node, MaxPool) else _OP.AVERAGE_POOL_2D
-        self._operator(code, [source], output, options)
+        self.operator(code, [source], output, options)
 
     # -- padding -----------------------------------------------------------------------------------
 
@@ -268,13 +295,13 @@ class _Emitter:
         top, left, bottom, right = needed
         amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
         grown = (1, shape[1], shape[2] + top + bottom, shape[3] + left + right)
-        padded = self._computed(f"{node.name}.padded", grown, node.inputs[0])
+        padded = self.computed(f"{node.name}.padded", grown, node.inputs[0])
         operands = [source, self.model.constant(f"{node.name}.pads", amounts)]
         if isinstance(node, Conv) or self._zero_is_lowest(node.inputs[0]):
-            self._operator(_OP.PAD, operands, padded, schema.PadOptionsT())
+            self.operator(_OP.PAD, operands, padded, schema.PadOptionsT())
         else:
             operands.append(self._lowest(node))
-            self._operator(_OP.PADV2, operands, padded, schema.PadV2OptionsT())
+            self.operator(_OP.PADV2, operands, padded, schema.PadV2OptionsT())
         return padded, schema.Padding.VALID
 
     def _lowest(self, node: MaxPool) -> int:
@@ -291,6 +318,8 @@ class _Emitter:
         node = self.graph.by_name[name]
         if isinstance(node, Conv | Dense | Add | Clamp):
             return node.activation != "none"
+        if isinstance(node, Pointwise):
+            return node.function in ("sigmoid", "hardsigmoid")
         return not isinstance(node, Input) and all(self._zero_is_lowest(source) for source in node.inputs)
 
 

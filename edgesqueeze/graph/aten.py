@@ -1,23 +1,28 @@
-"""How each torch operation is written as nodes of our graph: one function per operation."""
+"""How each torch operation is written as nodes of our graph: one function per operation.
+
+Here: layers with weights, pools, sums and joins. The others are in :mod:`edgesqueeze.graph.aten_maps`.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import numpy as np
 from torch.fx import Node as FxNode
 
-from edgesqueeze.graph.builder import Builder, arguments_of, aten_name, pair_of, refuse, shape_of
+from edgesqueeze.graph import aten_maps
+from edgesqueeze.graph.builder import Builder, arguments_of, pair_of, refuse, shape_of
 from edgesqueeze.graph.nodes import (
     Activation,
     Add,
+    AnyNode,
     AvgPool,
     Clamp,
     Concat,
     Conv,
     Dense,
     Flatten,
+    Floats,
     GlobalAvgPool,
     MaxPool,
     Pads,
@@ -25,8 +30,6 @@ from edgesqueeze.graph.nodes import (
     bias_name,
     weight_name,
 )
-
-_FUSING = ("conv2d", "linear", "add")
 
 
 def _conv(builder: Builder, fx: FxNode) -> None:
@@ -58,10 +61,9 @@ def _linear(builder: Builder, fx: FxNode) -> None:
 
 
 def _batch_norm(builder: Builder, fx: FxNode) -> None:
+    """Folded into the layer that only feeds it; elsewhere (as in DenseNet) a depthwise 1 × 1 convolution."""
     node = builder.source(fx)
     feeding = fx.args[0]
-    if not isinstance(node, Conv) or node.activation != "none" or len(feeding.users) > 1:  # type: ignore[union-attr]
-        raise refuse(fx, "is a batch norm that does not directly follow a convolution")
     gain, shift, mean, variance = (builder.constant(fx, a) for a in fx.args[1:5])
     if mean is None or variance is None:
         raise refuse(fx, "has no running statistics")
@@ -69,11 +71,37 @@ def _batch_norm(builder: Builder, fx: FxNode) -> None:
     factor = (1.0 if gain is None else gain.astype(np.float64)) / np.sqrt(
         variance.astype(np.float64) + epsilon
     )
+    shift = np.zeros_like(mean) if shift is None else shift
+    foldable = isinstance(node, Conv | Dense) and node.activation == "none"
+    if not foldable or len(feeding.users) > 1:  # type: ignore[union-attr]  # a tensor argument is a node
+        offset = shift - mean.astype(np.float64) * factor
+        _affine(builder, fx, factor.astype(np.float32), offset.astype(np.float32))
+        return
+    assert isinstance(node, Conv | Dense)
     weight, bias = builder.tensors[weight_name(node)], builder.tensors[bias_name(node)]
-    folded = weight.astype(np.float64) * factor.reshape(-1, 1, 1, 1)
-    offset = (bias.astype(np.float64) - mean) * factor + (0.0 if shift is None else shift)
+    folded = weight.astype(np.float64) * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    offset = (bias.astype(np.float64) - mean) * factor + shift
     builder.store(node, folded.astype(np.float32), offset.astype(np.float32))
     builder.same(fx, node)
+
+
+def _affine(builder: Builder, fx: FxNode, factor: Floats, offset: Floats) -> None:
+    """A factor and an offset per channel."""
+    source = builder.source(fx)
+    if len(source.shape) != 4:
+        raise refuse(fx, "is a batch norm that neither follows a layer directly nor reads a map")
+    node = Conv(
+        name=builder.layer_name(fx),
+        inputs=(source.name,),
+        shape=source.shape,
+        kernel=(1, 1),
+        stride=(1, 1),
+        pads=(0, 0, 0, 0),
+        dilation=(1, 1),
+        groups=source.shape[1],
+        activation="none",
+    )
+    builder.add_weighted(fx, node, factor.reshape(-1, 1, 1, 1), offset)
 
 
 def _clamp(builder: Builder, fx: FxNode, activation: Activation) -> None:
@@ -94,10 +122,12 @@ def _fusable(builder: Builder, fx: FxNode) -> Conv | Dense | Add | None:
         node = builder.nodes[builder.made[reached]]
         if not isinstance(node, Conv | Dense | Add | MaxPool):
             return None
-        if not isinstance(node, MaxPool) and aten_name(reached) in _FUSING:
+        before = reached.args[0]
+        made_here = not isinstance(before, FxNode) or builder.made.get(before) != node.name
+        if not isinstance(node, MaxPool) and made_here:
             return node if node.activation == "none" else None
         # A max pool, or something that left no node of its own: batch norm, an earlier activation, a copy.
-        reached = reached.args[0]
+        reached = before
     return None
 
 
@@ -128,11 +158,22 @@ def _max_pool(builder: Builder, fx: FxNode) -> None:
 
 
 def _avg_pool(builder: Builder, fx: FxNode) -> None:
-    args = arguments_of(fx, ["input", "kernel", "stride", "padding", "ceil_mode"])
-    if args["ceil_mode"] or pair_of(args["padding"] or 0) != (0, 0):
-        raise refuse(fx, "is an average pool with padding or ceil mode")
-    kernel = pair_of(args["kernel"])
-    _average(builder, fx, kernel, pair_of(args["stride"] or kernel))
+    args = arguments_of(
+        fx, ["input", "kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"]
+    )
+    kernel, (rows, columns) = pair_of(args["kernel"]), pair_of(args["padding"] or 0)
+    stride = pair_of(args["stride"] or kernel)
+    if args["divisor_override"] is not None:
+        raise refuse(fx, "is an average pool with a divisor of its own")
+    source, shape = builder.source(fx), shape_of(fx)
+    spans = ((shape[2] - 1) * stride[0] + kernel[0], (shape[3] - 1) * stride[1] + kernel[1])
+    if spans[0] > source.shape[2] + 2 * rows or spans[1] > source.shape[3] + 2 * columns:
+        raise refuse(fx, "is an average pool whose last window is cut off by ceil mode; leave ceil mode out")
+    if rows or columns:
+        if args["count_include_pad"] is False:
+            raise refuse(fx, "is an average pool that does not count its padding; use count_include_pad=True")
+        source = aten_maps.pad(builder, fx, (rows, columns, rows, columns))
+    _average(builder, fx, source, kernel, stride)
 
 
 def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
@@ -140,13 +181,16 @@ def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
     if source.shape[2:] == shape[2:]:
         builder.same(fx, source)
         return
+    if shape[2] % source.shape[2] == 0 and shape[3] % source.shape[3] == 0:
+        aten_maps.resize_to(builder, fx, pair_of(shape[2:]), nearest=True)  # every window is a single value
+        return
     if source.shape[2] % shape[2] or source.shape[3] % shape[3]:
         raise refuse(
             fx,
             f"pools {source.shape[2:]} to {shape[2:]}, which no fixed window can do; use a size that divides",
         )
     kernel = (source.shape[2] // shape[2], source.shape[3] // shape[3])
-    _average(builder, fx, kernel, kernel)
+    _average(builder, fx, source, kernel, kernel)
 
 
 def _mean(builder: Builder, fx: FxNode) -> None:
@@ -162,8 +206,8 @@ def _mean(builder: Builder, fx: FxNode) -> None:
         builder.add(fx, flat)
 
 
-def _average(builder: Builder, fx: FxNode, kernel: Pair, stride: Pair) -> None:
-    source, shape = builder.source(fx), shape_of(fx)
+def _average(builder: Builder, fx: FxNode, source: AnyNode, kernel: Pair, stride: Pair) -> None:
+    shape = shape_of(fx)
     if shape[2:] == (1, 1) and kernel == source.shape[2:]:
         builder.add(fx, GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=shape))
     else:
@@ -172,21 +216,13 @@ def _average(builder: Builder, fx: FxNode, kernel: Pair, stride: Pair) -> None:
         )
 
 
-def _reshape(builder: Builder, fx: FxNode) -> None:
-    source, shape = builder.source(fx), shape_of(fx)
-    if shape == source.shape:
-        builder.same(fx, source)
-    elif shape == (1, prod(source.shape)):
-        builder.add(fx, Flatten(name=fx.name, inputs=(source.name,), shape=shape))
-    else:
-        raise refuse(fx, f"reshapes {source.shape} to {shape}; only flattening to [N, features] is supported")
-
-
 def _concat(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["tensors", "dim"])
     parts = args["tensors"]
     sources = [builder.nodes[builder.made[p]] for p in parts if p in builder.made]
-    if len(sources) != len(parts) or (args["dim"] or 0) % len(shape_of(fx)) != 1:
+    if len(sources) != len(parts):
+        raise refuse(fx, "joins something that is not the output of an earlier layer")
+    if (args["dim"] or 0) % len(shape_of(fx)) != 1:
         raise refuse(fx, "is a concatenation along another dimension than the channels")
     builder.add(fx, Concat(name=fx.name, inputs=tuple(s.name for s in sources), shape=shape_of(fx)))
 
@@ -196,10 +232,6 @@ def _sum(builder: Builder, fx: FxNode) -> None:
     if left.shape != right.shape or fx.kwargs.get("alpha", 1) != 1:
         raise refuse(fx, "adds tensors of different shapes, or with a factor")
     builder.add(fx, Add(name=fx.name, inputs=(left.name, right.name), shape=shape_of(fx), activation="none"))
-
-
-def _same(builder: Builder, fx: FxNode) -> None:
-    builder.same(fx, builder.source(fx))
 
 
 def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
@@ -216,7 +248,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
     "conv2d": _conv,
     "linear": _linear,
     "_native_batch_norm_legit_no_training": _batch_norm,
-    "getitem": _same,
+    "getitem": aten_maps.getitem,
     "relu": lambda builder, fx: _clamp(builder, fx, "relu"),
     "relu6": lambda builder, fx: _clamp(builder, fx, "relu6"),
     "hardtanh": _hardtanh,
@@ -224,13 +256,29 @@ TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive_avg_pool,
     "mean": _mean,
-    "view": _reshape,
-    "reshape": _reshape,
-    "flatten": _reshape,
+    "view": aten_maps.reshape,
+    "_unsafe_view": aten_maps.reshape,
+    "reshape": aten_maps.reshape,
+    "flatten": aten_maps.reshape,
     "cat": _concat,
     "add": _sum,
-    "clone": _same,
-    "dropout": _same,
-    "contiguous": _same,
-    "alias": _same,
+    "mul": aten_maps.product,
+    "sigmoid": aten_maps.pointwise("sigmoid"),
+    "hardsigmoid": aten_maps.pointwise("hardsigmoid"),
+    "hardswish": aten_maps.pointwise("hardswish"),
+    "silu": aten_maps.pointwise("silu"),
+    "split": aten_maps.split,
+    "split_with_sizes": aten_maps.split,
+    "chunk": aten_maps.split,
+    "slice": aten_maps.channels,
+    "transpose": aten_maps.transpose,
+    "pad": aten_maps.constant_pad,
+    "constant_pad_nd": aten_maps.constant_pad,
+    "upsample_nearest2d": aten_maps.resize,
+    "_upsample_nearest_exact2d": aten_maps.resize,
+    "upsample_bilinear2d": aten_maps.resize,
+    "clone": aten_maps.same,
+    "dropout": aten_maps.same,
+    "contiguous": aten_maps.same,
+    "alias": aten_maps.same,
 }

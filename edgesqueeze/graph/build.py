@@ -1,7 +1,8 @@
 """From a torch module to a :class:`~edgesqueeze.graph.nodes.Graph`, by way of ``torch.export``.
 
-Batch norm is folded into the convolution before it, ReLU and ReLU6 are fused behind the node that feeds
-them (through max pooling, with which they commute), dropout vanishes, ceil mode becomes padding.
+Batch norm is folded into the layer before it (elsewhere it becomes a depthwise convolution), ReLU and ReLU6
+are fused behind the node that feeds them (through max pooling, with which they commute),
+dropout vanishes, ceil mode becomes padding.
 """
 
 import torch
@@ -41,9 +42,9 @@ def build_graph(model: nn.Module, example_input: torch.Tensor) -> Graph:
 
 
 def _translate(builder: Builder, fx: torch.fx.Node) -> None:
+    if not any(argument in builder.made or argument in builder.views for argument in fx.all_input_nodes):
+        return  # what touches no activation is shape arithmetic and checks: nothing to compute
     translation = TRANSLATIONS.get(aten_name(fx))
-    if translation is not None:
-        translation(builder, fx)
-    elif any(argument in builder.made for argument in fx.all_input_nodes):
+    if translation is None:
         raise refuse(fx, "is not supported")
-    # What touches no activation is shape arithmetic and checks: nothing to compute.
+    translation(builder, fx)

@@ -14,17 +14,28 @@ from edgesqueeze.graph.nodes import AnyNode, Floats, Graph, Input, Pair, Weighte
 _WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
 
 
+@dataclass(frozen=True)
+class GroupView:
+    """A map seen as [1, groups, C / groups, H, W], or with the two transposed: half of a channel shuffle."""
+
+    source: str
+    groups: int
+    swapped: bool
+
+
 @dataclass
 class Builder:
     """One walk over an exported program.
 
-    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours.
+    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to maps that
+    are seen in groups for the moment.
     """
 
     program: torch.export.ExportedProgram
     nodes: dict[str, AnyNode] = field(default_factory=dict)
     tensors: dict[str, Floats] = field(default_factory=dict)
     made: dict[FxNode, str] = field(default_factory=dict)
+    views: dict[FxNode, GroupView] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         signature = self.program.graph_signature

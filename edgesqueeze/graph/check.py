@@ -18,6 +18,12 @@ from edgesqueeze.graph.nodes import (
     GlobalAvgPool,
     Input,
     MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
     WeightedNode,
     bias_name,
     weight_name,
@@ -135,6 +141,29 @@ def _clamp(node: Clamp, source: Shape) -> Shape:
     return source
 
 
+def _mul(node: Mul, left: Shape, right: Shape) -> Shape:
+    if right not in (left, (*left[:2], *[1] * (len(left) - 2))):
+        raise _wrong(node, f"multiplies shapes {left} and {right}")
+    return left
+
+
+def _slice(node: Slice, source: Shape) -> Shape:
+    if not node.start < node.stop <= source[1]:
+        raise _wrong(node, f"takes channels {node.start} to {node.stop} of {source[1]}")
+    return 1, node.stop - node.start, *source[2:]
+
+
+def _shuffle(node: Shuffle, source: Shape) -> Shape:
+    if source[1] % node.groups:
+        raise _wrong(node, f"shuffles {source[1]} channels in {node.groups} groups")
+    return source
+
+
+def _pad(node: Pad, source: Shape) -> Shape:
+    top, left, bottom, right = node.pads
+    return 1, source[1], source[2] + top + bottom, source[3] + left + right
+
+
 _RULES: dict[type[AnyNode], Callable[..., Shape]] = {
     Input: lambda node: node.shape,
     Conv: _conv,
@@ -146,8 +175,25 @@ _RULES: dict[type[AnyNode], Callable[..., Shape]] = {
     Concat: _concat,
     Add: _add,
     Clamp: _clamp,
+    Mul: _mul,
+    Pointwise: lambda _, source: source,
+    Slice: _slice,
+    Shuffle: _shuffle,
+    Pad: _pad,
+    Resize: lambda node, source: (1, source[1], *node.size),
 }
-_RANKS: dict[type[Any], int] = {Conv: 4, MaxPool: 4, AvgPool: 4, GlobalAvgPool: 4, Flatten: 4, Dense: 2}
+_RANKS: dict[type[Any], int] = {
+    Conv: 4,
+    MaxPool: 4,
+    AvgPool: 4,
+    GlobalAvgPool: 4,
+    Flatten: 4,
+    Dense: 2,
+    Slice: 4,
+    Shuffle: 4,
+    Pad: 4,
+    Resize: 4,
+}
 
 
 def _check_names(nodes: Sequence[AnyNode]) -> None:

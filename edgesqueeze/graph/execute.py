@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,12 +17,20 @@ from edgesqueeze.graph.nodes import (
     Conv,
     Dense,
     Flatten,
+    Function,
     GlobalAvgPool,
     Graph,
     Input,
     MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
 )
 from edgesqueeze.graph.ranges import Range, merge_ranges
+from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec, WeightQuant
 
 Observe = Callable[[AnyNode, Tensor], Tensor]
 """Sees a node's output [N, …] and returns what the nodes behind it shall read."""
@@ -42,9 +51,30 @@ def run_graph(graph: Graph, x: Tensor, weights: Weights, observe: Observe | None
     values: dict[str, Tensor] = {}
     for node in graph.nodes:
         inputs = [values[name] for name in node.inputs]
-        y = x if isinstance(node, Input) else _compute(node, inputs, weights)
+        y = x if isinstance(node, Input) else compute_node(node, inputs, weights)
         values[node.name] = y if observe is None else observe(node, y)
     return values[graph.output.name]
+
+
+def dequantized_weights(graph: Graph, spec: QuantSpec) -> Weights:
+    """The real numbers that a spec's integers stand for, as tensors."""
+    return {
+        node.name: dequantized_layer(spec.weights[node.name], spec.activations[node.inputs[0]].scale)
+        for node in graph.weighted
+    }
+
+
+def dequantized_layer(quant: WeightQuant, input_scale: float) -> tuple[Tensor, Tensor]:
+    """The weight and bias that one layer's integers stand for."""
+    scale = quant.scale.reshape(-1, *[1] * (quant.weight.ndim - 1))
+    bias = quant.bias * quant.bias_scale(input_scale).astype(np.float64)
+    return torch.from_numpy(quant.weight * scale), torch.from_numpy(bias.astype(np.float32))
+
+
+def fake_quantize(y: Tensor, grid: ActivationQuant) -> Tensor:
+    """Real numbers moved to the nearest points of a grid, saturating."""
+    integers = torch.clamp(torch.round(y / grid.scale) + grid.zero_point, QMIN, QMAX)
+    return (integers - grid.zero_point) * grid.scale
 
 
 @torch.no_grad()
@@ -64,7 +94,8 @@ def calibrate_min_max(graph: Graph, batches: Iterable[Tensor]) -> dict[str, Rang
     return merge_ranges(graph, seen)
 
 
-def _compute(node: AnyNode, inputs: list[Tensor], weights: Weights) -> Tensor:
+def compute_node(node: AnyNode, inputs: list[Tensor], weights: Weights) -> Tensor:
+    """The output [N, …] of one node in float, its fused activation included."""
     match node:
         case Conv():
             weight, bias = weights[node.name]
@@ -87,8 +118,34 @@ def _compute(node: AnyNode, inputs: list[Tensor], weights: Weights) -> Tensor:
             return _activate(inputs[0] + inputs[1], node.activation)
         case Clamp():
             return _activate(inputs[0], node.activation)
-        case Input():
+        case _:
+            return _rearrange(node, inputs)
+
+
+def _rearrange(node: AnyNode, inputs: list[Tensor]) -> Tensor:
+    match node:
+        case Mul():
+            return inputs[0] * inputs[1]
+        case Pointwise():
+            return _FUNCTIONS[node.function](inputs[0])
+        case Slice():
+            return inputs[0][:, node.start : node.stop]
+        case Shuffle():
+            return F.channel_shuffle(inputs[0], node.groups)
+        case Pad():
+            return _pad(inputs[0], node.pads, 0.0)
+        case Resize():
+            return F.interpolate(inputs[0], size=node.size, mode=node.mode)
+        case _:
             raise AssertionError("an input is not computed")
+
+
+_FUNCTIONS: dict[Function, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "silu": F.silu,
+}
 
 
 def _pad(x: Tensor, pads: tuple[int, int, int, int], value: float) -> Tensor:

@@ -1,13 +1,14 @@
 """What a full-int8 network must answer, bit for bit: the specification in numpy.
 
-ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for Add, see :data:`Sums`), because both
-follow one rule:
+ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for a bilinear resize, and for sums on grids
+that lie too far apart, see :data:`Sums`), because both follow one rule:
 
     q_out = clamp(rint(float32(acc) · m) + zero_point),    m = float32(s_in · s_weight / s_out)
 
 where ``acc`` is the exact int32 sum of products and ``rint`` rounds half to even. This module is that rule
 for every kind of node (average pools and loose activations are depthwise convolutions by then, see
-:mod:`edgesqueeze.graph.lower`). Sums are taken in float64, which holds integers up to 2^53 exactly; what
+:mod:`edgesqueeze.graph.lower`; sums and products are on grids that leave nothing to rounding rules, see
+:mod:`edgesqueeze.graph.align`). Sums are taken in float64, which holds integers up to 2^53 exactly; what
 follows a sum is float32, as in the runtimes. (Integer arithmetic: Jacob et al. 2018, arXiv 1712.05877.)
 """
 
@@ -19,13 +20,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from edgesqueeze.graph.integer_maps import run_map
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
     Add,
     AnyNode,
-    AvgPool,
-    Clamp,
     Concat,
     Conv,
     Dense,
@@ -33,7 +33,6 @@ from edgesqueeze.graph.nodes import (
     Floats,
     GlobalAvgPool,
     Graph,
-    Input,
     MaxPool,
     Pads,
     Pair,
@@ -42,7 +41,11 @@ from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec
 
 Int8s = NDArray[np.int8]
 Sums = Literal["xnnpack", "onnxruntime"]
-"""Whose Add is computed: XNNPACK's in fixed point, or ONNX Runtime's in float32. They may differ by 1."""
+"""Whose Add is computed: XNNPACK's in fixed point, or ONNX Runtime's in float32.
+
+On aligned grids they are equal. Where the scales lie too far apart to be aligned (a factor of 8) they may
+differ by 1.
+"""
 
 _BATCH = 16
 _BLOCK_BYTES = 1 << 26
@@ -129,8 +132,8 @@ def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) ->
         case Add():
             add = _add if sums == "xnnpack" else _add_float
             return add(inputs, grids, out, node.activation)
-        case Input() | AvgPool() | Clamp():
-            raise AssertionError("an input is not computed; the others were lowered")
+        case _:
+            return run_map(node, inputs, grids, out)
 
 
 def _requantize(

@@ -1,61 +1,173 @@
 """Rewriting the few operations that the runtimes' int8 kernels round differently.
 
-ONNX Runtime and LiteRT disagree on halves in an average pool, and on a ReLU that changes the grid. A
-depthwise convolution they compute alike. So in int8 both operations are written as one: weights of 1 with
-scale 1 / window size, bias 0.
+ONNX Runtime and LiteRT disagree on halves in an average pool, and on a ReLU that changes the grid; one of
+them has no integer kernel for hard sigmoid, hard swish and SiLU. A depthwise convolution they compute alike.
+So in int8 these operations are written with one: an average pool as weights of 1 with scale 1 / window size,
+a hard sigmoid as x / 6 + 1/2 on a grid that ends at 0 and 1; hard swish and SiLU become a product with their
+sigmoid. Where two scales do not suit each other (see :mod:`edgesqueeze.graph.align`), one more depthwise
+convolution brings a tensor onto another grid.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
 
-from edgesqueeze.graph.nodes import AnyNode, AvgPool, Clamp, Conv, Flatten, Graph
-from edgesqueeze.graph.spec import QuantSpec, WeightQuant
+from edgesqueeze.graph.align import (
+    HARD_SIGMOID_GRID,
+    SIGMOID_GRID,
+    is_near,
+    is_table_safe,
+    product_scale,
+    rescaled,
+    sigmoid_grid,
+    sum_scale,
+)
+from edgesqueeze.graph.nodes import (
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Conv,
+    Flatten,
+    Graph,
+    Mul,
+    Pair,
+    Pointwise,
+)
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+
+_SIXTH = 1 / 6
 
 
 def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
-    """The same int8 network without average pools and loose activations.
+    """The same int8 network of convolutions, pools by maximum, sums, products, sigmoids and moves only.
 
     The new layers' integers are in the returned spec only. A convolution that stands for an activation of a
     flattened tensor reads [1, features] as a map of height and width 1.
     """
-    nodes: list[AnyNode] = []
-    weights, activations = dict(spec.weights), dict(spec.activations)
+    lowering = _Lowering(dict(spec.activations), dict(spec.weights))
     for node in graph.nodes:
-        if not isinstance(node, AvgPool | Clamp):
-            nodes.append(node)
-            continue
-        layer = _depthwise(node)
-        weights[layer.name] = _ones(layer)
-        activations[layer.name] = spec.activations[node.name]
-        nodes.append(layer)
-        if len(node.shape) == 2:
-            nodes.append(Flatten(name=node.name, inputs=(layer.name,), shape=node.shape))
-    return Graph(tuple(nodes), graph.tensors), QuantSpec(activations, weights)
+        lowering.visit(node)
+    return Graph(tuple(lowering.nodes), graph.tensors), QuantSpec(lowering.activations, lowering.weights)
 
 
-def _depthwise(node: AvgPool | Clamp) -> Conv:
-    layer = Conv(
-        name=node.name,
-        inputs=node.inputs,
-        shape=node.shape,
-        kernel=node.kernel if isinstance(node, AvgPool) else (1, 1),
-        stride=node.stride if isinstance(node, AvgPool) else (1, 1),
+@dataclass
+class _Lowering:
+    """One walk over the nodes; all three grow."""
+
+    activations: dict[str, ActivationQuant]
+    weights: dict[str, WeightQuant]
+    nodes: list[AnyNode] = field(default_factory=list)
+
+    def visit(self, node: AnyNode) -> None:
+        """Append what stands for a node; its last part has the node's name."""
+        match node:
+            case AvgPool():
+                layer = _depthwise(node.name, node.inputs[0], node.shape)
+                layer = replace(layer, kernel=node.kernel, stride=node.stride)
+                self._append(layer, _constant(layer, 1, 1 / prod(node.kernel), 0.0, 1.0))
+            case Clamp():
+                layer = replace(_depthwise(node.name, node.inputs[0], node.shape), activation=node.activation)
+                self._append(layer, _constant(layer, 1, 1.0, 0.0, 1.0))
+            case Pointwise():
+                self._pointwise(node)
+            case Add():
+                self._sum(node)
+            case Mul():
+                self._product(node)
+            case _:
+                self.nodes.append(node)
+
+    def _pointwise(self, node: Pointwise) -> None:
+        if node.function in ("hardswish", "silu"):
+            gate = f"{node.name}/gate"
+            self._gate(node, gate, "hardsigmoid" if node.function == "hardswish" else "sigmoid")
+            self._product(Mul(name=node.name, inputs=(node.inputs[0], gate), shape=node.shape))
+            return
+        fixed = SIGMOID_GRID if node.function == "sigmoid" else HARD_SIGMOID_GRID
+        if self.activations[node.name] == fixed:
+            self._gate(node, node.name, node.function)
+            return
+        self._gate(node, f"{node.name}/gate", node.function)
+        self._copy(f"{node.name}/gate", node.name, self.activations[node.name], node.shape)
+
+    def _gate(self, node: Pointwise, name: str, function: str) -> None:
+        """A sigmoid or hard sigmoid of a node's input on the grid that goes with it."""
+        source = node.inputs[0]
+        if function == "sigmoid":
+            self.activations[name] = SIGMOID_GRID
+            if not is_table_safe(self.activations[source]):
+                grid = sigmoid_grid(self.activations[source])
+                source = self._copy(source, f"{name}/source", grid, node.shape)
+            self.nodes.append(Pointwise(name=name, inputs=(source,), shape=node.shape, function="sigmoid"))
+            return
+        self.activations[name] = HARD_SIGMOID_GRID
+        layer = _depthwise(name, source, node.shape)
+        self._append(layer, _constant(layer, 127, _SIXTH, 0.5, self.activations[source].scale))
+
+    def _sum(self, node: Add) -> None:
+        total = self.activations[node.name].scale
+        inputs = []
+        for place, name in enumerate(node.inputs):
+            grid = self.activations[name]
+            wanted = sum_scale(grid.scale, total)
+            if wanted is None or is_near(grid.scale, wanted):
+                inputs.append(name)
+            else:
+                copy = f"{node.name}/term{place}"
+                inputs.append(self._copy(name, copy, rescaled(grid, wanted), node.shape))
+        self.nodes.append(replace(node, inputs=tuple(inputs)))
+
+    def _product(self, node: Mul) -> None:
+        left, right = node.inputs
+        grid = self.activations[left]
+        wanted = product_scale(grid.scale, self.activations[right].scale, self.activations[node.name].scale)
+        if wanted is not None and not is_near(grid.scale, wanted):
+            left = self._copy(left, f"{node.name}/factor", rescaled(grid, wanted), node.shape)
+        self.nodes.append(replace(node, inputs=(left, right)))
+
+    def _copy(self, source: str, name: str, grid: ActivationQuant, shape: tuple[int, ...]) -> str:
+        """A tensor on another grid; the name of the copy."""
+        self.activations[name] = grid
+        layer = _depthwise(name, source, shape)
+        self._append(layer, _constant(layer, 1, 1.0, 0.0, 1.0))
+        return name
+
+    def _append(self, layer: Conv, integers: WeightQuant) -> None:
+        if len(layer.shape) == 4:
+            self.weights[layer.name] = integers
+            self.nodes.append(layer)
+            return
+        mapped = replace(layer, name=f"{layer.name}/map", shape=(*layer.shape, 1, 1))
+        self.weights[mapped.name] = integers
+        self.activations[mapped.name] = self.activations[layer.name]
+        self.nodes += [mapped, Flatten(name=layer.name, inputs=(mapped.name,), shape=layer.shape)]
+
+
+_ONE: Pair = (1, 1)
+
+
+def _depthwise(name: str, source: str, shape: tuple[int, ...]) -> Conv:
+    return Conv(
+        name=name,
+        inputs=(source,),
+        shape=shape,
+        kernel=_ONE,
+        stride=_ONE,
         pads=(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=node.shape[1],
-        activation=node.activation if isinstance(node, Clamp) else "none",
+        dilation=_ONE,
+        groups=shape[1],
+        activation="none",
     )
-    if len(node.shape) == 2:
-        return replace(layer, name=f"{node.name}/map", shape=(*node.shape, 1, 1))
-    return layer
 
 
-def _ones(layer: Conv) -> WeightQuant:
-    channels, window = layer.shape[1], prod(layer.kernel)
+def _constant(layer: Conv, integer: int, factor: float, offset: float, input_scale: float) -> WeightQuant:
+    """Equal weights ``factor``, held as ``integer``, and equal biases ``offset`` for every channel."""
+    channels, scale = layer.shape[1], np.float32(factor / integer)
+    bias = np.rint(offset / float(scale * np.float32(input_scale)))
     return WeightQuant(
-        weight=np.ones((channels, 1, *layer.kernel), np.int8),
-        scale=np.full(channels, 1 / window, np.float32),
-        bias=np.zeros(channels, np.int32),
+        weight=np.full((channels, 1, *layer.kernel), integer, np.int8),
+        scale=np.full(channels, scale, np.float32),
+        bias=np.full(channels, bias, np.int32),
     )

@@ -21,6 +21,10 @@ Pads = tuple[int, int, int, int]
 """Padding as (top, left, bottom, right)."""
 Activation = Literal["none", "relu", "relu6"]
 """What is fused behind a node: nothing, max(x, 0), or min(max(x, 0), 6)."""
+Function = Literal["sigmoid", "hardsigmoid", "hardswish", "silu"]
+"""Value by value: 1 / (1 + exp(-x)), clamp(x / 6 + 1/2, 0, 1), x · hardsigmoid(x), x · sigmoid(x)."""
+ResizeMode = Literal["nearest", "bilinear"]
+"""Nearest takes the value at floor(i · in / out); bilinear has half-pixel centres and clamped edges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +109,66 @@ class Clamp(Node):
     activation: Activation
 
 
-AnyNode = Input | Conv | Dense | MaxPool | AvgPool | GlobalAvgPool | Flatten | Concat | Add | Clamp
+@dataclass(frozen=True, kw_only=True)
+class Mul(Node):
+    """Element-wise product of a tensor and one of the same shape, or of shape [1, C, 1, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointwise(Node):
+    """A function of every value on its own."""
+
+    function: Function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice(Node):
+    """The channels from ``start`` up to but not including ``stop``."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shuffle(Node):
+    """Channel shuffle (Zhang et al. 2018, arXiv 1707.01083): [groups, C / groups] channels transposed."""
+
+    groups: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad(Node):
+    """Rows and columns of zeros around a map."""
+
+    pads: Pads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(Node):
+    """A map brought to ``size`` (height, width)."""
+
+    size: Pair
+    mode: ResizeMode
+
+
+AnyNode = (
+    Input
+    | Conv
+    | Dense
+    | MaxPool
+    | AvgPool
+    | GlobalAvgPool
+    | Flatten
+    | Concat
+    | Add
+    | Clamp
+    | Mul
+    | Pointwise
+    | Slice
+    | Shuffle
+    | Pad
+    | Resize
+)
 WeightedNode = Conv | Dense
 NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args(AnyNode)}
 
@@ -213,7 +276,9 @@ def _node_from_json(item: object) -> AnyNode:
     return kind(**values)
 
 
-_LENGTHS = {"kernel": 2, "stride": 2, "dilation": 2, "pads": 4}
+_LENGTHS = {"kernel": 2, "stride": 2, "dilation": 2, "size": 2, "pads": 4}
+_WORDS = {"activation": get_args(Activation), "function": get_args(Function), "mode": get_args(ResizeMode)}
+_SMALLEST_NUMBER = {"groups": 1, "start": 0, "stop": 1}
 _LARGEST = 1 << 24
 
 
@@ -223,12 +288,12 @@ def _field_from_json(kind: type[AnyNode], name: str, value: object) -> object:
         if isinstance(value, str) and value:
             return value
         raise wrong
-    if name == "activation":
-        if value in get_args(Activation):
+    if name in _WORDS:
+        if value in _WORDS[name]:
             return value
         raise wrong
-    if name == "groups":
-        if isinstance(value, int) and 1 <= value <= _LARGEST:
+    if name in _SMALLEST_NUMBER:
+        if isinstance(value, int) and _SMALLEST_NUMBER[name] <= value <= _LARGEST:
             return value
         raise wrong
     if not isinstance(value, list):
@@ -253,7 +318,7 @@ def _check_wiring(node: AnyNode, seen: set[str], *, first: bool) -> None:
     missing = [name for name in node.inputs if name not in seen]
     if missing:
         raise CodecError(f"node {node.name!r} reads {missing[0]!r}, which no earlier node makes")
-    wanted = 0 if first else 2 if isinstance(node, Add) else 1
+    wanted = 0 if first else 2 if isinstance(node, Add | Mul) else 1
     enough = len(node.inputs) >= 1 if isinstance(node, Concat) else len(node.inputs) == wanted
     if not enough:
         raise CodecError(f"node {node.name!r} has {len(node.inputs)} inputs")

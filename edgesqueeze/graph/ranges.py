@@ -1,7 +1,18 @@
 """Which tensors must share one grid, and how ranges are merged over them."""
 
-from edgesqueeze.graph.nodes import AvgPool, Concat, Flatten, Graph, MaxPool
+from edgesqueeze.graph.nodes import (
+    AvgPool,
+    Concat,
+    Flatten,
+    Graph,
+    MaxPool,
+    Pad,
+    Resize,
+    Shuffle,
+    Slice,
+)
 
+_MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize
 Range = tuple[float, float]
 """The lowest and highest value seen in a tensor."""
 
@@ -9,8 +20,9 @@ Range = tuple[float, float]
 def share_groups(graph: Graph) -> dict[str, str]:
     """Node name to the name that stands for its group.
 
-    Operations that only move values (max pooling, flatten, average pooling in the runtimes' kernels) keep
-    their input's grid. A concatenation copies integers, so all of its inputs and its output share one.
+    Operations that only move values (max pooling, flatten, slice, shuffle, pad; average pooling and resize in
+    the runtimes' kernels) keep their input's grid. A concatenation copies integers, so all of its inputs and
+    its output share one.
     """
     parent = {node.name: node.name for node in graph.nodes}
 
@@ -20,7 +32,7 @@ def share_groups(graph: Graph) -> dict[str, str]:
         return name
 
     for node in graph.nodes:
-        if isinstance(node, MaxPool | Flatten | AvgPool):
+        if isinstance(node, _MOVES_VALUES):
             parent[root(node.name)] = root(node.inputs[0])
         elif isinstance(node, Concat):
             for name in node.inputs:

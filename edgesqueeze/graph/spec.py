@@ -6,25 +6,33 @@ channel; biases are int32 on the grid input scale × weight scale. Scales are fl
 hold them so. (Scheme: Jacob et al. 2018, arXiv 1712.05877; the LiteRT 8-bit quantization specification.)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.align import align_grids
+from edgesqueeze.graph.grid import QMAX, QMIN, SMALLEST_SCALE, ActivationQuant, activation_quant
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.ranges import Range
 
-QMIN, QMAX = -128, 127
+__all__ = [
+    "QMAX",
+    "QMIN",
+    "ActivationQuant",
+    "QuantSpec",
+    "WeightQuant",
+    "activation_grids",
+    "activation_quant",
+    "make_spec",
+    "quantize_layer",
+    "spec_from_activations",
+]
+
 _BIAS_LIMIT = 2.0**30
-_SMALLEST_SCALE = 2.0**-40
-
-
-@dataclass(frozen=True)
-class ActivationQuant:
-    """real = scale × (q - zero_point), q int8 in [-128, 127]; ``scale`` is a float32 value."""
-
-    scale: float
-    zero_point: int
+_BIAS_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,48 +53,83 @@ class WeightQuant:
 
 @dataclass(frozen=True, eq=False)
 class QuantSpec:
-    """Node name to activation grid, and weighted node name to its integers."""
+    """Node name to activation grid, and weighted node name to its integers.
+
+    Nothing here has to follow from the float tensors: scales may be learned, integers rounded up or down,
+    biases corrected. What does follow is what :func:`spec_from_activations` makes.
+    """
 
     activations: dict[str, ActivationQuant]
     weights: dict[str, WeightQuant]
 
 
-def activation_quant(low: float, high: float) -> ActivationQuant:
-    """The int8 grid that covers [low, high] and holds real zero exactly."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    # A tensor that is zero throughout fits every grid; a tiny scale would overflow the requantization.
-    scale = np.float32(max((high - low) / (QMAX - QMIN), _SMALLEST_SCALE) if high > low else 1.0)
-    zero_point = int(np.clip(np.rint(QMIN - low / float(scale)), QMIN, QMAX))
-    return ActivationQuant(float(scale), zero_point)
+def quantize_layer(
+    graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None = None
+) -> WeightQuant:
+    """The int8 weights nearest to a layer's float weights, and the int32 bias that goes with them.
 
+    Args:
+        graph: the network with its float32 tensors.
+        node: the layer.
+        input_scale: the scale of the grid the layer reads.
+        scale: positive float32 [out], the grid of each output channel, taken as it is. None takes
+            :func:`usable_scale` of the largest magnitude per channel / 127 (min-max, symmetric).
 
-def quantize_layer(graph: Graph, node: WeightedNode, input_scale: float) -> WeightQuant:
-    """Min-max symmetric int8 weights per output channel, and the int32 bias that goes with them.
-
-    A channel's scale is raised where its bias would not fit in 31 bits, which happens when pruning leaves
-    a channel with tiny weights; a channel without any weight takes the layer's largest scale, since
-    every scale is right for zeros.
+    Raises:
+        CodecError: a bias does not fit in int32 on the grid of the given scale.
     """
     weight, bias = graph.weight(node).astype(np.float64), graph.bias(node).astype(np.float64)
-    per_channel = np.abs(weight).reshape(len(weight), -1).max(axis=1) / 127.0
-    largest = per_channel.max()
-    per_channel = np.where(per_channel > 0, per_channel, largest if largest > 0 else 1.0)
-    needed = np.abs(bias) / (_BIAS_LIMIT * input_scale)
-    scale = np.maximum(np.maximum(per_channel, needed), _SMALLEST_SCALE).astype(np.float32)
+    if scale is None:
+        largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+        scale = usable_scale(largest / 127.0, graph.bias(node), input_scale)
     grid = scale.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
     integers = np.clip(np.rint(weight / grid), -127, 127).astype(np.int8)
     bias_grid = (scale * np.float32(input_scale)).astype(np.float64)
-    return WeightQuant(integers, scale, np.rint(bias / bias_grid).astype(np.int32))
+    bias_integers = np.rint(bias / bias_grid)
+    if not (np.abs(bias_integers) <= _BIAS_MAX).all():
+        raise CodecError(f"a bias of layer {node.name!r} does not fit in int32 on the grid of its weights")
+    return WeightQuant(integers, scale, bias_integers.astype(np.int32))
+
+
+def usable_scale(scale: NDArray[np.float64], bias: Floats, input_scale: float) -> Floats:
+    """Weight scales [out] made fit for use, as float32.
+
+    A channel's scale is raised where its bias would not fit in 31 bits, which happens when pruning leaves
+    a channel with tiny weights; a channel without any weight (scale 0) takes the layer's largest scale,
+    since every scale is right for zeros.
+    """
+    largest = scale.max()
+    positive = np.where(scale > 0, scale, largest if largest > 0 else 1.0)
+    needed = np.abs(bias.astype(np.float64)) / (_BIAS_LIMIT * input_scale)
+    return np.asarray(np.maximum(np.maximum(positive, needed), SMALLEST_SCALE), np.float32)
+
+
+def activation_grids(graph: Graph, ranges: dict[str, Range]) -> dict[str, ActivationQuant]:
+    """The grids that cover these ranges, one per node, merged over groups.
+
+    Scales are moved a little so that both runtimes round alike, see :mod:`edgesqueeze.graph.align`.
+    """
+    return align_grids(graph, {name: activation_quant(*ranges[name]) for name in graph.by_name})
 
 
 def make_spec(graph: Graph, ranges: dict[str, Range]) -> QuantSpec:
-    """The QuantSpec of a graph whose activations have these ranges, one per node, merged over groups."""
-    return spec_from_activations(graph, {name: activation_quant(*ranges[name]) for name in graph.by_name})
+    """The QuantSpec of a graph whose activations have these ranges, with min-max weights."""
+    return spec_from_activations(graph, activation_grids(graph, ranges))
 
 
-def spec_from_activations(graph: Graph, activations: dict[str, ActivationQuant]) -> QuantSpec:
-    """The QuantSpec with these activation grids; weights and biases follow from the float tensors."""
+def spec_from_activations(
+    graph: Graph, activations: dict[str, ActivationQuant], scales: Mapping[str, Floats] | None = None
+) -> QuantSpec:
+    """The QuantSpec with these activation grids and weight scales.
+
+    Integers are the nearest to the float tensors. A layer that ``scales`` does not name takes min-max.
+
+    Raises:
+        CodecError: see :func:`quantize_layer`.
+    """
+    scales = scales or {}
     weights = {
-        node.name: quantize_layer(graph, node, activations[node.inputs[0]].scale) for node in graph.weighted
+        node.name: quantize_layer(graph, node, activations[node.inputs[0]].scale, scales.get(node.name))
+        for node in graph.weighted
     }
     return QuantSpec(activations, weights)

@@ -167,13 +167,15 @@ class TfliteFile:
         if len(self.shape(index)) != 2:
             return None
         while index in self.makers:
-            operator = self.makers[index]
+            operator, flat = self.makers[index], len(self.shape(index)) == 2
             index, code = int(operator.inputs[0]), self.code(operator)
             shape = self.shape(index)
-            if code == schema.BuiltinOperator.RESHAPE and len(shape) == 4 and prod(shape[1:3]) > 1:
+            is_map = len(shape) == 4 and prod(shape[1:3]) > 1
+            if code == schema.BuiltinOperator.RESHAPE and is_map and flat:
                 places = np.arange(features).reshape(shape[3], *shape[1:3])
                 return places.transpose(1, 2, 0).ravel()
-            if code in _MIXING or shape[-1] != features:
+            # The channels of a map (before a pool, within a channel shuffle) are in the graph's order.
+            if code in _MIXING or is_map or shape[-1] != features:
                 return None
         return None
 

@@ -196,9 +196,11 @@ def _onnx_parameters(file: OnnxFile, node: NodeProto, constants: dict[str, Array
 
 
 def _is_node(file: OnnxFile, node: NodeProto) -> bool:
-    """Whether a grid is a node's own: values are quantized before an activation and when reshaped as well."""
+    """Whether a grid is a node's own: values are quantized before an activation and between moves as well."""
     maker = file.makers.get(node.input[0])
-    return not node.name.endswith("/before/int") and (maker is None or maker.op_type != "Reshape")
+    moved = maker is not None and maker.op_type in ("Reshape", "Transpose")
+    last = maker is not None and maker.name.endswith("/raw")
+    return not node.name.endswith("/before/int") and (last or not moved)
 
 
 # -- TFLite ----------------------------------------------------------------------------------------
@@ -216,7 +218,7 @@ def _tflite_layers(file: TfliteFile) -> dict[str, dict[str, Array]]:
         if code in (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED):
             name = file.graph.tensors[int(operator.outputs[0])].name.decode()
             layers[name] |= _tflite_parameters(file, operator, code)
-    inner = {f"{name}{ending}" for name in layers for ending in (".padded", ".map")}
+    inner = {f"{name}{ending}" for name in layers for ending in (".padded", ".map", ".groups", ".swapped")}
     return {name: layer for name, layer in layers.items() if name not in inner}
 
 

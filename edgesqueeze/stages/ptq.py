@@ -1,35 +1,93 @@
 """Post-training int8 quantization: ranges are measured on calibration images, weights are rounded."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
-from torch import nn
+from pydantic import Field
+from torch import Tensor, nn
 
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
+from edgesqueeze.graph.calibrate import RANGE_METHODS, RangeMethod
 from edgesqueeze.graph.module import GraphModel
-from edgesqueeze.graph.spec import make_spec
+from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.post_training import Plan, PlanSearch, WeightMethod, quantize_graph
 from edgesqueeze.stages.base import Stage
 from edgesqueeze.task import Task
-from edgesqueeze.training import EVALUATION_BATCH, Session
-from edgesqueeze.weights import bake
+from edgesqueeze.training import Session
+from edgesqueeze.weights import bake, shared_layers
+
+CALIBRATION_BATCH = 64
 
 
 class Ptq(Stage):
     """Put the network on its graph and decide every integer of its int8 form.
 
-    Activation ranges are the lowest and highest value seen on the calibration images, one per share-group;
-    weights are symmetric per output channel (Jacob et al. 2018, arXiv 1712.05877).
+    Activations have one grid per share-group, weights are symmetric per output channel (Jacob et al. 2018,
+    arXiv 1712.05877). Every choice is made on the calibration images; the test split is never looked at.
     """
 
     stage: Literal["ptq"] = "ptq"
-    method: Literal["min_max"] = "min_max"
+    method: RangeMethod | Literal["auto"] = "min_max"
+    """How activation ranges are chosen; ``auto`` tries all of them, and both ways for the settings below
+    that are not given, and keeps what serves best."""
+    percentile: Annotated[float, Field(ge=90, le=100)] = 99.99
+    """For ``method: percentile``: the percentage of values below the upper and above the lower end."""
+    weights: WeightMethod | None = None
+    """How weight scales are chosen; min_max if not given."""
+    equalize: bool | None = None
+    """Cross-layer equalization (Nagel et al. 2019, arXiv 1906.04721); off if not given."""
+    bias_correction: bool | None = None
+    """Empirical bias correction (Nagel et al. 2019); off if not given."""
+    adaround: bool = False
+    """AdaRound (Nagel et al. 2020, arXiv 2004.10568). It takes minutes, so ``auto`` does not try it; if it is
+    on, it comes on top of what ``auto`` has found."""
+    adaround_steps: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Training steps per layer."""
 
     def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
         """Return a :class:`GraphModel` that computes with fake quantization where the integers will be."""
         if isinstance(model, GraphModel):
             raise RecipeError("the model is quantized already; one 'ptq' stage is enough")
+        shared = shared_layers(model)
+        if shared and (self.equalize or self.adaround):
+            found = "equalize" if self.equalize else "adaround"
+            raise RecipeError(
+                f"ptq.{found} would give the shared values of layer {shared[0]!r} different integers; "
+                f"leave {found} or the 'share' stage out"
+            )
         graph = build_graph(bake(model), task.example_input)
         session.progress.message(f"calibrating on {len(task.calibration)} images")
-        batches = (x for x, _ in task.calibration.batches(min(EVALUATION_BATCH, 64)))
-        return GraphModel(graph, make_spec(graph, calibrate_min_max(graph, batches)).activations)
+        batches = [x for x, _ in task.calibration.batches(CALIBRATION_BATCH)]
+        if self.method != "auto":
+            return self._finish(graph, batches, self._plan(self.method), session)
+        search = self._search(graph, batches, may_equalize=not shared)
+        session.note(search.summary())
+        return self._finish(graph, batches, search.best_plan, session) if self.adaround else search.best_model
+
+    def _plan(self, method: RangeMethod) -> Plan:
+        return Plan(
+            ranges=method,
+            percentile=self.percentile,
+            weights=self.weights or "min_max",
+            equalize=self.equalize or False,
+            bias_correction=self.bias_correction or False,
+        )
+
+    def _finish(self, graph: Graph, batches: list[Tensor], plan: Plan, session: Session) -> GraphModel:
+        if self.adaround:
+            plan = replace(plan, adaround_steps=self.adaround_steps, seed=session.seed)
+        return quantize_graph(graph, batches, plan)
+
+    def _search(self, graph: Graph, batches: list[Tensor], *, may_equalize: bool) -> PlanSearch:
+        """One choice after the other, each with the best of those before."""
+        search = PlanSearch(graph, batches)
+        for method in RANGE_METHODS:
+            search.consider(self._plan(method))
+        if self.weights is None:
+            search.consider(replace(search.best_plan, weights="mse"))
+        if self.equalize is None and may_equalize:
+            search.consider(replace(search.best_plan, equalize=True))
+        if self.bias_correction is None:
+            search.consider(replace(search.best_plan, bias_correction=True))
+        return search

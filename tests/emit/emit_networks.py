@@ -19,6 +19,12 @@ from edgesqueeze.graph.nodes import (
     Graph,
     Input,
     MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
 )
 from edgesqueeze.graph.spec import activation_quant, make_spec, spec_from_activations
 
@@ -161,6 +167,17 @@ def _joined(node, *more):
     return graph_of(_C1, _C2, node, *more)
 
 
+def _pointwise(function):
+    return Pointwise(name="f", inputs=("input",), shape=SOURCE.shape, function=function)
+
+
+def _resized(mode, size):
+    return graph_of(Resize(name="r", inputs=("input",), shape=(1, 8, *size), size=size, mode=mode))
+
+
+_SQUEEZED = GlobalAvgPool(name="squeezed", inputs=("c1",), shape=(1, 16, 1, 1))
+_PADDED = Pad(name="pad", inputs=("input",), shape=(1, 8, 15, 15), pads=(1, 1, 1, 2))
+
 SMALL_GRAPHS = {
     "conv_valid": _conv(),
     "conv_relu": _conv(activation="relu"),
@@ -216,6 +233,45 @@ SMALL_GRAPHS = {
         _FLAT,
         Clamp(name="r", inputs=("flat",), shape=_FLAT.shape, activation="relu"),
         Dense(name="fc", inputs=("r",), shape=(1, 10), activation="none"),
+    ),
+    "sigmoid": graph_of(_pointwise("sigmoid")),
+    "hardsigmoid": graph_of(_pointwise("hardsigmoid")),
+    "hardswish": graph_of(_pointwise("hardswish")),
+    "silu": graph_of(_pointwise("silu")),
+    "hardswish_flat": graph_of(
+        _POOL,
+        _FLAT,
+        Pointwise(name="f", inputs=("flat",), shape=_FLAT.shape, function="hardsigmoid"),
+        Dense(name="fc", inputs=("f",), shape=(1, 10), activation="none"),
+    ),
+    "mul": _joined(Mul(name="product", inputs=("c1", "c2"), shape=_C1.shape)),
+    "squeeze_excite": graph_of(
+        _C1,
+        _SQUEEZED,
+        Pointwise(name="gate", inputs=("squeezed",), shape=(1, 16, 1, 1), function="sigmoid"),
+        Mul(name="excited", inputs=("c1", "gate"), shape=_C1.shape),
+        Add(name="sum", inputs=("excited", "c1"), shape=_C1.shape, activation="relu"),
+    ),
+    "slice": graph_of(Slice(name="s", inputs=("input",), shape=(1, 3, 13, 12), start=2, stop=5)),
+    "shuffle": graph_of(Shuffle(name="s", inputs=("input",), shape=SOURCE.shape, groups=2)),
+    "shuffle_four": graph_of(Shuffle(name="s", inputs=("input",), shape=SOURCE.shape, groups=4)),
+    "shuffle_flat": graph_of(
+        Shuffle(name="s", inputs=("input",), shape=SOURCE.shape, groups=2),
+        AvgPool(name="p", inputs=("s",), shape=(1, 8, 1, 1), kernel=(13, 12), stride=(1, 1)),
+        Flatten(name="flat", inputs=("p",), shape=(1, 8)),
+        Dense(name="fc", inputs=("flat",), shape=(1, 10), activation="none"),
+    ),
+    "pad": graph_of(_PADDED),
+    "pad_avg_pool": graph_of(
+        _PADDED, AvgPool(name="p", inputs=("pad",), shape=(1, 8, 13, 13), kernel=(3, 3), stride=(1, 1))
+    ),
+    "resize_nearest": _resized("nearest", (26, 36)),
+    "resize_bilinear": _resized("bilinear", (26, 48)),
+    "resize_bilinear_uneven": _resized("bilinear", (17, 9)),
+    "resize_single": graph_of(
+        _C1,
+        _SQUEEZED,
+        Resize(name="r", inputs=("squeezed",), shape=_C1.shape, size=(13, 12), mode="bilinear"),
     ),
     "input_only": graph_of(),
 }

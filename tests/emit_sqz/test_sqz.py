@@ -10,7 +10,7 @@ from edgesqueeze.coding.container import write_container
 from edgesqueeze.emit.sqz import describe_sqz, emit_sqz, read_sqz
 from edgesqueeze.errors import CodecError, CorruptFileError
 from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
 
 
 def _same_tensors(one, other):
@@ -50,8 +50,8 @@ def test_the_int8_form_comes_back_exactly(network):
             expected, found = getattr(layer, field), getattr(decoded.weights[name], field)
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
-    # Twelve nodes in seven share-groups, five bytes each, and twelve bytes around the block.
-    assert len(data) - len(emit_sqz(network, None)) == 12 + 5 * 7
+    # Twenty nodes in eleven share-groups, five bytes each, and twelve bytes around the block.
+    assert len(data) - len(emit_sqz(network, None)) == 12 + 5 * 11
 
 
 def test_the_same_network_gives_the_same_bytes(network):
@@ -124,19 +124,89 @@ def test_a_graph_whose_shapes_do_not_follow_is_refused(network):
         emit_sqz(Graph(nodes, network.tensors), None)
 
 
-def test_a_spec_of_other_weights_is_refused(network):
+def _with_layer(spec, name, **changes):
+    layer = replace(spec.weights[name], **changes)
+    return QuantSpec(spec.activations, {**spec.weights, name: layer})
+
+
+def _same_specs(one, other):
+    assert one.activations == other.activations
+    assert list(one.weights) == list(other.weights)
+    for name, layer in one.weights.items():
+        for field in ("weight", "scale", "bias"):
+            expected, found = getattr(layer, field), getattr(other.weights[name], field)
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_integers_that_do_not_follow_come_back_exactly(network):
     spec = spec_for(network)
     layer = spec.weights["left"]
-    changed = layer.weight.copy()
-    changed[0, 0] += 1
+    changed = np.where(layer.weight != 0, np.clip(layer.weight + 1, -127, 127), 0).astype(np.int8)
+    learned = (layer.scale * np.float32(0.7)).astype(np.float32)
+    limits = np.resize(np.array([2**31 - 1, -(2**31)], np.int32), layer.bias.shape)
+    for other in (
+        _with_layer(spec, "left", weight=changed),
+        _with_layer(spec, "left", bias=limits),
+        _with_layer(spec, "left", scale=learned),
+        _with_layer(spec, "left", scale=learned, weight=-changed, bias=layer.bias + 3),
+    ):
+        data = emit_sqz(network, other)
+        assert [b.tag for b in describe_sqz(data).blocks] == ["header", "GRPH", "ACTQ", "WGTQ", "TENS"]
+        graph, decoded = read_sqz(data)
+        _same_tensors(network.tensors, graph.tensors)
+        _same_specs(other, decoded)
+
+
+def test_rounding_up_or_down_costs_about_a_bit_per_weight(lenet):
+    spec = spec_for(lenet)
+    layer = spec.weights["fc1"]
+    up = np.random.default_rng(0).random(layer.weight.shape) < 0.3
+    moved = np.where(up & (layer.weight != 0), np.clip(layer.weight + 1, -127, 127), layer.weight)
+    data = emit_sqz(lenet, _with_layer(spec, "fc1", weight=moved.astype(np.int8)))
+    extra = len(data) - len(emit_sqz(lenet, spec))
+    assert extra < np.count_nonzero(layer.weight)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight": np.full((2, 4, 1, 1), -128, np.int8)}, "is -128"),
+        ({"weight": np.zeros((2, 4, 1), np.int8)}, "shapes"),
+        ({"weight": np.zeros((2, 4, 1, 1), np.int16)}, "types"),
+        ({"bias": np.zeros(2, np.int64)}, "types"),
+        ({"scale": np.zeros(2, np.float32)}, "weight scales"),
+        ({"scale": np.array([1, np.nan], np.float32)}, "weight scales"),
+        ({"scale": np.full(2, 2.0**-40, np.float32)}, "does not fit in int32"),
+    ],
+)
+def test_integers_no_network_can_have_are_refused(network, changes, message):
+    network = Graph(network.nodes, {**network.tensors, "left.bias": np.array([1e4, 1], np.float32)})
+    with pytest.raises(CodecError, match=message):
+        emit_sqz(network, _with_layer(spec_for(network), "left", **changes))
+
+
+def test_a_spec_of_other_layers_is_refused(network):
+    spec = spec_for(network)
     for weights in (
-        {**spec.weights, "left": WeightQuant(changed, layer.scale, layer.bias)},
-        {**spec.weights, "left": WeightQuant(layer.weight, layer.scale, layer.bias + 1)},
         {name: layer for name, layer in spec.weights.items() if name != "left"},
-        {**spec.weights, "other": layer},
+        {**spec.weights, "other": spec.weights["left"]},
     ):
         with pytest.raises(CodecError, match="do not follow"):
             emit_sqz(network, QuantSpec(spec.activations, weights))
+
+
+def test_a_damaged_block_of_integers_is_refused(network):
+    spec = spec_for(network)
+    scale = spec.weights["left"].scale * np.float32(0.7)
+    blocks = _payloads(emit_sqz(network, _with_layer(spec, "left", scale=scale.astype(np.float32))))
+    silent = bytes(len(spec.weights))
+    for payload in (silent, b"\x08" + silent[1:], blocks["WGTQ"][:-1], blocks["WGTQ"] + b"\0", b""):
+        with pytest.raises(CorruptFileError):
+            read_sqz(write_container([*{**blocks, "WGTQ": payload}.items()]))
+    del blocks["ACTQ"]
+    with pytest.raises(CorruptFileError, match="no activation grids"):
+        read_sqz(write_container([*blocks.items()]))
 
 
 @pytest.mark.parametrize(

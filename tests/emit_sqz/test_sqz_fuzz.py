@@ -12,6 +12,7 @@ from edgesqueeze.coding.container import write_container
 from edgesqueeze.emit.sqz import describe_sqz, emit_sqz, read_sqz
 from edgesqueeze.emit.sqz_structure import decode_structure
 from edgesqueeze.errors import CodecError, CorruptFileError
+from edgesqueeze.graph.spec import QuantSpec, WeightQuant
 
 NUM_MUTANTS = 3000
 SECONDS_PER_FILE = 2.0
@@ -24,10 +25,28 @@ def original():
 
 
 @pytest.fixture(scope="module")
+def with_integers():
+    """A file whose layers all have scales, integers and biases that do not follow: its WGTQ block is full."""
+    network = every_kind()
+    spec = spec_for(network)
+    weights = {
+        name: WeightQuant(
+            np.flip(layer.weight).copy(), layer.scale * np.float32(0.7), layer.bias + np.int32(3)
+        )
+        for name, layer in spec.weights.items()
+    }
+    return emit_sqz(network, QuantSpec(spec.activations, weights), index_bits=4)
+
+
+def _payloads(data):
+    blocks = describe_sqz(data).blocks[1:]
+    return {b.tag: data[b.offset + 8 : b.offset + b.num_bytes - 4] for b in blocks}
+
+
+@pytest.fixture(scope="module")
 def payloads(original):
     """Tag to payload, the graph as plain JSON so that changes reach its parser and not only zlib's."""
-    blocks = describe_sqz(original).blocks[1:]
-    parts = {b.tag: original[b.offset + 8 : b.offset + b.num_bytes - 4] for b in blocks}
+    parts = _payloads(original)
     parts["GRPH"] = b"\x00" + zlib.decompress(parts["GRPH"][1:])
     assert decode_structure(memoryview(parts["GRPH"])) == every_kind().nodes
     return parts
@@ -106,6 +125,34 @@ def test_altered_payloads_decode_or_are_refused(payloads, tag, num_mutants):
         parts = payloads | {tag: _mutate(payloads[tag], rng)}
         decoded += _decodes(write_container(list(parts.items())))
     assert 0 < decoded < num_mutants
+
+
+def test_altered_files_with_integers_decode_or_are_refused(with_integers):
+    rng = np.random.default_rng(3)
+    decoded = 0
+    for _ in range(1000):
+        mutant = _mutate(with_integers, rng)
+        assert mutant == with_integers or not _decodes(mutant)
+        decoded += _decodes(_with_right_checksums(mutant))
+    assert 0 < decoded < 1000
+
+
+def test_altered_integers_are_refused_or_are_integers_of_some_network(with_integers):
+    rng = np.random.default_rng(4)
+    parts = _payloads(with_integers)
+    num_decoded = 0
+    for _ in range(400):
+        data = write_container([*(parts | {"WGTQ": _mutate(parts["WGTQ"], rng)}).items()])
+        if not _decodes(data):
+            continue
+        num_decoded += 1
+        graph, spec = read_sqz(data)
+        _, again = read_sqz(emit_sqz(graph, spec))
+        for name, layer in spec.weights.items():
+            assert layer.weight.min() >= -127
+            for field in ("weight", "scale", "bias"):
+                np.testing.assert_array_equal(getattr(layer, field), getattr(again.weights[name], field))
+    assert 0 < num_decoded < 400
 
 
 def test_blocks_of_other_networks_do_not_mix(original, payloads):

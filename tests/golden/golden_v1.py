@@ -26,7 +26,7 @@ from edgesqueeze.graph.nodes import (
     weight_shape,
 )
 from edgesqueeze.graph.ranges import merge_ranges
-from edgesqueeze.graph.spec import make_spec
+from edgesqueeze.graph.spec import activation_quant, spec_from_activations
 
 _CODEBOOK = np.array([-0.75, -0.5, -0.125, 0.0625, 0.25, 0.3, 1.0, 2.5], np.float32)
 
@@ -76,10 +76,16 @@ def golden_graph() -> Graph:
 
 
 def golden_file() -> bytes:
-    """The bytes of the golden file as today's encoder writes them."""
+    """The bytes of the golden file as today's encoder writes them.
+
+    The grids are written down here and not chosen by ``make_spec``: how grids are chosen may change, what a file
+    of version 1 says may not.
+    """
     graph = golden_graph()
     ranges = {node.name: (-0.25 * place, 0.5 + place) for place, node in enumerate(graph.nodes)}
-    return emit_sqz(graph, make_spec(graph, merge_ranges(graph, ranges)))
+    merged = merge_ranges(graph, ranges)
+    grids = {name: activation_quant(*merged[name]) for name in graph.by_name}
+    return emit_sqz(graph, spec_from_activations(graph, grids))
 
 
 if __name__ == "__main__":

@@ -166,21 +166,38 @@ def test_minus_zero_becomes_zero():
     ("body", "sentence"),
     [
         (
-            lambda m, x: F.hardswish(m.a(x)),
-            "operation 'hardswish' in layer .*is not supported; replace the layer",
+            lambda m, x: F.softplus(m.a(x)),
+            "operation 'softplus' in layer .*is not supported; replace the layer",
         ),
-        (lambda m, x: m.a(m.a(x)[:, :3]), "operation 'slice' .*is not supported"),
+        (lambda m, x: m.a(x)[:, :, :3], "slice of something else than neighbouring channels"),
+        (lambda m, x: m.a(x)[:, ::2], "slice of something else than neighbouring channels"),
+        (lambda m, x: m.a(x).split(5, 2)[0], "splits another dimension than the channels"),
+        (lambda m, x: m.a(x).transpose(1, 2), "changes the order of dimensions"),
+        (lambda m, x: m.a(x).view(1, 2, 3, 10, 10), "makes no tensor the graph has|returns"),
+        (lambda m, x: m.a(x).view(1, 2, 3, 10, 10).relu(), "not supported|not the output"),
+        (lambda m, x: m.a(x).view(1, 2, 3, 10, 10).reshape(1, 3, 20, 10), "only a channel shuffle"),
+        (lambda m, x: (lambda y: y * y.mean(1, keepdim=True))(m.a(x)), "mean over other dimensions"),
+        (lambda m, x: (lambda y: y * y[:, :1])(m.a(x)), "multiplies shapes"),
+        (lambda m, x: F.pad(m.a(x), (1, 1), value=2.0), "with other than zeros"),
+        (lambda m, x: F.pad(m.a(x), (1, -1)), "by less than none"),
+        (lambda m, x: F.interpolate(m.a(x), 7, mode="bilinear", align_corners=True), "align_corners"),
+        (lambda m, x: F.interpolate(m.a(x), 7, mode="nearest-exact"), "nearest-exact"),
+        (lambda m, x: F.interpolate(m.a(x), scale_factor=1.25, mode="bilinear"), "give a size instead"),
         (lambda m, x: m.b(m.b(m.a(x))), "layer 'b' is called more than once"),
         (lambda m, x: (m.a(x), m.a.weight), "returns 2 tensors; exactly one is supported"),
         (lambda m, x: F.max_pool2d(m.a(x), 2, dilation=2), "dilated max pool"),
         (lambda m, x: F.hardtanh(m.a(x)), r"clamps to \(-1.0, 1.0\)|clamps to"),
         (lambda m, x: F.adaptive_avg_pool2d(m.a(x), 3), "which no fixed window can do"),
-        (lambda m, x: F.avg_pool2d(m.a(x), 2, padding=1), "average pool with padding"),
+        (lambda m, x: F.avg_pool2d(m.a(x), 3, ceil_mode=True), "cut off by ceil mode"),
+        (
+            lambda m, x: F.avg_pool2d(m.a(x), 2, padding=1, count_include_pad=False),
+            "does not count its padding",
+        ),
+        (lambda m, x: F.avg_pool2d(m.a(x), 2, divisor_override=3), "divisor of its own"),
         (
             lambda m, x: torch.cat([m.a(x), m.a.bias.view(1, 6, 1, 1).expand(1, 6, 10, 10)], 1),
             "not the output of an earlier layer",
         ),
-        (lambda m, x: m.norm(F.relu(m.a(x))), "batch norm that does not directly follow a convolution"),
         (lambda m, x: m.a(x).view(1, 6, 100), "reshapes"),
         (lambda m, x: m.a(x).mean(1), "mean over other dimensions"),
         (lambda m, x: m.a(x) + 1, "not the output of an earlier layer"),
@@ -191,6 +208,34 @@ def test_minus_zero_becomes_zero():
 def test_what_the_graph_does_not_know_is_refused_by_name(body, sentence):
     with pytest.raises(UnsupportedLayerError, match=sentence):
         build_graph(Net(body).eval(), torch.randn(1, 3, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        (lambda m, x: F.hardswish(m.a(x)), ["Pointwise"]),
+        (
+            lambda m, x: (lambda y: F.silu(y) * torch.sigmoid(y.mean((2, 3), keepdim=True)))(m.a(x)),
+            ["Pointwise", "GlobalAvgPool", "Pointwise", "Mul"],
+        ),
+        (lambda m, x: m.a(x)[:, 1:4], ["Slice"]),
+        (lambda m, x: torch.cat(m.a(x).chunk(2, 1)[::-1], 1), ["Slice", "Slice", "Concat"]),
+        (lambda m, x: m.a(x).view(1, 2, 3, 10, 10).transpose(1, 2).reshape(1, 6, 10, 10), ["Shuffle"]),
+        (lambda m, x: F.pad(m.a(x), (1, 0, 2, 3)), ["Pad"]),
+        (lambda m, x: F.avg_pool2d(m.a(x), 3, 1, 1), ["Pad", "AvgPool"]),
+        (lambda m, x: F.adaptive_avg_pool2d(m.a(x), 20), ["Resize"]),
+        (lambda m, x: F.interpolate(m.a(x), scale_factor=2.0), ["Resize"]),
+        (lambda m, x: F.interpolate(m.a(x), size=(15, 7), mode="bilinear"), ["Resize"]),
+        (lambda m, x: F.relu(m.norm(F.relu(m.a(x)))), ["Conv"]),
+        (lambda m, x: (lambda y: m.norm(y) + y)(m.a(x)), ["Conv", "Add"]),
+    ],
+)
+def test_what_the_graph_knows_keeps_its_numbers(body, kinds):
+    model, x = Net(body).eval(), torch.randn(1, 3, 10, 10)
+    graph = build_graph(model, x)
+    with torch.no_grad():
+        torch.testing.assert_close(run_graph(graph, x, graph_weights(graph)), model(x))
+    assert [type(node).__name__ for node in graph.nodes[2:]] == kinds
 
 
 def test_a_model_that_cannot_be_traced_is_refused():

@@ -1,0 +1,143 @@
+"""The WGTQ block of a .sqz file: the part of the int8 weights that does not follow from the float weights.
+
+Min-max scales, integers nearest to the float weights and biases nearest to the float biases are not stored.
+Learned or searched scales are stored as they are, other integers and biases as differences. A network in
+which everything follows has no such block.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
+from edgesqueeze.coding.tensors import decode_tensor, encode_tensor
+from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quantize_layer
+
+SCALES, WEIGHTS, BIASES = 1, 2, 4
+"""Which differences a layer has: bits of the first byte of its entry."""
+_SMALLEST_SCALE = 2.0**-40
+_INT32 = np.iinfo(np.int32)
+
+
+def encode_integers(graph: Graph, spec: QuantSpec) -> bytes:
+    """The payload of the block, empty if the whole spec follows from the graph and its activation grids.
+
+    Raises:
+        CodecError: layers missing or foreign, or arrays no int8 network can have.
+    """
+    names = [node.name for node in graph.weighted]
+    if set(spec.weights) != set(names):
+        odd = sorted(set(spec.weights) ^ set(names))
+        raise CodecError(
+            f"the int8 weights of {odd[0]!r} do not follow from the graph: it is missing or foreign"
+        )
+    entries = [_encode_layer(graph, node, spec) for node in graph.weighted]
+    return b"".join(entries) if any(entry != b"\0" for entry in entries) else b""
+
+
+def decode_integers(
+    graph: Graph, activations: dict[str, ActivationQuant], payload: memoryview | None
+) -> QuantSpec:
+    """The whole QuantSpec; ``payload`` is None if the file has no such block.
+
+    Raises:
+        CodecError: bytes that are no such block, or numbers no int8 network can have.
+    """
+    reader = ByteReader(payload or b"")
+    flags, weights = 0, {}
+    for node in graph.weighted:
+        extra = _Extra(0, None, None, None) if payload is None else _read_layer(reader, graph, node)
+        flags |= extra.flags
+        derived = _derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
+        weights[node.name] = _corrected(node, derived, extra)
+    reader.finish("the last layer's integers")
+    if payload is not None and not flags:
+        raise CodecError("the block of integers says nothing")
+    return QuantSpec(activations, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class _Extra:
+    flags: int
+    scale: Floats | None
+    weight: NDArray[np.int64] | None
+    bias: NDArray[np.int64] | None
+
+
+def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
+    quant, input_scale = spec.weights[node.name], spec.activations[node.inputs[0]].scale
+    _check_layer(graph, node, quant)
+    derived = _derive(graph, node, input_scale, None)
+    flags, parts = 0, b""
+    if not np.array_equal(derived.scale, quant.scale):
+        flags, parts = SCALES, quant.scale.astype("<f4").tobytes()
+        derived = _derive(graph, node, input_scale, quant.scale)
+    weight = quant.weight.astype(np.float32) - derived.weight
+    if weight.any():
+        coded = encode_tensor(weight, None)
+        flags, parts = flags | WEIGHTS, parts + encode_varint(len(coded)) + coded
+    bias = quant.bias.astype(np.int64) - derived.bias
+    if bias.any():
+        flags, parts = flags | BIASES, parts + bias.astype("<i8").tobytes()
+    return bytes([flags]) + parts
+
+
+def _read_layer(reader: ByteReader, graph: Graph, node: WeightedNode) -> _Extra:
+    flags, channels = reader.take(1)[0], node.shape[1]
+    if flags > SCALES | WEIGHTS | BIASES:
+        raise CodecError(f"the integers of {node.name!r} have flags {flags:#04x}")
+    scale = weight = bias = None
+    if flags & SCALES:
+        scale = np.frombuffer(reader.take(4 * channels), "<f4").astype(np.float32)
+        _check_scales(node, scale)
+    if flags & WEIGHTS:
+        floats = decode_tensor(reader.take(reader.varint()), graph.weight(node).shape)
+        if not (np.abs(floats) <= 254).all() or not (floats == np.rint(floats)).all():
+            raise CodecError(f"the integers of {node.name!r} differ by more than integers can")
+        weight = floats.astype(np.int64)
+    if flags & BIASES:
+        bias = np.frombuffer(reader.take(8 * channels), "<i8").astype(np.int64)
+    return _Extra(flags, scale, weight, bias)
+
+
+def _corrected(node: WeightedNode, derived: WeightQuant, extra: _Extra) -> WeightQuant:
+    weight, bias = derived.weight.astype(np.int64), derived.bias.astype(np.int64)
+    if extra.weight is not None:
+        weight = weight + extra.weight
+    if extra.bias is not None:
+        if np.abs(extra.bias).max() > 2 * _INT32.max:
+            raise CodecError(f"a bias of {node.name!r} is no int32")
+        bias = bias + extra.bias
+    if np.abs(weight).max() > 127 or bias.min() < _INT32.min or bias.max() > _INT32.max:
+        raise CodecError(f"the integers of {node.name!r} lie outside of int8 weights and int32 biases")
+    return WeightQuant(weight.astype(np.int8), derived.scale, bias.astype(np.int32))
+
+
+def _derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None) -> WeightQuant:
+    for tensor in (graph.weight(node), graph.bias(node)):
+        if not np.isfinite(tensor).all():
+            raise CodecError(f"layer {node.name!r} has values that are not finite, so it has no int8 form")
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            return quantize_layer(graph, node, input_scale, scale)
+    except FloatingPointError as error:
+        raise CodecError(f"weights and activation grids are too far apart for int8: {error}") from error
+
+
+def _check_layer(graph: Graph, node: WeightedNode, quant: WeightQuant) -> None:
+    shapes = (quant.weight.shape, quant.scale.shape, quant.bias.shape)
+    types = tuple(str(array.dtype) for array in (quant.weight, quant.scale, quant.bias))
+    channels = (node.shape[1],)
+    if shapes != (graph.weight(node).shape, channels, channels) or types != ("int8", "float32", "int32"):
+        raise CodecError(f"the integers of {node.name!r} have shapes {shapes} and types {types}")
+    _check_scales(node, quant.scale)
+    if quant.weight.min() < -127:
+        raise CodecError(f"an int8 weight of {node.name!r} is -128; allowed is -127 to 127")
+
+
+def _check_scales(node: WeightedNode, scale: Floats) -> None:
+    if not (np.isfinite(scale) & (scale >= _SMALLEST_SCALE)).all():
+        raise CodecError(f"layer {node.name!r} has weight scales outside of 2^-40 and more")

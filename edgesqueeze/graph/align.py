@@ -1,0 +1,166 @@
+"""Choosing activation grids on which both runtimes round a sum, a product and a sigmoid alike.
+
+XNNPACK adds in fixed point and rounds halves up; ONNX Runtime adds in float32 and rounds halves to even.
+They agree wherever the exact result is far enough from a half. If the scales of the terms are k / q of the
+scale of the sum, with whole k and odd q, the exact result is a multiple of 1 / q and so never nearer to a
+half than 1 / (2q). With q = 255 that is more than either kernel's error, and a scale moves by 1 / (2k) at
+most: no range need be shared. The same holds for products, where scale · scale / scale of the product must
+be 4 / q. A sigmoid is a table of 256 entries in both runtimes; the scale is chosen so that none of them lies
+near a half.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant
+from edgesqueeze.graph.nodes import Add, Function, Graph, Mul, Pointwise
+from edgesqueeze.graph.ranges import share_groups
+
+SIGMOID_GRID = ActivationQuant(1 / 256, QMIN)
+"""The only output grid that LiteRT's int8 LOGISTIC has."""
+HARD_SIGMOID_GRID = ActivationQuant(float(np.float32(1 / 255)), QMIN)
+_GATES: dict[Function, ActivationQuant] = {"sigmoid": SIGMOID_GRID, "hardsigmoid": HARD_SIGMOID_GRID}
+_SUM_PARTS = 255
+_LARGEST_SUM_RATIO = 8.0
+"""From here on XNNPACK's 20-bit multipliers are too coarse to tell the two sides of a half apart."""
+_PRODUCT_PARTS = 4
+_LARGEST_PRODUCT_RATIO = 0.25
+_SMALLEST_PRODUCT_RATIO = _PRODUCT_PARTS / 4096
+_EXACT = 1e-6
+_TABLE_MARGIN = 3e-4
+_NUDGE = 2.0**-13
+_NUDGES = 40
+_PRODUCT_NUDGE = 2.0**-9
+
+
+def sum_scale(scale: float, total: float) -> float | None:
+    """The nearest scale of a term that suits a sum's scale, float32; None where no near one does."""
+    ratio = scale / total
+    if not 0.5 / _SUM_PARTS < ratio < _LARGEST_SUM_RATIO:
+        return None
+    return float(np.float32(total * (max(round(ratio * _SUM_PARTS), 1) / _SUM_PARTS)))
+
+
+def product_scale(scale: float, other: float, product: float) -> float | None:
+    """The nearest scale of a factor that suits the other's and the product's; None where none is near."""
+    ratio = scale * other / product
+    if not _SMALLEST_PRODUCT_RATIO < ratio < _LARGEST_PRODUCT_RATIO:
+        return None
+    odd = 2 * round((_PRODUCT_PARTS / ratio - 1) / 2) + 1
+    return float(np.float32(_PRODUCT_PARTS / odd * product / other))
+
+
+def is_near(scale: float, wanted: float | None) -> bool:
+    """Whether a scale is the wanted one up to float32 rounding, or no scale is wanted."""
+    return wanted is None or abs(scale - wanted) <= _EXACT * wanted
+
+
+def rescaled(grid: ActivationQuant, scale: float) -> ActivationQuant:
+    """A grid of another scale that starts at the same real number."""
+    low = (QMIN - grid.zero_point) * grid.scale
+    return ActivationQuant(scale, int(np.clip(np.rint(QMIN - low / scale), QMIN, QMAX)))
+
+
+def sigmoid_grid(grid: ActivationQuant) -> ActivationQuant:
+    """The nearest grid on which no entry of a sigmoid's table lies near a half."""
+    return next((g for g in _nudged(grid) if is_table_safe(g)), grid)
+
+
+def is_table_safe(grid: ActivationQuant) -> bool:
+    """Whether every value of a sigmoid of this grid is clearly on one side of a half."""
+    x = (np.arange(QMIN, QMAX + 1) - grid.zero_point) * grid.scale
+    entries = 1.0 / (1.0 + np.exp(-np.clip(x, -80.0, 80.0))) / SIGMOID_GRID.scale
+    return bool(np.all(np.abs(entries % 1.0 - 0.5) > _TABLE_MARGIN))
+
+
+def _nudged(grid: ActivationQuant) -> Iterator[ActivationQuant]:
+    yield grid
+    for step in range(1, _NUDGES):
+        for sign in (1, -1):
+            yield rescaled(grid, float(np.float32(grid.scale * (1 + sign * step * _NUDGE))))
+
+
+def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[str, ActivationQuant]:
+    """The grids with scales moved, by less than one percent as a rule, to where both runtimes round alike.
+
+    From the last node to the first, so that the scale of a result is settled before those of its terms. A
+    tensor that two results ask for keeps the first one's wish; :mod:`edgesqueeze.graph.lower` then brings a
+    copy of it onto a grid for the other.
+    """
+    aligner = _Aligner(share_groups(graph), dict(activations))
+    for function, grid in _GATES.items():
+        for node in graph.nodes:
+            if isinstance(node, Pointwise) and node.function == function:
+                aligner.fix(node.name, grid)
+    for node in reversed(graph.nodes):
+        aligner.visit(node.name, node)
+    return aligner.activations
+
+
+@dataclass
+class _Aligner:
+    """One walk. ``settled`` are the groups whose grid does not move any more."""
+
+    groups: dict[str, str]
+    activations: dict[str, ActivationQuant]
+
+    def __post_init__(self) -> None:
+        self.settled: set[str] = set()
+
+    def grid(self, name: str) -> ActivationQuant:
+        return self.activations[name]
+
+    def fix(self, name: str, grid: ActivationQuant) -> None:
+        """Give the group of a sigmoid its own grid, unless it holds other values than 0 to 1 as well."""
+        group, found = self.groups[name], self.grid(name)
+        if group not in self.settled and found.zero_point == QMIN and found.scale <= HARD_SIGMOID_GRID.scale:
+            self.activations.update({n: grid for n, g in self.groups.items() if g == group})
+            self.settled.add(group)
+
+    def visit(self, name: str, node: object) -> None:
+        if isinstance(node, Add | Mul | Pointwise):
+            self.settled.add(self.groups[name])
+        if isinstance(node, Add):
+            for term in node.inputs:
+                self._move(term, sum_scale(self.grid(term).scale, self.grid(name).scale))
+        elif isinstance(node, Mul):
+            moving, other = node.inputs
+            if self.groups[moving] in self.settled:
+                moving, other = other, moving
+            self.settled.add(self.groups[other])
+            scales = (self.grid(moving).scale, self.grid(other).scale, self.grid(name).scale)
+            self._move(moving, product_scale(*scales))
+        elif isinstance(node, Pointwise):
+            self._pointwise(name, node)
+
+    def _pointwise(self, name: str, node: Pointwise) -> None:
+        source = self.grid(node.inputs[0])
+        match node.function:
+            case "sigmoid":
+                self._move(node.inputs[0], sigmoid_grid(source).scale)
+            case "hardswish":
+                wanted = product_scale(source.scale, HARD_SIGMOID_GRID.scale, self.grid(name).scale)
+                self._move(node.inputs[0], wanted)
+            case "silu":
+                self._move(node.inputs[0], silu_scale(source, self.grid(name)))
+            case "hardsigmoid":
+                pass
+
+    def _move(self, name: str, scale: float | None) -> None:
+        group = self.groups[name]
+        if scale is not None and group not in self.settled:
+            moved = rescaled(self.grid(name), scale)
+            self.activations.update({n: moved for n, g in self.groups.items() if g == group})
+        self.settled.add(group)
+
+
+def silu_scale(source: ActivationQuant, product: ActivationQuant) -> float | None:
+    """The nearest scale that suits both the table and the product of a SiLU."""
+    wanted = [
+        product_scale(source.scale * (1 + step * _PRODUCT_NUDGE), SIGMOID_GRID.scale, product.scale)
+        for step in (0, 1, -1, 2, -2, 3, -3, 4, -4)
+    ]
+    known = [scale for scale in wanted if scale is not None]
+    return next((s for s in known if is_table_safe(rescaled(source, s))), known[0] if known else None)

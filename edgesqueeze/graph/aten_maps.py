@@ -1,0 +1,175 @@
+"""Torch operations without weights that are not pools: products, functions, slices, shuffles, resizes."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+from torch.fx import Node as FxNode
+
+from edgesqueeze.graph.builder import Builder, GroupView, arguments_of, aten_name, pair_of, refuse, shape_of
+from edgesqueeze.graph.nodes import Flatten, Function, Mul, Pad, Pads, Pointwise, Resize, Shuffle, Slice
+
+
+def product(builder: Builder, fx: FxNode) -> None:
+    """mul: two tensors of one shape, or one of them a value per channel [1, C, 1, 1]."""
+    left, right = builder.source(fx, 0), builder.source(fx, 1)
+    if prod(left.shape[2:]) < prod(right.shape[2:]):
+        left, right = right, left
+    if right.shape not in (left.shape, (*left.shape[:2], *[1] * (len(left.shape) - 2))):
+        raise refuse(fx, f"multiplies shapes {left.shape} and {right.shape}; one per channel is allowed")
+    builder.add(fx, Mul(name=fx.name, inputs=(left.name, right.name), shape=shape_of(fx)))
+
+
+def pointwise(function: Function) -> Callable[[Builder, FxNode], None]:
+    """The translation of an activation that is a function of every value."""
+
+    def translate(builder: Builder, fx: FxNode) -> None:
+        source = builder.source(fx)
+        node = Pointwise(name=fx.name, inputs=(source.name,), shape=source.shape, function=function)
+        builder.add(fx, node)
+
+    return translate
+
+
+def reshape(builder: Builder, fx: FxNode) -> None:
+    """view: to [1, features], or one of the two views that make a channel shuffle."""
+    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
+    shape = shape_of(fx)
+    if viewed is not None:
+        _end_shuffle(builder, fx, viewed)
+        return
+    source = builder.source(fx)
+    if shape == source.shape:
+        builder.same(fx, source)
+    elif shape == (1, prod(source.shape)):
+        builder.add(fx, Flatten(name=fx.name, inputs=(source.name,), shape=shape))
+    elif len(shape) == 5 and len(source.shape) == 4 and (shape[0], *shape[3:]) == (1, *source.shape[2:]):
+        builder.views[fx] = GroupView(source.name, shape[1], swapped=False)
+    else:
+        raise refuse(fx, f"reshapes {source.shape} to {shape}; only flattening to [N, features] is supported")
+
+
+def _end_shuffle(builder: Builder, fx: FxNode, viewed: GroupView) -> None:
+    source = builder.nodes[viewed.source]
+    if shape_of(fx) != source.shape:
+        raise refuse(fx, f"makes {shape_of(fx)} of channels in groups; only a channel shuffle is supported")
+    if not viewed.swapped:
+        builder.same(fx, source)
+        return
+    node = Shuffle(name=fx.name, inputs=(source.name,), shape=source.shape, groups=viewed.groups)
+    builder.add(fx, node)
+
+
+def transpose(builder: Builder, fx: FxNode) -> None:
+    """transpose: only the one between the two views of a channel shuffle."""
+    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
+    dims = sorted(d % 5 for d in fx.args[1:3] if isinstance(d, int))
+    if viewed is None or viewed.swapped or dims != [1, 2]:
+        raise refuse(fx, "changes the order of dimensions; only a channel shuffle may")
+    builder.views[fx] = GroupView(viewed.source, viewed.groups, swapped=True)
+
+
+def same(builder: Builder, fx: FxNode) -> None:
+    """What changes no value: dropout, clone, contiguous."""
+    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
+    if viewed is not None:
+        builder.views[fx] = viewed
+    else:
+        builder.same(fx, builder.source(fx))
+
+
+def split(builder: Builder, fx: FxNode) -> None:
+    """split, chunk: remembered; each piece is made when it is taken."""
+    args = arguments_of(fx, ["input", "sizes", "dim"])
+    source = builder.source(fx)
+    if len(source.shape) != 4 or (args["dim"] or 0) % 4 != 1:
+        raise refuse(fx, "splits another dimension than the channels of a map")
+    builder.same(fx, source)
+
+
+def getitem(builder: Builder, fx: FxNode) -> None:
+    """One result of several: a piece of a split, or the first of batch norm."""
+    whole, index = fx.args[0], fx.args[1]
+    if not isinstance(whole, FxNode) or aten_name(whole) not in ("split", "split_with_sizes", "chunk"):
+        same(builder, fx)
+        return
+    assert isinstance(index, int)  # torch.export writes nothing else
+    sizes = [int(piece.shape[1]) for piece in whole.meta["val"]]
+    index %= len(sizes)
+    _slice(builder, fx, sum(sizes[:index]), sum(sizes[: index + 1]))
+
+
+def channels(builder: Builder, fx: FxNode) -> None:
+    """slice: neighbouring channels; a slice of everything is nothing."""
+    args = arguments_of(fx, ["input", "dim", "start", "end", "step"])
+    source, shape = builder.source(fx), shape_of(fx)
+    if shape == source.shape:
+        builder.same(fx, source)
+        return
+    if len(source.shape) != 4 or (args["dim"] or 0) % 4 != 1 or (args["step"] or 1) != 1:
+        raise refuse(fx, "is a slice of something else than neighbouring channels of a map")
+    start = args["start"] or 0
+    start = max(start + source.shape[1], 0) if start < 0 else start
+    _slice(builder, fx, start, start + shape[1])
+
+
+def _slice(builder: Builder, fx: FxNode, start: int, stop: int) -> None:
+    source = builder.source(fx)
+    shape = (1, stop - start, *source.shape[2:])
+    builder.add(fx, Slice(name=fx.name, inputs=(source.name,), shape=shape, start=start, stop=stop))
+
+
+def constant_pad(builder: Builder, fx: FxNode) -> None:
+    """Zeros around a map: height and width only."""
+    args = arguments_of(fx, ["input", "pad", "mode_or_value", "value"])
+    source, amounts = builder.source(fx), [int(n) for n in args["pad"]]
+    other = [v for v in (args["mode_or_value"], args["value"]) if v not in (None, 0, "constant")]
+    if len(source.shape) != 4 or len(amounts) > 4 or min(amounts) < 0 or other:
+        raise refuse(fx, "pads other than height and width, with other than zeros, or by less than none")
+    left, right, top, bottom = amounts + [0] * (4 - len(amounts))
+    pad(builder, fx, (top, left, bottom, right))
+
+
+def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
+    """Append zeros around what an operation reads."""
+    source = builder.source(fx)
+    top, left, bottom, right = pads
+    shape = (*source.shape[:2], source.shape[2] + top + bottom, source.shape[3] + left + right)
+    node = Pad(name=f"{fx.name}_pad", inputs=(source.name,), shape=shape, pads=pads)
+    builder.add(fx, node)
+    return node
+
+
+def resize(builder: Builder, fx: FxNode) -> None:
+    """upsample_nearest2d and upsample_bilinear2d, by sizes or whole factors."""
+    source, size = builder.source(fx), shape_of(fx)[2:]
+    nearest = "nearest" in aten_name(fx)
+    if "exact" in aten_name(fx) or (not nearest and fx.args[2]):
+        raise refuse(fx, "is a resize with align_corners=True or nearest-exact; use the default of bilinear")
+    factors = _given_factors(fx)
+    if factors is not None and any(f != size[i] / source.shape[2 + i] for i, f in enumerate(factors)):
+        raise refuse(fx, f"resizes by {factors}, which are not the ratios of its sizes; give a size instead")
+    resize_to(builder, fx, pair_of(size), nearest=nearest)
+
+
+def _given_factors(fx: FxNode) -> list[float] | None:
+    """The scale factors of the call, where torch computes with them instead of the sizes."""
+    value: Any = fx.args[-1]
+    return [float(f) for f in value] if isinstance(value, list | tuple) and fx.args[1] is None else None
+
+
+def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], *, nearest: bool) -> None:
+    """Append a resize; one value becomes a plain by either rule, and bilinear is what XNNPACK runs."""
+    source = builder.source(fx)
+    if source.shape[2:] == size:
+        builder.same(fx, source)
+        return
+    single = source.shape[2:] == (1, 1)
+    node = Resize(
+        name=fx.name,
+        inputs=(source.name,),
+        shape=(*source.shape[:2], *size),
+        size=size,
+        mode="nearest" if nearest and not single else "bilinear",
+    )
+    builder.add(fx, node)

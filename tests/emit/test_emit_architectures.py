@@ -1,0 +1,87 @@
+"""torchvision's other architectures: float files against torch in float64, int8 files against the reference."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from emit_networks import photos, quantized
+from torch import nn
+from torchvision import models
+from torchvision.models import segmentation
+from torchvision.ops import StochasticDepth
+
+from edgesqueeze.emit.onnx import emit_onnx
+from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.graph.integer import run_integer
+from edgesqueeze.graph.nodes import Graph, Resize
+from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+
+
+class OnlyMaps(nn.Module):
+    """A segmenter without the dictionary around its result."""
+
+    def __init__(self, segmenter):
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, x):
+        return self.segmenter(x)["out"]
+
+
+def segmenter(make):
+    return OnlyMaps(make(weights=None, weights_backbone=None, num_classes=5))
+
+
+QUICK = {
+    "mobilenet_v3_small": lambda: models.mobilenet_v3_small(num_classes=7),
+    "shufflenet_v2_x0_5": lambda: models.shufflenet_v2_x0_5(num_classes=7),
+    "efficientnet_b0": lambda: models.efficientnet_b0(num_classes=7),
+}
+SLOW = {
+    "densenet121": lambda: models.densenet121(num_classes=7),
+    "mobilenet_v3_large": lambda: models.mobilenet_v3_large(num_classes=7),
+    "mnasnet0_5": lambda: models.mnasnet0_5(num_classes=7),
+    "googlenet": lambda: models.googlenet(num_classes=7, aux_logits=False, init_weights=False),
+    "regnet_y_400mf": lambda: models.regnet_y_400mf(num_classes=7),
+    "resnext50_32x4d": lambda: models.resnext50_32x4d(num_classes=7),
+    "lraspp": lambda: segmenter(segmentation.lraspp_mobilenet_v3_large),
+    "deeplab": lambda: segmenter(segmentation.deeplabv3_mobilenet_v3_large),
+}
+
+
+def write(directory, graph, spec):
+    (directory / "m.onnx").write_bytes(emit_onnx(graph, spec))
+    (directory / "m.tflite").write_bytes(emit_tflite(graph, spec))
+    return load_onnx(directory / "m.onnx"), load_tflite(directory / "m.tflite")
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+def test_files_of_an_architecture(name, tmp_path):
+    torch.manual_seed(0)
+    model = (QUICK | SLOW)[name]()
+    for module in model.modules():
+        if isinstance(module, StochasticDepth | nn.Dropout):
+            module.p = 0.0
+    x = photos(4, 64, 0)
+    graph, spec = quantized(model, x)
+    with torch.no_grad():
+        expected, exact = model(x).numpy(), copy.deepcopy(model).double()(x.double()).numpy()
+    # An untrained network amplifies float rounding: torch's own error is the measure of what is equal.
+    allowed = 10 * np.abs(expected - exact).max() + 1e-4 * exact.std()
+    for predictor in write(tmp_path, graph, None):
+        assert np.abs(predictor.predict(x.numpy()) - exact).max() < allowed
+    # A bilinear resize is a float kernel in ONNX Runtime, so equality there is asked of what comes before it.
+    ends = [i for i, node in enumerate(graph.nodes) if isinstance(node, Resize) and node.shape[2:] != (1, 1)]
+    whole = run_integer(graph, spec, x.numpy()).astype(int)
+    assert len(np.unique(whole)) > 10
+    onnx_file, tflite_file = write(tmp_path, graph, spec)
+    np.testing.assert_array_equal(tflite_file.predict_integers(x.numpy()), whole)
+    if ends:
+        first = next(i for i in ends if graph.source(graph.nodes[i]).shape[2:] != (1, 1))
+        source = graph.nodes[first].inputs[0]
+        end = next(i for i, node in enumerate(graph.nodes) if node.name == source)
+        graph = Graph(graph.nodes[: end + 1], graph.tensors)
+        whole = run_integer(graph, spec, x.numpy()).astype(int)
+        onnx_file = write(tmp_path, graph, spec)[0]
+    np.testing.assert_array_equal(onnx_file.predict_integers(x.numpy()), whole)

@@ -1,0 +1,231 @@
+"""What each post-training method promises, on a network trained on the packaged digits."""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.graph.calibrate import RANGE_METHODS, calibrate
+from edgesqueeze.graph.equalize import equalizable_pairs, equalize
+from edgesqueeze.graph.execute import compute_node, graph_weights, run_graph
+from edgesqueeze.graph.layerwise import adjust_layers, correct_biases, round_adaptively
+from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.post_training import Plan, quantize_graph, sqnr_db
+from edgesqueeze.stages import Ptq, Share, Train
+from edgesqueeze.weights import bake
+
+
+@pytest.fixture(scope="module")
+def trained(lenet_task):
+    from conftest import Recorder
+
+    from edgesqueeze.training import Session
+
+    torch.manual_seed(0)
+    model = lenet_task.build_model()
+    stage = Train(epochs=3, learning_rate=0.05, batch_size=32)
+    return stage.apply(model, lenet_task, Session("train", 0, Recorder()))
+
+
+@pytest.fixture
+def graph(trained, lenet_task):
+    return build_graph(bake(trained), lenet_task.example_input)
+
+
+@pytest.fixture
+def batches(lenet_task):
+    return [x for x, _ in lenet_task.calibration.batches(16)]
+
+
+def outputs(model, batches):
+    with torch.no_grad():
+        return torch.cat([model.eval()(x) for x in batches])
+
+
+@pytest.mark.parametrize("method", RANGE_METHODS)
+def test_every_range_lies_within_min_max_and_groups_agree(method, graph, batches):
+    widest = calibrate(graph, batches, "min_max")
+    ranges = calibrate(graph, batches, method)
+    for name, (low, high) in ranges.items():
+        assert widest[name][0] - 1e-6 <= low <= high <= widest[name][1] + 1e-6
+    pools = [node for node in graph.nodes if type(node).__name__ in ("MaxPool", "Flatten")]
+    assert pools
+    for node in pools:
+        assert ranges[node.name] == ranges[node.inputs[0]]
+
+
+@pytest.mark.parametrize("weights", ["min_max", "mse"])
+@pytest.mark.parametrize("method", RANGE_METHODS)
+def test_every_method_makes_a_network_close_to_the_float_one(
+    method, weights, trained, lenet_task, session, batches
+):
+    want = outputs(bake(trained), batches)
+    found = outputs(Ptq(method=method, weights=weights).apply(trained, lenet_task, session), batches)
+    assert sqnr_db(want, found) > 20
+
+
+def test_an_outlier_in_one_calibration_image_hurts_min_max_most(graph, batches):
+    spiked = [x.clone() for x in batches]
+    spiked[0][0, 0, :2, :2] *= 40
+    spiked[0][0, 0, 5, 5] = 60.0
+    want = torch.cat([outputs(quantize_graph(graph, batches, Plan()), [x]) for x in batches])
+    ratio = {
+        method: sqnr_db(want, outputs(quantize_graph(graph, spiked, Plan(ranges=method)), batches))
+        for method in RANGE_METHODS
+    }
+    assert all(ratio[method] > ratio["min_max"] + 3 for method in ("percentile", "moving_average")), ratio
+
+
+def test_auto_keeps_the_best_and_says_why(trained, lenet_task, session, recorder, batches):
+    want = outputs(bake(trained), batches)
+    chosen = sqnr_db(want, outputs(Ptq(method="auto").apply(trained, lenet_task, session), batches))
+    for method in RANGE_METHODS:
+        other = Ptq(method=method).apply(trained, lenet_task, session)
+        assert chosen >= sqnr_db(want, outputs(other, batches)) - 1e-6
+    (note,) = session.notes
+    assert note in recorder.messages
+    assert note.startswith("auto kept ")
+    assert f"SQNR {chosen:.2f} dB" in note
+    assert all(method in note for method in RANGE_METHODS)
+
+
+def test_auto_leaves_alone_what_the_recipe_fixes(trained, lenet_task, session):
+    Ptq(method="auto", weights="min_max").apply(trained, lenet_task, session)
+    assert "mse weights" not in session.notes[0]
+
+
+def test_a_quantized_model_is_not_quantized_again(trained, lenet_task, session):
+    quantized = Ptq().apply(trained, lenet_task, session)
+    with pytest.raises(RecipeError, match="quantized already"):
+        Ptq().apply(quantized, lenet_task, session)
+
+
+def test_weight_scales_by_mse_clip_the_largest_weights(graph, batches):
+    model = quantize_graph(graph, batches, Plan(weights="mse"))
+    for node in graph.weighted:
+        layer = model.spec.weights[node.name]
+        largest = np.abs(graph.weight(node)).reshape(len(layer.scale), -1).max(axis=1)
+        assert (layer.scale * 127 <= largest * 1.0001).all()
+
+
+def crooked(graph):
+    """The same function with channels of very different ranges, as batch norm folding leaves them."""
+    tensors = {name: tensor.copy() for name, tensor in graph.tensors.items()}
+    rng = np.random.default_rng(0)
+    for first, second in equalizable_pairs(graph):
+        factor = np.exp2(rng.integers(-5, 6, graph.weight(first).shape[0])).astype(np.float32)
+        tensors[f"{first.name}.weight"] *= factor.reshape(-1, *[1] * (graph.weight(first).ndim - 1))
+        tensors[f"{first.name}.bias"] *= factor
+        behind = tensors[f"{second.name}.weight"]
+        behind.reshape(len(behind), len(factor), -1)[...] /= factor.reshape(1, -1, 1)
+    return Graph(graph.nodes, tensors)
+
+
+def floats(graph, batches):
+    with torch.no_grad():
+        return torch.cat([run_graph(graph, x, graph_weights(graph)) for x in batches])
+
+
+def test_equalization_keeps_the_float_function_and_rescues_crooked_channels(graph, batches):
+    assert [(a.name, b.name) for a, b in equalizable_pairs(graph)] == [
+        ("conv1", "conv2"), ("conv2", "fc1"), ("fc1", "fc2")
+    ]  # fmt: skip
+    bent = crooked(graph)
+    want = floats(graph, batches)
+    assert torch.allclose(floats(bent, batches), want, atol=1e-4)
+    assert torch.allclose(floats(equalize(bent), batches), want, atol=1e-4)
+    plain, equal = (
+        sqnr_db(want, outputs(quantize_graph(bent, batches, Plan(equalize=e)), batches))
+        for e in (False, True)
+    )
+    assert equal > plain + 6
+
+
+def test_equalization_leaves_what_it_may_not_touch(tiny_task):
+    graph = build_graph(tiny_task.build_model(), tiny_task.example_input)
+    want = floats(graph, [tiny_task.example_input])
+    assert torch.allclose(floats(equalize(graph), [tiny_task.example_input]), want, atol=1e-5)
+    assert equalizable_pairs(graph) == []  # a sum, a concatenation or ReLU6 stands behind every layer
+
+
+def layer_errors(graph, spec, batches):
+    """Layer name to the error of its output before the activation, for what it really reads in int8."""
+    from edgesqueeze.graph.execute import dequantized_layer
+
+    errors = {}
+
+    def observe(node, x, target, quant):
+        real = {node.name: dequantized_layer(quant, spec.activations[node.inputs[0]].scale)}
+        errors[node.name] = compute_node(replace(node, activation="none"), [x], real) - target
+        return quant
+
+    adjust_layers(graph, spec, batches, observe)
+    return errors
+
+
+def coarse(graph, batches):
+    """A spec with weights of 3 bits, where rounding hurts."""
+    model = quantize_graph(graph, batches, Plan())
+    from edgesqueeze.graph.spec import spec_from_activations
+
+    scales = {name: (layer.scale * np.float32(42)) for name, layer in model.spec.weights.items()}
+    return spec_from_activations(graph, model.spec.activations, scales)
+
+
+def test_bias_correction_removes_the_mean_error(graph, batches):
+    spec = coarse(graph, batches)
+    before = layer_errors(graph, spec, batches)
+    after = layer_errors(graph, correct_biases(graph, spec, batches), batches)
+    for name, error in after.items():
+        dims = [d for d in range(error.ndim) if d != 1]
+        assert error.mean(dims).abs().max() < 0.2 * before[name].mean(dims).abs().max()
+
+
+def test_adaround_beats_the_nearest_integers_and_keeps_zeros(batches):
+    torch.manual_seed(0)
+    layers = {"conv": nn.Conv2d(1, 6, 5, stride=3), "relu": nn.ReLU(), "flat": nn.Flatten()}
+    layers |= {"fc1": nn.Linear(384, 24), "again": nn.ReLU(), "fc2": nn.Linear(24, 10)}
+    graph = build_graph(nn.Sequential(OrderedDict(layers)), batches[0][:1])
+    weight = graph.tensors["fc1.weight"]
+    pruned = np.where(np.abs(weight) > np.median(np.abs(weight)), weight, 0).astype(np.float32)
+    graph = Graph(graph.nodes, {**graph.tensors, "fc1.weight": pruned})
+    spec = coarse(graph, batches)
+    rounded = round_adaptively(graph, spec, batches, steps=300, seed=0)
+    before, after = layer_errors(graph, spec, batches), layer_errors(graph, rounded, batches)
+    assert after["fc2"].pow(2).mean() < 0.5 * before["fc2"].pow(2).mean()
+    assert (rounded.weights["fc1"].weight[pruned == 0] == 0).all()
+    for name, layer in rounded.weights.items():
+        scale = layer.scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
+        assert (np.abs(layer.weight - graph.tensors[f"{name}.weight"] / scale) < 1.0001).all()
+
+
+def test_every_method_at_once_reaches_the_files_unchanged(trained, lenet_task, session, batches, tmp_path):
+    from edgesqueeze.emit.sqz import emit_sqz, read_sqz
+    from edgesqueeze.graph.module import load_graph_model, serialize_graph_model
+
+    stage = Ptq(method="auto", bias_correction=True, equalize=True, adaround=True, adaround_steps=3)
+    model = stage.apply(trained, lenet_task, session)
+    _, decoded = read_sqz(emit_sqz(model.graph, model.spec))
+    path = tmp_path / "state"
+    path.write_bytes(serialize_graph_model(model))
+    again = load_graph_model(path)
+    for spec in (decoded, again.spec):
+        assert spec.activations == model.spec.activations
+        for name, layer in model.spec.weights.items():
+            for field in ("weight", "scale", "bias"):
+                assert getattr(layer, field).tobytes() == getattr(spec.weights[name], field).tobytes()
+    assert torch.equal(outputs(again, batches), outputs(model, batches))
+
+
+@pytest.mark.parametrize("setting", ["equalize", "adaround"])
+def test_what_would_break_shared_values_is_refused(setting, lenet_task, session):
+    shared = Share(num_bits=3).apply(lenet_task.build_model(), lenet_task, session)
+    with pytest.raises(RecipeError, match=f"ptq.{setting} would give the shared values of layer 'conv1'"):
+        Ptq(**{setting: True}).apply(shared, lenet_task, session)
+    Ptq(method="auto").apply(shared, lenet_task, session)
+    assert "equalization" not in session.notes[0]
