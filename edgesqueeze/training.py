@@ -32,6 +32,7 @@ class TrainingSettings(BaseModel):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of SGD; for Adam it is the decay of the first moment, beta 1."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 5e-4
     schedule: Literal["one_cycle", "cosine", "constant"] = "cosine"
 
@@ -113,7 +114,8 @@ def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
 def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
     if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        betas = (settings.momentum, 0.999)
+        return torch.optim.Adam(parameters, settings.learning_rate, betas, weight_decay=settings.weight_decay)
     return torch.optim.SGD(
         parameters,
         settings.learning_rate,

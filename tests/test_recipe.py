@@ -84,6 +84,12 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
             r"exports\[1\]: export is 'onxx'; allowed: 'onnx', 'tflite', 'squeezed'",
         ),
         ("int8]", "int4]", r"exports\[1\]\.precision\[1\]: found 'int4', should be 'fp32' or 'int8'"),
+        (
+            "stage: ptq}",
+            "stage: ptq, percentile: 99}",
+            r"percentile is for method percentile or auto, found method min_max",
+        ),
+        ("stage: ptq}", "stage: ptq, adaround_steps: 5}", r"adaround_steps needs adaround: true"),
         ("version: 1", "version: 2", r"version: found 2, should be 1"),
         ("name: small", "nam: small", r"unknown key 'nam' \(did you mean 'name'\?\)"),
         ("data: mnist_sample", "data: minst", r"task\.data.*'minst'.*mnist_sample, fashion_mnist"),

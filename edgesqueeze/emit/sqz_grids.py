@@ -11,12 +11,12 @@ from math import isfinite
 import numpy as np
 
 from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.grid import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.ranges import share_groups
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
 
 _GRID = struct.Struct("<fb")
-_SMALLEST_SCALE = 2.0**-40
 
 
 def encode_grids(graph: Graph, spec: QuantSpec) -> bytes:
@@ -62,7 +62,7 @@ def decode_grids(graph: Graph, payload: memoryview) -> dict[str, ActivationQuant
 
 
 def _check_scale(name: str, grid: ActivationQuant) -> None:
-    if not (isfinite(grid.scale) and grid.scale >= _SMALLEST_SCALE):
+    if not (isfinite(grid.scale) and grid.scale >= SMALLEST_SCALE):
         raise CodecError(f"node {name!r} has activation scale {grid.scale}; allowed is 2^-40 and more")
 
 

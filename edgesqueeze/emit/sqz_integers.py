@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.tensors import decode_tensor, encode_tensor
 from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.grid import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quantize_layer
 
 SCALES, WEIGHTS, BIASES = 1, 2, 4
 """Which differences a layer has: bits of the first byte of its entry."""
-_SMALLEST_SCALE = 2.0**-40
 _INT32 = np.iinfo(np.int32)
 
 
@@ -139,5 +139,5 @@ def _check_layer(graph: Graph, node: WeightedNode, quant: WeightQuant) -> None:
 
 
 def _check_scales(node: WeightedNode, scale: Floats) -> None:
-    if not (np.isfinite(scale) & (scale >= _SMALLEST_SCALE)).all():
+    if not (np.isfinite(scale) & (scale >= SMALLEST_SCALE)).all():
         raise CodecError(f"layer {node.name!r} has weight scales outside of 2^-40 and more")

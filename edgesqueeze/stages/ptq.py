@@ -1,9 +1,9 @@
 """Post-training int8 quantization: ranges are measured on calibration images, weights are rounded."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from edgesqueeze.errors import RecipeError
@@ -18,6 +18,8 @@ from edgesqueeze.training import Session
 from edgesqueeze.weights import bake, shared_layers
 
 CALIBRATION_BATCH = 64
+DEFAULT_PERCENTILE = 99.99
+DEFAULT_ADAROUND_STEPS = 1000
 
 
 class Ptq(Stage):
@@ -31,7 +33,7 @@ class Ptq(Stage):
     method: RangeMethod | Literal["auto"] = "min_max"
     """How activation ranges are chosen; ``auto`` tries all of them, and both ways for the settings below
     that are not given, and keeps what serves best."""
-    percentile: Annotated[float, Field(ge=90, le=100)] = 99.99
+    percentile: Annotated[float, Field(ge=90, le=100)] = DEFAULT_PERCENTILE
     """For ``method: percentile``: the percentage of values below the upper and above the lower end."""
     weights: WeightMethod | None = None
     """How weight scales are chosen; min_max if not given."""
@@ -42,8 +44,16 @@ class Ptq(Stage):
     adaround: bool = False
     """AdaRound (Nagel et al. 2020, arXiv 2004.10568). It takes minutes, so ``auto`` does not try it; if it is
     on, it comes on top of what ``auto`` has found."""
-    adaround_steps: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    adaround_steps: Annotated[int, Field(ge=1, le=100_000)] = DEFAULT_ADAROUND_STEPS
     """Training steps per layer."""
+
+    @model_validator(mode="after")
+    def _every_setting_counts(self) -> Self:
+        if self.percentile != DEFAULT_PERCENTILE and self.method not in ("percentile", "auto"):
+            raise ValueError(f"percentile is for method percentile or auto, found method {self.method}")
+        if self.adaround_steps != DEFAULT_ADAROUND_STEPS and not self.adaround:
+            raise ValueError("adaround_steps needs adaround: true")
+        return self
 
     def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
         """Return a :class:`GraphModel` that computes with fake quantization where the integers will be."""
