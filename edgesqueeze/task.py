@@ -21,11 +21,26 @@ from edgesqueeze.checkpoint import load_checkpoint
 from edgesqueeze.data.idx import load_idx_directory
 from edgesqueeze.data.image_folder import ImageSettings, load_image_folder
 from edgesqueeze.data.named import load_named
-from edgesqueeze.data.splits import ArraySplit, ClassificationData, DatasetSplit, Normalization, Split
+from edgesqueeze.data.splits import (
+    ArraySplit,
+    ClassificationData,
+    DatasetSplit,
+    Normalization,
+    Sizing,
+    Split,
+    resized,
+)
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.imports import import_callable, one_line, working_directory_importable
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.task_config import DataConfig, IdxData, ImageFolderData, TaskConfig, is_reference
+from edgesqueeze.task_config import (
+    DataConfig,
+    IdxData,
+    ImageFolderData,
+    NamedData,
+    TaskConfig,
+    is_reference,
+)
 
 __all__ = ["ArraySplit", "DatasetSplit", "Metric", "Split", "Task", "load_task", "top1_accuracy"]
 
@@ -176,12 +191,17 @@ def _load_data(config: DataConfig) -> ClassificationData:
     if isinstance(config, ImageFolderData):
         settings = ImageSettings(config.image_size, Normalization(config.mean, config.std))
         return load_image_folder(config.image_folder, settings)
+    if isinstance(config, NamedData):
+        return resized(load_named(config.named), Sizing(config.image_size, config.channels))
     return load_named(config)
 
 
 def _data_name(config: DataConfig) -> str:
     if isinstance(config, IdxData):
         return str(config.idx)
+    if isinstance(config, NamedData):
+        size = "" if config.image_size is None else " at {} × {}".format(*config.image_size)
+        return f"{config.named}{size}"
     return str(config.image_folder) if isinstance(config, ImageFolderData) else config
 
 

@@ -1,7 +1,7 @@
 """What a recipe says about its task: a model, perhaps a checkpoint, and data. Importing it needs no torch."""
 
 from pathlib import Path
-from typing import Annotated, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -63,6 +63,17 @@ class IdxData(_Settings):
         return self
 
 
+class NamedData(_Settings):
+    """A named data set of grayscale images in another size, or repeated as three channels.
+
+    Images are normalized, resized to ``image_size`` (height, width; bilinear), repeated ``channels`` times.
+    """
+
+    named: DataName
+    image_size: tuple[_Side, _Side] | None = None
+    channels: Literal[1, 3] = 1
+
+
 class ImageFolderData(_Settings):
     """A folder of images, DIR/train/<class>/* and DIR/test/<class>/* (or val), or DIR/<class>/* alone.
 
@@ -89,7 +100,7 @@ def _kind_of_data(value: object) -> str | None:
     """The branch of :data:`DataConfig` a value means: its mistakes are reported against that branch only."""
     if isinstance(value, str):
         return "name" if value in get_args(DataName) else None
-    for kind, key in ((IdxData, "idx"), (ImageFolderData, "image_folder")):
+    for kind, key in ((IdxData, "idx"), (NamedData, "named"), (ImageFolderData, "image_folder")):
         if isinstance(value, kind) or (isinstance(value, dict) and key in value):
             return kind.__name__
     return None
@@ -97,12 +108,14 @@ def _kind_of_data(value: object) -> str | None:
 
 DataConfig = Annotated[
     Annotated[DataName, Tag("name")]
+    | Annotated[NamedData, Tag("NamedData")]
     | Annotated[IdxData, Tag("IdxData")]
     | Annotated[ImageFolderData, Tag("ImageFolderData")],
     Discriminator(
         _kind_of_data,
         custom_error_type="unknown_data",
-        custom_error_message=f"allowed: {', '.join(get_args(DataName))}, {{idx: DIR}}, or "
+        custom_error_message=f"allowed: {', '.join(get_args(DataName))}, "
+        "{named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, or "
         "{image_folder: DIR, image_size: [H, W], mean: [...], std: [...]}",
     ),
 ]

@@ -202,6 +202,13 @@ def test_torchvision_factory(tmp_path):
     assert task.build_model().eval()(task.example_input).shape == (1, 3)
 
 
+def test_named_data_in_the_size_a_network_wants():
+    data = {"named": "mnist_sample", "image_size": [64, 48], "channels": 3}
+    task = load_task(TaskConfig(model="squeezenet1_1", data=data), 0)
+    assert task.name == "squeezenet1_1 on mnist_sample at 64 × 48"
+    assert list(task.example_input.shape) == [1, 3, 64, 48]
+
+
 def test_initial_weights_follow_the_seed_and_nothing_else():
     torch.manual_seed(5)
     state = torch.random.get_rng_state()

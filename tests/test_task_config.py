@@ -39,9 +39,7 @@ def test_values_arrive_typed():
     )
 
 
-DATA_WAYS = (
-    "allowed: mnist_sample, fashion_mnist, mnist, {idx: DIR}, or {image_folder: DIR, image_size: [H, W]"
-)
+DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, or {image_folder: DIR, image_size: [H, W]"
 MODEL_WAYS = (
     "allowed: lenet300_100, lenet5, alexnet, squeezenet1_0, squeezenet1_1, or 'package.module:factory'"
 )
@@ -59,6 +57,8 @@ MODEL_WAYS = (
         ({"data": {"folder": "x"}}, ("data",), DATA_WAYS),
         ({"data": {}}, ("data",), DATA_WAYS),
         ({"data": None}, ("data",), DATA_WAYS),
+        ({"data": {"named": "mnst"}}, ("data", "NamedData", "named"), "'mnist_sample'"),
+        ({"data": {"named": "mnist", "channels": 2}}, ("data", "NamedData", "channels"), "1 or 3"),
         ({"data": {"idx": "d", "size": 3}}, ("data", "IdxData", "size"), "Extra inputs are not permitted"),
         ({"data": {"idx": "d", "mean": [0.1]}}, ("data", "IdxData"), "given together or not at all"),
         (

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from edgesqueeze.errors import TaskError
@@ -41,22 +42,41 @@ class Normalization:
     std: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Sizing:
+    """What images become before a model sees them.
+
+    They are resized to ``image_size`` (height, width), bilinear with half-pixel centres; a grayscale image is
+    repeated ``channels`` times.
+    """
+
+    image_size: tuple[int, int] | None = None
+    channels: int = 1
+
+
 class ArraySplit:
     """Images and targets in memory; a batch is one indexing operation.
 
     uint8 images stay uint8 in memory and are divided by 255 as batches are made; float32 images are taken
-    as they are. ``normalization`` is applied to either.
+    as they are. ``normalization`` and then ``sizing`` are applied to either.
 
     Args:
         x: images, uint8 or float32 [N, C, H, W].
         y: targets, [N, ...]; integer class labels, or anything else the loss and the metrics read.
         normalization: one mean and standard deviation per channel, or None.
+        sizing: the size and number of channels of what batches give; None leaves images as they are.
 
     Raises:
         TaskError: a shape, a type or a length does not fit.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, normalization: Normalization | None = None) -> None:
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        normalization: Normalization | None = None,
+        sizing: Sizing | None = None,
+    ) -> None:
         if x.ndim != 4 or x.dtype not in (torch.uint8, torch.float32):
             raise TaskError(
                 f"the images are {_describe(x)}; uint8 or float32 [number, channels, height, width] is needed"
@@ -65,14 +85,20 @@ class ArraySplit:
             raise TaskError(f"there are {len(x)} images but the targets are {_describe(y)}")
         if normalization is not None:
             _check_channels(normalization, x.shape[1])
-        self._x, self._y, self._normalization = x, y, normalization
+        if sizing is not None and sizing.channels != 1 and x.shape[1] != 1:
+            raise TaskError(f"only grayscale images can be repeated, these have {x.shape[1]} channels")
+        self._x, self._y, self._normalization, self._sizing = x, y, normalization, sizing or Sizing()
 
     def __len__(self) -> int:
         return len(self._x)
 
     def first(self, count: int) -> "ArraySplit":
         """The first ``count`` images as a split of their own; nothing is copied."""
-        return ArraySplit(self._x[:count], self._y[:count], self._normalization)
+        return ArraySplit(self._x[:count], self._y[:count], self._normalization, self._sizing)
+
+    def sized(self, sizing: Sizing) -> "ArraySplit":
+        """The same images given in another size or number of channels; nothing is copied."""
+        return ArraySplit(self._x, self._y, self._normalization, sizing)
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
@@ -92,11 +118,13 @@ class ArraySplit:
 
     def _images(self, x: Tensor) -> Tensor:
         images = x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
-        if self._normalization is None:
-            return images
-        mean = torch.tensor(self._normalization.mean).view(1, -1, 1, 1)
-        std = torch.tensor(self._normalization.std).view(1, -1, 1, 1)
-        return (images - mean) / std
+        if self._normalization is not None:
+            mean = torch.tensor(self._normalization.mean).view(1, -1, 1, 1)
+            std = torch.tensor(self._normalization.std).view(1, -1, 1, 1)
+            images = (images - mean) / std
+        if self._sizing.image_size is not None:
+            images = F.interpolate(images, self._sizing.image_size, mode="bilinear", antialias=True)
+        return images.repeat(1, self._sizing.channels, 1, 1) if self._sizing.channels != 1 else images
 
 
 class DatasetSplit:
@@ -208,6 +236,25 @@ def grayscale_data(
         num_classes=num_classes,
         image_shape=(1, height, width),
         fingerprint=_fingerprint([train, test], normalization),
+    )
+
+
+def resized(data: ClassificationData, sizing: Sizing) -> ClassificationData:
+    """Grayscale data in memory, its images resized and repeated as batches are made.
+
+    Raises:
+        TaskError: the images are not grayscale in memory.
+    """
+    if not (isinstance(data.train, ArraySplit) and isinstance(data.test, ArraySplit)):
+        raise TaskError("only images in memory can be resized as batches are made")
+    height, width = sizing.image_size or data.image_shape[1:]
+    digest = hashlib.sha256(f"{data.fingerprint} {sizing!r}".encode())
+    return ClassificationData(
+        train=data.train.sized(sizing),
+        test=data.test.sized(sizing),
+        num_classes=data.num_classes,
+        image_shape=(sizing.channels, height, width),
+        fingerprint=digest.hexdigest(),
     )
 
 

@@ -12,9 +12,11 @@ from edgesqueeze.data.splits import (
     DatasetSplit,
     LabelledImages,
     Normalization,
+    Sizing,
     Split,
     fixed_order,
     grayscale_data,
+    resized,
 )
 from edgesqueeze.errors import TaskError
 
@@ -224,3 +226,35 @@ def test_fixed_order_never_changes():
 
 
 GOLDEN_ORDER = [2, 4, 7, 5, 0, 6, 3, 1]
+
+
+def small_grayscale():
+    generator = np.random.default_rng(3)
+    images = generator.integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    labelled = LabelledImages(images, np.arange(6, dtype=np.uint8) % 2)
+    return grayscale_data(labelled, labelled, 2, Normalization((0.5,), (0.25,)))
+
+
+def test_resized_images_are_torchs_resized_images_in_every_channel():
+    data = small_grayscale()
+    sized = resized(data, Sizing((16, 12), 3))
+    assert sized.image_shape == (3, 16, 12)
+    assert sized.fingerprint != data.fingerprint
+    assert len({resized(data, Sizing((16, 12), c)).fingerprint for c in (1, 3)}) == 2
+    (before, labels), (after, same) = (next(iter(d.train.first(4).batches(4))) for d in (data, sized))
+    assert torch.equal(labels, same)
+    for channel in range(3):
+        expected = torch.nn.functional.interpolate(before, (16, 12), mode="bilinear", antialias=True)
+        assert torch.equal(after[:, channel : channel + 1], expected)
+
+
+def test_one_size_leaves_images_as_they_are():
+    data = small_grayscale()
+    kept = resized(data, Sizing(None, 1))
+    assert kept.image_shape == data.image_shape
+    assert torch.equal(next(iter(kept.test.batches(6)))[0], next(iter(data.test.batches(6)))[0])
+
+
+def test_colour_images_are_not_repeated():
+    with pytest.raises(TaskError, match="only grayscale images can be repeated, these have 2 channels"):
+        ArraySplit(*numbered(3), sizing=Sizing(channels=3))
