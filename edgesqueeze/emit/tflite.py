@@ -1,11 +1,13 @@
 """A graph as a TFLite file: float32, or full int8 with the integers of a QuantSpec. Layout is NHWC.
 
-int8 weights are per output channel, biases int32, input and output int8 (the LiteRT 8-bit specification).
+In int8, biases are int32, input and output int8 (the LiteRT 8-bit specification), or float32 if asked for.
+How weights are stored, also those of float16, dynamic and weight-only files: see
+:mod:`edgesqueeze.emit.tflite_weights`.
 """
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -15,6 +17,14 @@ from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.padding import needed_pads, same_pads
 from edgesqueeze.emit.tflite_maps import write_map
+from edgesqueeze.emit.tflite_weights import (
+    Float16Store,
+    FloatStore,
+    Int8Store,
+    Int8WeightStore,
+    LayerStore,
+    Layout,
+)
 from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
@@ -39,10 +49,9 @@ from edgesqueeze.graph.nodes import (
     Shuffle,
     Slice,
     WeightedNode,
-    bias_name,
-    weight_name,
 )
 from edgesqueeze.graph.spec import QMIN, ActivationQuant, QuantSpec
+from edgesqueeze.graph.weight_only import Int8Weight, WeightForm, check_form
 
 _FUSED: dict[Activation, int] = {
     "none": schema.ActivationFunctionType.NONE,
@@ -75,15 +84,20 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.TRANSPOSE: (1, 2),
     _OP.RESIZE_BILINEAR: (3, 3),
     _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
+    _OP.QUANTIZE: (1, 1),
+    _OP.DEQUANTIZE: (2, 2),
 }
+EndType = Literal["int8", "float32"]
+"""What a full-int8 file takes and gives."""
 
 
-def emit_tflite(graph: Graph, spec: QuantSpec | None) -> bytes:
+def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8") -> bytes:
     """The bytes of a TFLite model; the same graph and spec always give the same bytes.
 
     Args:
         graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file.
         spec: the integers of an int8 file, or None for float32.
+        int8_io: what an int8 file takes and gives; float32 adds a QUANTIZE and a DEQUANTIZE at the ends.
 
     Raises:
         ExportError: a flattened map reaches something for which the order of its values matters, or the
@@ -92,7 +106,26 @@ def emit_tflite(graph: Graph, spec: QuantSpec | None) -> bytes:
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return _Emitter(graph, spec).run()
+    store = FloatStore(graph) if spec is None else Int8Store(spec)
+    return _Emitter(graph, spec, store, spec is not None and int8_io == "float32").run()
+
+
+def emit_tflite_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+    """The bytes of a TFLite model with float32 input, output and activations, but smaller weights.
+
+    Args:
+        graph: the network.
+        form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.graph.weight_only`.
+        weights: the integers of the layers; not read for ``fp16``.
+
+    Raises:
+        ExportError: a flattened map reaches something for which the order of its values matters, a weight is
+            too large for float16, or no layer could compute with integers in a ``dynamic`` file.
+    """
+    check_form(graph, form)
+    check_size(graph, None)
+    store = Float16Store(graph) if form == "fp16" else Int8WeightStore(graph, weights, form == "dynamic")
+    return _Emitter(graph, None, store).run()
 
 
 @dataclass
@@ -105,6 +138,9 @@ class _Emitter:
 
     graph: Graph
     spec: QuantSpec | None
+    store: LayerStore
+    float_ends: bool = False
+    source: int = 0
     model: FlatModel = field(default_factory=FlatModel)
     tensors: dict[str, int] = field(default_factory=dict)
     orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
@@ -116,7 +152,17 @@ class _Emitter:
         name = self.graph.output.name
         if name in self.orders:
             raise self._order_matters(self.graph.output)
-        return self.model.pack(self.tensors[self.graph.input.name], self.tensors[name])
+        result = self.tensors[name]
+        if self.float_ends:
+            result = self.model.float_form(result)
+            self.operator(_OP.DEQUANTIZE, [self.tensors[name]], result, schema.DequantizeOptionsT())
+        return self.model.pack(self.source, result)
+
+    def _input(self, tensor: int) -> None:
+        self.source = tensor
+        if self.float_ends:
+            self.source = self.model.float_form(tensor)
+            self.operator(_OP.QUANTIZE, [self.source], tensor, schema.QuantizeOptionsT())
 
     # -- tensors -----------------------------------------------------------------------------------
 
@@ -130,22 +176,12 @@ class _Emitter:
 
     def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
         """Weight and bias as constants, the weight's axes permuted."""
-        if self.spec is None:
-            weight, bias = self._in_order(node, self.graph.weight(node)), self.graph.bias(node)
-            return [
-                self.model.constant(weight_name(node), weight.transpose(axes)),
-                self.model.constant(bias_name(node), bias),
-            ]
-        layer = self.spec.weights[node.name]
-        source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
-        self._check_ratio(node, layer.bias_scale(source.scale) / np.float32(result.scale), 0.0)
-        zeros = np.zeros(len(layer.scale), np.int64)
-        grid = Quantization(layer.scale, zeros, channel_axis)
-        bias_grid = Quantization(layer.bias_scale(source.scale), zeros)
-        return [
-            self.model.constant(weight_name(node), self._in_order(node, layer.weight).transpose(axes), grid),
-            self.model.constant(bias_name(node), layer.bias, bias_grid),
-        ]
+        if self.spec is not None:
+            source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
+            bias_scale = self.spec.weights[node.name].bias_scale(source.scale)
+            self._check_ratio(node, bias_scale / np.float32(result.scale), 0.0)
+        layout = Layout(lambda weight: self._in_order(node, weight).transpose(axes), channel_axis)
+        return self.store.store(self.model, node, layout)
 
     def _check_ratio(self, node: AnyNode, ratios: Floats, smallest: float) -> None:
         """Refuse what XNNPACK does not take: LiteRT would run another kernel, which rounds differently."""
@@ -195,14 +231,14 @@ class _Emitter:
         self.tensors[node.name] = output
         match node:
             case Input():
-                pass
+                self._input(output)
             case Conv():
                 self._conv(node, inputs[0], output)
             case Dense():
                 parameters = self._parameters(node, (0, 1), 0)
                 options = schema.FullyConnectedOptionsT()
                 options.fusedActivationFunction = _FUSED[node.activation]
-                self.operator(_OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
+                self._weighted(node, _OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
             case MaxPool() | AvgPool():
                 self._pool(node, inputs[0], output)
             case GlobalAvgPool():
@@ -256,7 +292,14 @@ class _Emitter:
         options.dilationHFactor, options.dilationWFactor = node.dilation
         options.fusedActivationFunction = _FUSED[node.activation]
         axes, channel_axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
-        self.operator(code, [source, *self._parameters(node, axes, channel_axis)], output, options)
+        operands = [source, *self._parameters(node, axes, channel_axis)]
+        self._weighted(node, code, operands, output, options)
+
+    def _weighted(
+        self, node: WeightedNode, code: int, inputs: list[int], output: int, options: Generated
+    ) -> None:
+        """Append an operator in the version that the form of its weights needs."""
+        self.model.operator(code, self.store.version(node, _VERSIONS[code]), inputs, output, options)
 
     def _reshaped(self, node: Conv, source: int) -> int:
         """[1, features] as a map of height and width 1."""

@@ -46,7 +46,7 @@ def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
     The new layers' integers are in the returned spec only. A convolution that stands for an activation of a
     flattened tensor reads [1, features] as a map of height and width 1.
     """
-    lowering = _Lowering(dict(spec.activations), dict(spec.weights))
+    lowering = _Lowering(dict(spec.activations), dict(spec.weights), spec.per_channel)
     for node in graph.nodes:
         lowering.visit(node)
     return Graph(tuple(lowering.nodes), graph.tensors), QuantSpec(lowering.activations, lowering.weights)
@@ -54,10 +54,11 @@ def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
 
 @dataclass
 class _Lowering:
-    """One walk over the nodes; all three grow."""
+    """One walk over the nodes; activations, weights and nodes grow."""
 
     activations: dict[str, ActivationQuant]
     weights: dict[str, WeightQuant]
+    per_channel: bool
     nodes: list[AnyNode] = field(default_factory=list)
 
     def visit(self, node: AnyNode) -> None:
@@ -135,6 +136,8 @@ class _Lowering:
         return name
 
     def _append(self, layer: Conv, integers: WeightQuant) -> None:
+        if not self.per_channel:
+            integers = replace(integers, scale=integers.scale[:1])
         if len(layer.shape) == 4:
             self.weights[layer.name] = integers
             self.nodes.append(layer)
