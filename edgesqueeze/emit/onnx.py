@@ -54,7 +54,7 @@ from edgesqueeze.graph.weight_only import Int8Weight, WeightForm, check_form
 
 _OPSET = 17
 _IR_VERSION = 8
-_UINT8_OFFSET = 128
+UINT8_OFFSET = 128
 
 
 def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
@@ -111,8 +111,7 @@ class Emitter:
     def run(self) -> bytes:
         """The bytes of the file."""
         for node in self.graph.nodes:
-            y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))
-            self.values[node.name] = self._round_trip(node.name, y, node.name)
+            self._node(node)
         self._name_output()
         ends = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, node.shape)
@@ -122,10 +121,18 @@ class Emitter:
         model = helper.make_model(
             body,
             producer_name="edgesqueeze",
-            opset_imports=[helper.make_opsetid("", _OPSET)],
+            opset_imports=[helper.make_opsetid(*opset) for opset in self._opsets],
             ir_version=_IR_VERSION,
         )
         return bytes(model.SerializeToString(deterministic=True))
+
+    @property
+    def _opsets(self) -> tuple[tuple[str, int], ...]:
+        return (("", _OPSET),)
+
+    def _node(self, node: AnyNode) -> None:
+        y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))
+        self.values[node.name] = self._round_trip(node.name, y, node.name)
 
     def _name_output(self) -> None:
         if self.nodes:
@@ -165,13 +172,17 @@ class Emitter:
         """A value through a node's grid and back to float; in a float file, the value itself."""
         if self.spec is None:
             return value
-        quant = self.spec.activations[node]
-        grid = [
-            self._shared(f"{node}.scale", np.array(quant.scale, np.float32)),
-            self._shared(f"{node}.zero_point", np.array(quant.zero_point + _UINT8_OFFSET, np.uint8)),
-        ]
+        grid = self._grid(self.spec, node)
         integers = self._op("QuantizeLinear", [value, *grid], f"{name}/int", {})
         return self._op("DequantizeLinear", [integers, *grid], f"{name}/out", {})
+
+    def _grid(self, spec: QuantSpec, node: str) -> list[str]:
+        """Scale and zero point of a node's grid."""
+        quant = spec.activations[node]
+        return [
+            self._shared(f"{node}.scale", np.array(quant.scale, np.float32)),
+            self._shared(f"{node}.zero_point", np.array(quant.zero_point + UINT8_OFFSET, np.uint8)),
+        ]
 
     # -- operations --------------------------------------------------------------------------------
 
@@ -185,7 +196,7 @@ class Emitter:
             return write_map(writer, self.graph, node, inputs[0])
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
             inputs = [self._as_map(node, inputs[0])]
-        kind, attributes = _kind_and_attributes(node)
+        kind, attributes = kind_and_attributes(node)
         if isinstance(node, WeightedNode):
             if self.dynamic is not None and self.dynamic.reads_integers(node):
                 return self.dynamic.write_dynamic(self._layer_writer, node, inputs[0], attributes)
@@ -220,7 +231,8 @@ class Emitter:
         return self._op("Clip", [value, *limits], f"{node.name}/relu6", {})
 
 
-def _kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
+def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
+    """The ONNX operator that stands for a node, and its attributes."""
     match node:
         case Conv():
             return "Conv", {

@@ -25,7 +25,7 @@ _PER_TENSOR, _FLOAT16, _PER_CHANNEL = 2, 3, 5
 class Layout:
     """How a file lays out one weight.
 
-    ``arrange`` brings it there from the graph's layout, ``channel_axis`` is where its output channels then are.
+    ``arrange`` brings it there from the graph's layout, ``channel_axis`` is where its output channels are.
     """
 
     arrange: Callable[[NDArray[Any]], NDArray[Any]]
