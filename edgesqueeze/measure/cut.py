@@ -42,6 +42,10 @@ class CuttableFile(Protocol):
         """A file that computes one node and nothing behind it."""
         ...
 
+    def watched(self, names: Sequence[str]) -> bytes:
+        """The whole file with the tensors of these nodes as its outputs, in this order."""
+        ...
+
     def order(self, name: str) -> Order | None:
         """How a flattened tensor is ordered in the file, None if as in the graph."""
         ...
@@ -58,7 +62,7 @@ def open_cuttable(path: Path) -> CuttableFile:
 
 
 class OnnxFile:
-    """An ONNX file of ours, float32 or QDQ."""
+    """An ONNX file of ours, with float activations, QDQ or of QOperators."""
 
     def __init__(self, path: Path) -> None:
         self.model = onnx.load(path)
@@ -72,7 +76,9 @@ class OnnxFile:
         self.names = tuple(self._ends)
 
     def _quantized_name(self, node: NodeProto) -> str | None:
-        """The node behind a pair of QuantizeLinear and DequantizeLinear."""
+        """The node whose integers this makes, or makes real again right away."""
+        if str(node.name).endswith("/int"):
+            return str(node.name).removesuffix("/int")
         maker = self.makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
         if maker is None or maker.op_type != "QuantizeLinear":
             return None
@@ -91,16 +97,30 @@ class OnnxFile:
             [node for node in graph.node if set(node.output) & needed],
             graph.name,
             list(graph.input),
-            [helper.make_tensor_value_info(end.output[0], TensorProto.FLOAT, None)],
+            [_value_of(end)],
             [tensor for tensor in graph.initializer if tensor.name in needed],
         )
         model = helper.make_model(body, opset_imports=self.model.opset_import)
         model.ir_version = self.model.ir_version
         return bytes(model.SerializeToString(deterministic=True))
 
+    def watched(self, names: Sequence[str]) -> bytes:
+        """The whole file with the tensors of these nodes as its outputs."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        del model.graph.output[:]
+        model.graph.output.extend(_value_of(self._ends[name]) for name in names)
+        return bytes(model.SerializeToString(deterministic=True))
+
     def order(self, name: str) -> Order | None:  # noqa: ARG002 (ONNX keeps the graph's order everywhere)
         """None: ONNX flattens as the graph does."""
         return None
+
+
+def _value_of(end: NodeProto) -> onnx.ValueInfoProto:
+    """The first output of an operator that ends a node: uint8 if it is named so, else float."""
+    kind = TensorProto.UINT8 if str(end.name).endswith("/int") else TensorProto.FLOAT
+    return helper.make_tensor_value_info(end.output[0], kind, None)
 
 
 def _float_name(node: NodeProto) -> str | None:
@@ -130,17 +150,22 @@ class TfliteFile:
 
     def cut(self, name: str) -> bytes:
         """A file that computes one node and nothing behind it."""
-        operators, buffers = self._needed(self.indices[name])
+        return self.watched([name])
+
+    def watched(self, names: Sequence[str]) -> bytes:
+        """A file that computes these nodes, which are its outputs, and what they need."""
+        ends = [self.indices[name] for name in names]
+        operators, buffers = self._needed(ends)
         graph, model = schema.SubGraphT(), schema.ModelT()
         graph.name, graph.tensors, graph.operators = self.graph.name, self.graph.tensors, operators
-        graph.inputs, graph.outputs = self.graph.inputs, np.array([self.indices[name]], np.int32)
+        graph.inputs, graph.outputs = self.graph.inputs, np.array(ends, np.int32)
         model.version, model.operatorCodes = self.model.version, self.model.operatorCodes
         model.subgraphs, model.buffers = [graph], buffers
         return pack_tflite(model)
 
-    def _needed(self, end: int) -> tuple[Sequence[Any], list[Any]]:
-        """The operators that a tensor depends on, and all buffers with those they do not read emptied."""
-        kept, open_tensors, read = set(), [end], set()
+    def _needed(self, ends: Sequence[int]) -> tuple[Sequence[Any], list[Any]]:
+        """The operators that tensors depend on, and all buffers with those they do not read emptied."""
+        kept, open_tensors, read = set(), list(ends), set()
         while open_tensors:
             operator = self.makers.get(open_tensors.pop())
             if operator is not None and id(operator) not in kept:

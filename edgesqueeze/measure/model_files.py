@@ -4,9 +4,10 @@ Works on any such file, whoever wrote it. Nothing is guessed: multiply-accumulat
 from the file are None.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgesqueeze.errors import ExportError
 
@@ -52,7 +53,9 @@ class FileFacts:
     ``macs`` are the multiply-accumulates of one run with a dynamic batch taken as 1, ``effective_macs``
     those on weights that are not zero; None where an operator or a shape does not tell. ``operators`` maps
     an operator to how often it occurs, ``weight_dtypes`` a data type to the number of parameters stored so.
-    ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic) or mixed.
+    ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic), dynamic (integer weights, and
+    activations that become integers at run time), int8_weights (integer weights that become floats before
+    use) or mixed.
     """
 
     path: Path
@@ -101,6 +104,8 @@ def read_model_file(path: Path) -> FileFacts:
     return read_tflite_file(path)
 
 
+Arithmetic = Literal["float", "integer", "dynamic"]
+"""What an operation with weights computes in; dynamic quantizes its input at run time."""
 Macs = tuple[int, int]
 """Multiply-accumulates, all of them and those on non-zero weights."""
 
@@ -129,14 +134,21 @@ def dtype_totals(weights: Sequence[WeightFact]) -> dict[str, int]:
     return totals
 
 
-def precision_label(weights: Sequence[WeightFact], *, integer_arithmetic: bool) -> str:
-    """One label for a file.
+def precision_label(weights: Sequence[WeightFact], arithmetic: Collection[Arithmetic]) -> str:
+    """One label for a file, from its weights and what its operations with weights compute in.
 
-    Biases do not count, since int8 networks keep them in 32 bits. Integer weights that are turned into
-    floats before use make a mixed network. A file without weights is fp32, what its runtime computes in.
+    Biases do not count, since int8 networks keep them in 32 bits. int8 weights that are turned into floats
+    make a network of int8_weights, or a dynamic one if some are multiplied as they are; other integers, or
+    integer layers beside float ones, a mixed one. A file without weights is fp32, what its runtime computes
+    in.
     """
     kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights if not w.is_bias}
     if not kernels:
         kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights} or {"fp32"}
     label = kernels.pop() if len(kernels) == 1 else "mixed"
-    return "mixed" if label.startswith("int") and not integer_arithmetic else label
+    kinds = set(arithmetic)
+    if not label.startswith("int") or kinds <= {"integer"}:
+        return label
+    if label != "int8" or "integer" in kinds:
+        return "mixed"
+    return "dynamic" if "dynamic" in kinds else "int8_weights"

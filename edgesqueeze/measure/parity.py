@@ -1,8 +1,8 @@
 """The parity gate: do the files compute what the network they came from computes, and if not, from where on?
 
 int8 files must answer with exactly the integers of the reference (``graph/integer.py``), float files with
-torch's numbers within a tolerance. Where a file fails, it is cut after every node in turn until the first
-tensor that differs is found.
+torch's numbers within a tolerance (dynamic ones: :mod:`edgesqueeze.measure.dynamic_parity`). Where a file
+fails, it is cut after every node in turn until the first tensor that differs is found.
 """
 
 import tempfile
@@ -15,13 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError, ParityError
-from edgesqueeze.graph.integer import Sums, quantize_input, run_integer, run_integer_tensors
+from edgesqueeze.graph.integer import (
+    Sums,
+    dequantize,
+    quantize_by_reciprocal,
+    quantize_input,
+    run_integer,
+    run_integer_tensors,
+)
 from edgesqueeze.graph.nodes import Add, Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.cut import CuttableFile, open_cuttable
-from edgesqueeze.measure.fidelity import float_tensors, layer_fidelity, simulate
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity_report import FLOAT_TOLERANCE, Divergence, FileParity, ParityReport
+from edgesqueeze.measure.dynamic_parity import compare_dynamic
+from edgesqueeze.measure.fidelity import layer_fidelity, simulate
+from edgesqueeze.measure.float_reference import FLOAT_TOLERANCE, NAMES, float_reference
+from edgesqueeze.measure.model_files import FileFacts, read_model_file
+from edgesqueeze.measure.parity_report import Divergence, FileParity, ParityReport
 from edgesqueeze.measure.runtimes import Predictor, load_onnx, load_tflite
 
 _LAYER_IMAGES = 8
@@ -36,7 +45,7 @@ def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     Args:
         graph: the network.
         spec: its integers; needed if a file is int8.
-        files: ``.onnx`` and ``.tflite``, float32 or int8.
+        files: ``.onnx`` and ``.tflite``, of any precision that the exports write.
         x: float32 [N, C, H, W], N at least 1: real inputs, or nothing is proved about real ones.
 
     Raises:
@@ -49,7 +58,7 @@ def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     simulated = np.concatenate([simulate(graph, spec, part) for part in _batches(x)])
     # The grid's own integers of numbers that lie on the grid.
     integers = quantize_input(simulated, spec.activations[graph.output.name])
-    drift = _difference("torch fake-quant", integers, network.outputs("xnnpack"), 0.0)
+    drift = _difference("torch fake-quant", integers, network.outputs("xnnpack", "int8"), 0.0)
     compared.append(replace(drift, gated=False))
     return ParityReport(len(x), tuple(compared), layer_fidelity(graph, spec, x[:_LAYER_IMAGES]))
 
@@ -88,22 +97,29 @@ class _Network:
     x: Floats
     known: dict[str, Values] = field(default_factory=dict)
 
-    def outputs(self, sums: Sums | None) -> Values:
-        """The integer reference by the rule of a runtime, or the float network's numbers for None."""
-        key = str(sums if sums is None or self._has_sums else "any")
+    def outputs(self, sums: Sums | None, precision: str) -> Values:
+        """The integer reference by the rule of a runtime, or a float network's numbers for None."""
+        key = precision if sums is None else sums if self._has_sums else "any"
         if key not in self.known:
             if sums is not None and self.spec is not None:
                 self.known[key] = run_integer(self.graph, self.spec, self.x, sums)
             else:
-                parts = (self.tensors(part, None) for part in _batches(self.x))
+                parts = (self.tensors(part, None, precision) for part in _batches(self.x))
                 self.known[key] = np.concatenate([part[self.graph.output.name] for part in parts])
         return self.known[key]
 
-    def tensors(self, x: Floats, sums: Sums | None) -> dict[str, Values]:
+    def tensors(self, x: Floats, sums: Sums | None, precision: str) -> dict[str, Values]:
         """Every node's output for a few inputs."""
         if sums is None or self.spec is None:
-            return dict(float_tensors(self.graph, x))
+            return dict(float_reference(self.graph, self.spec, precision, "any").tensors(x))
         return dict(run_integer_tensors(self.graph, self.spec, x, sums))
+
+    def read_by(self, facts: FileFacts) -> "_Network":
+        """The same network with the inputs that an int8 file with its own QUANTIZE, XNNPACK's, works on."""
+        if facts.format != "tflite" or facts.inputs[0].dtype != "float32" or self.spec is None:
+            return self
+        grid = self.spec.activations[self.graph.input.name]
+        return replace(self, x=dequantize(quantize_by_reciprocal(self.x, grid), grid), known={})
 
     @property
     def _has_sums(self) -> bool:
@@ -111,21 +127,28 @@ class _Network:
 
 
 def _compare(path: Path, network: _Network) -> FileParity:
-    predictor = _load(path)
-    sums = _SUMS[path.suffix.lower()] if _is_int8(path) else None
+    predictor, facts = _load(path), read_model_file(path)
+    rule, precision = _SUMS[path.suffix.lower()], facts.precision
+    if precision == "dynamic":
+        reference = float_reference(network.graph, network.spec, precision, rule)
+        return compare_dynamic(path, predictor, reference, network.x)
+    sums = None if precision in NAMES else rule
     if sums is not None and network.spec is None:
         raise ExportError(f"{path.name} is int8, but the network it is compared with is not quantized")
     found = predictor.predict(network.x) if sums is None else predictor.predict_integers(network.x)
-    expected = network.outputs(sums)
+    network = network if sums is None else network.read_by(facts)
+    expected = network.outputs(sums, precision)
     if found.shape != expected.shape:
         shapes = f"{list(found.shape[1:])}, the network with {list(expected.shape[1:])}"
         raise ParityError(f"{path.name} answers with shape {shapes}")
     tolerance = FLOAT_TOLERANCE * _magnitude(expected) if sums is None else 0.0
     entry = _difference(path.name, found, expected, tolerance)
+    if sums is None:
+        entry = replace(entry, reference=NAMES[precision], precision=precision)
     if entry.holds:
         return entry
     chosen = _differing_images(found, expected, tolerance, network.x)
-    tensors = network.tensors(chosen, sums)
+    tensors = network.tensors(chosen, sums, precision)
     return replace(entry, first=_first_divergence(path, tensors, chosen, integers=sums is not None))
 
 
@@ -196,7 +219,3 @@ def _load(path: Path) -> Predictor:
     if path.suffix.lower() not in loaders:
         raise ExportError(f"{path}: parity is checked on .onnx and .tflite files")
     return loaders[path.suffix.lower()](path)
-
-
-def _is_int8(path: Path) -> bool:
-    return read_model_file(path).precision != "fp32"

@@ -8,12 +8,8 @@ from tabulate import tabulate
 
 from edgesqueeze.errors import ParityError
 from edgesqueeze.measure.fidelity import LayerFidelity
+from edgesqueeze.measure.float_reference import DYNAMIC_TOLERANCE, FLOAT_TOLERANCE
 
-FLOAT_TOLERANCE = 1e-3
-"""Largest difference allowed in a float file, as a fraction of the tensor's largest magnitude.
-
-Kernels sum in different orders; depth amplifies that to a few 1e-4 in an untrained MobileNet v2.
-"""
 SIMULATION_TOLERANCE = 1
 """Units by which torch's fake quantization may differ at one node: its float sums round halves otherwise."""
 
@@ -33,7 +29,8 @@ class FileParity:
     """One file against its reference on all inputs.
 
     ``differing`` of ``values`` outputs lie outside ``tolerance``; ``largest`` is the largest difference, in
-    integer units for int8. ``gated`` is False for what is only reported.
+    integer units for int8. For ``dynamic`` they are the values of all nodes, and differences are fractions of
+    a tensor's largest magnitude. ``gated`` is False for what is only reported.
     """
 
     file: str
@@ -84,10 +81,14 @@ class ParityReport:
         """One line."""
         gated = [entry for entry in self.files if entry.gated]
         int8 = sum(entry.precision == "int8" for entry in gated)
-        return (
+        dynamic = sum(entry.precision == "dynamic" for entry in gated)
+        text = (
             f"parity on {self.images} images: {int8} int8 files equal the integer reference, "
-            f"{len(gated) - int8} float files equal torch within {FLOAT_TOLERANCE:g}"
+            f"{len(gated) - int8 - dynamic} float files equal torch within {FLOAT_TOLERANCE:g}"
         )
+        if dynamic:
+            text += f", {dynamic} dynamic files node by node within {DYNAMIC_TOLERANCE:g}"
+        return text
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
