@@ -6,7 +6,6 @@ How weights are stored, also those of float16, dynamic and weight-only files: se
 """
 
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
-from edgesqueeze.emit.padding import needed_pads, same_pads
 from edgesqueeze.emit.tflite_maps import write_map
+from edgesqueeze.emit.tflite_order import file_orders
+from edgesqueeze.emit.tflite_padding import padded
 from edgesqueeze.emit.tflite_weights import (
     Float16Store,
     FloatStore,
@@ -50,7 +50,7 @@ from edgesqueeze.graph.nodes import (
     Slice,
     WeightedNode,
 )
-from edgesqueeze.graph.spec import QMIN, ActivationQuant, QuantSpec
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
 from edgesqueeze.graph.weight_only import Int8Weight, WeightForm, check_form
 
 _FUSED: dict[Activation, int] = {
@@ -132,8 +132,7 @@ def emit_tflite_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8W
 class _Emitter:
     """One walk over the nodes.
 
-    ``orders`` holds, for a tensor that was flattened here in H, W, C order, the place that each of its values
-    has in the graph's C, H, W order.
+    ``orders`` are those of flattened tensors, see :func:`edgesqueeze.emit.tflite_order.file_orders`.
     """
 
     graph: Graph
@@ -146,12 +145,10 @@ class _Emitter:
     orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
 
     def run(self) -> bytes:
+        self.orders = file_orders(self.graph)
         for node in self.graph.nodes:
-            self._order(node)
             self._node(node)
         name = self.graph.output.name
-        if name in self.orders:
-            raise self._order_matters(self.graph.output)
         result = self.tensors[name]
         if self.float_ends:
             result = self.model.float_form(result)
@@ -169,9 +166,10 @@ class _Emitter:
     def computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
         """Add a tensor of a shape given as NCHW, on a node's grid; its index."""
         dtype = "float32" if self.spec is None else "int8"
-        return self.model.tensor(name, _nhwc(shape), dtype, self._grid(grid_of))
+        return self.model.tensor(name, _nhwc(shape), dtype, self.grid(grid_of))
 
-    def _grid(self, name: str) -> Quantization | None:
+    def grid(self, name: str) -> Quantization | None:
+        """The grid of a node's output in an int8 file."""
         return None if self.spec is None else _per_tensor(self.spec.activations[name])
 
     def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
@@ -200,28 +198,6 @@ class _Emitter:
     def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
         """Append an operator in the version that this file's precision needs."""
         self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
-
-    # -- the order of flattened values ---------------------------------------------------------------
-
-    def _order(self, node: AnyNode) -> None:
-        """Work out in which order the file holds a node's values, if not in the graph's."""
-        known = [self.orders.get(name) for name in node.inputs]
-        ordered = any(order is not None for order in known)
-        if isinstance(node, Flatten) and not ordered:
-            channels, *area = self.graph.source(node).shape[1:]
-            if channels > 1 and prod(area) > 1:
-                places = np.arange(channels * prod(area)).reshape(channels, *area)
-                self.orders[node.name] = places.transpose(1, 2, 0).ravel()
-        elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
-            self.orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add | Mul) and ordered:
-            raise self._order_matters(node)
-
-    def _order_matters(self, node: AnyNode) -> ExportError:
-        return ExportError(
-            f"{node.name!r} holds a flattened map whose values TFLite keeps in another order (H, W, C); "
-            "only a dense layer can read it"
-        )
 
     # -- operations --------------------------------------------------------------------------------
 
@@ -281,7 +257,7 @@ class _Emitter:
         channels = shape[1]
         if len(shape) == 2:
             source = self._reshaped(node, source)
-        source, padding = self._padded(node, source)
+        source, padding = padded(self, node, source)
         depthwise = node.groups == channels > 1
         code = _OP.DEPTHWISE_CONV_2D if depthwise else _OP.CONV_2D
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -317,53 +293,13 @@ class _Emitter:
     def _pool(self, node: MaxPool | AvgPool, source: int, output: int) -> None:
         padding = schema.Padding.VALID
         if isinstance(node, MaxPool):
-            source, padding = self._padded(node, source)
+            source, padding = padded(self, node, source)
         options = schema.Pool2DOptionsT()
         options.padding = padding
         options.strideH, options.strideW = node.stride
         options.filterHeight, options.filterWidth = node.kernel
         code = _OP.MAX_POOL_2D if isinstance(node, MaxPool) else _OP.AVERAGE_POOL_2D
         self.operator(code, [source], output, options)
-
-    # -- padding -----------------------------------------------------------------------------------
-
-    def _padded(self, node: Conv | MaxPool, source: int) -> tuple[int, int]:
-        """A tensor and a padding rule that together do what the node's pads ask for."""
-        shape = self.graph.source(node).shape
-        needed = needed_pads(node, shape) if len(shape) == 4 else (0, 0, 0, 0)
-        if needed == (0, 0, 0, 0):
-            return source, schema.Padding.VALID
-        if needed == same_pads(node, shape):
-            return source, schema.Padding.SAME
-        top, left, bottom, right = needed
-        amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-        grown = (1, shape[1], shape[2] + top + bottom, shape[3] + left + right)
-        padded = self.computed(f"{node.name}.padded", grown, node.inputs[0])
-        operands = [source, self.model.constant(f"{node.name}.pads", amounts)]
-        if isinstance(node, Conv) or self._zero_is_lowest(node.inputs[0]):
-            self.operator(_OP.PAD, operands, padded, schema.PadOptionsT())
-        else:
-            operands.append(self._lowest(node))
-            self.operator(_OP.PADV2, operands, padded, schema.PadV2OptionsT())
-        return padded, schema.Padding.VALID
-
-    def _lowest(self, node: MaxPool) -> int:
-        """A constant that never wins a maximum."""
-        name = f"{node.name}.lowest"
-        if self.spec is None:
-            return self.model.constant(name, np.array([np.finfo(np.float32).min], np.float32))
-        return self.model.constant(name, np.array([QMIN], np.int8), self._grid(node.inputs[0]))
-
-    def _zero_is_lowest(self, name: str) -> bool:
-        """Whether a tensor holds nothing below zero, so that padding with zero leaves maxima as they are."""
-        if self.spec is not None:
-            return self.spec.activations[name].zero_point == QMIN
-        node = self.graph.by_name[name]
-        if isinstance(node, Conv | Dense | Add | Clamp):
-            return node.activation != "none"
-        if isinstance(node, Pointwise):
-            return node.function in ("sigmoid", "hardsigmoid")
-        return not isinstance(node, Input) and all(self._zero_is_lowest(source) for source in node.inputs)
 
 
 def _per_tensor(quant: ActivationQuant) -> Quantization:
