@@ -14,7 +14,7 @@ from edgesqueeze.exports import AnyExport, Artifact
 from edgesqueeze.exports.squeezed import check_decoded
 from edgesqueeze.files import make_directory
 from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.module import GraphModel, load_graph_model, serialize_graph_model
+from edgesqueeze.graph.module import GraphModel, holds_graph_model, load_graph_model, serialize_graph_model
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.host import host_facts
@@ -86,12 +86,12 @@ def check_fits(recipe: Recipe, task: Task) -> None:
 
     Raises:
         RecipeError: a glob names no layer.
-        UnsupportedLayerError: an export or ptq needs a graph the model does not have.
+        UnsupportedLayerError: an export, qat or ptq needs a graph the model does not have.
     """
     model = task.build_model().eval()
     for stage in recipe.stages:
         stage.check(model)
-    if recipe.exports or any(stage.stage == "ptq" for stage in recipe.stages):
+    if recipe.exports or any(stage.makes_integers for stage in recipe.stages):
         graph = build_graph(model, task.example_input)
         for export in recipe.exports:
             export.check(graph)
@@ -160,7 +160,7 @@ def _run_stage(step: _Step, task: Task, run: RunDir, before: StageFolder, progre
 
 
 def _load(folder: StageFolder, task: Task) -> nn.Module:
-    if folder.path.name.endswith("-ptq"):
+    if holds_graph_model(folder.model):
         return load_graph_model(folder.model)
     return load_model(task.build_model().eval(), folder.model)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 
 from edgesqueeze.errors import TaskError
 from edgesqueeze.progress import Progress
@@ -20,6 +20,8 @@ from edgesqueeze.task import Split, Task
 EVALUATION_BATCH = 500
 BeforeStep = Callable[[int, int], None]
 """Called with the number of the coming step, from 0, and the number of all steps."""
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(inputs [N, C, H, W], outputs, targets) to a scalar."""
 
 
 class TrainingSettings(BaseModel):
@@ -61,8 +63,9 @@ def fit(
     settings: TrainingSettings,
     session: Session,
     before_step: BeforeStep | None = None,
+    loss_of: Loss | None = None,
 ) -> None:
-    """Train a model in place on the task's training split.
+    """Train a model in place on the task's training split, by its loss or by ``loss_of`` in its place.
 
     Raises:
         TaskError: the loss stops being a number.
@@ -79,7 +82,7 @@ def fit(
         for x, y in task.train.batches(settings.batch_size, generator):
             if before_step is not None:
                 before_step(done, settings.epochs * steps)
-            loss = task.loss(model(x), y)
+            loss = task.loss(model(x), y) if loss_of is None else loss_of(x, model(x), y)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -8,7 +8,6 @@ import json
 from copy import deepcopy
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -17,40 +16,7 @@ from torch.nn.utils import parametrize
 from edgesqueeze.errors import TaskError
 from edgesqueeze.folding import apply_folding, folded_pairs, mark_folded
 from edgesqueeze.layers import weighted_layers
-
-
-class Mask(nn.Module):
-    """Holds pruned weights at exact zero: ``mask`` is bool in the weight's shape, False is pruned."""
-
-    mask: Tensor
-
-    def __init__(self, mask: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mask", mask)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """The weight with +0.0 where it is pruned; the gradient is zero there too."""
-        return torch.where(self.mask, weight, 0.0)
-
-
-class Codebook(nn.Module):
-    """Every weight is one of a few trained centroids (Han et al. 2016, section 3).
-
-    ``indices`` is int32 in the weight's shape; 0 stands for exact zero, i for ``centroids[i - 1]``. The
-    gradient of a centroid is the sum of the gradients of its weights (Han et al. 2016, equation 3).
-    """
-
-    indices: Tensor
-
-    def __init__(self, centroids: Tensor, indices: Tensor) -> None:
-        super().__init__()
-        self.centroids = nn.Parameter(centroids)
-        self.register_buffer("indices", indices)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """The looked-up weights; what comes in only says which shape is wanted."""
-        table = torch.cat([self.centroids.new_zeros(1), self.centroids])
-        return table.index_select(0, self.indices.flatten()).view_as(weight)
+from edgesqueeze.parametrizations import Codebook, Mask
 
 
 def weight_of(layer: nn.Module) -> Tensor:

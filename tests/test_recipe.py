@@ -95,7 +95,7 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
         ("data: mnist_sample", "data: minst", r"task\.data.*'minst'.*mnist_sample, fashion_mnist"),
         ("model: lenet5", "model: lenet6", r"task\.model.*'lenet6'.*lenet300_100"),
         ("model: lenet5", "modle: lenet5", r"task\.modle: unknown key 'modle' \(did you mean 'model'\?\)"),
-        ("  - {stage: ptq}\n", "", r"export 'onnx' asks for int8, which needs a 'ptq' stage"),
+        ("  - {stage: ptq}\n", "", r"export 'onnx' asks for int8, which needs a 'ptq' or 'qat' stage"),
         ("  - {stage: ptq}\n", "  - {stage: ptq}\n  - {stage: train}\n", r"'train' stands behind 'ptq'"),
         (
             "  - {stage: ptq}\n",

@@ -49,6 +49,19 @@ def serialize_graph_model(model: GraphModel) -> bytes:
     return bytes(save(tensors, {"graph": json.dumps(header, sort_keys=True)}))
 
 
+def holds_graph_model(path: Path) -> bool:
+    """Whether a state file is one of :func:`serialize_graph_model`, by its header.
+
+    Raises:
+        TaskError: the file is no safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="np") as file:
+            return "graph" in (file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise TaskError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+
+
 def load_graph_model(path: Path) -> GraphModel:
     """Read a file written by :func:`serialize_graph_model`; every number comes back as it was.
 
