@@ -16,7 +16,8 @@ from torch.nn.utils import parametrize
 from edgesqueeze.errors import TaskError
 from edgesqueeze.graph.align import align_grids
 from edgesqueeze.graph.execute import run_graph
-from edgesqueeze.graph.fake_quant import quantize_bias
+from edgesqueeze.graph.fake_quant import clip_of, quantize_activation, quantize_bias
+from edgesqueeze.graph.gates import with_gates
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import AnyNode, Floats, Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.graph.ranges import Range, is_copy
@@ -66,7 +67,8 @@ class QatNetwork(nn.Module):
         super().__init__()
         self._graph = graph
         # The quantizer clamps anyway: a ReLU of its own would be one more pass over memory.
-        self._bare = Graph(tuple(without_activation(node) for node in graph.nodes), graph.tensors)
+        gated, self._gates = with_gates(graph)
+        self._bare = Graph(tuple(without_activation(node) for node in gated.nodes), graph.tensors)
         self._place = {node.name: i for i, node in enumerate(graph.weighted)}
         self.layers = nn.ModuleList(
             [QatLayer(graph.weight(n), graph.bias(n), shared=n.name in shared) for n in graph.weighted]
@@ -83,7 +85,12 @@ class QatNetwork(nn.Module):
         return run_graph(self._bare, x, weights, self._quantize)
 
     def _quantize(self, node: AnyNode, y: Tensor) -> Tensor:
-        return y if is_copy(node) else self.steps.activation(self._graph.by_name[node.name], y)
+        if is_copy(node):
+            return y
+        gate = self._gates.get(node.name)
+        if gate is not None:
+            return quantize_activation(y, clip_of(gate, "none"), None)
+        return self.steps.activation(self._graph.by_name[node.name], y)
 
     def _quantized(self, node: WeightedNode, input_scale: float) -> tuple[Tensor, Tensor]:
         weight, bias = self._floats(node)
