@@ -86,13 +86,13 @@ def test_the_compressed_file_decodes_to_the_same_files(chain, tmp_path):
 @pytest.mark.parametrize("method", ["lsq", "moving_average"])
 def test_training_repairs_what_bad_ranges_broke(method, trained, lenet_task, session):
     spiked = torch.cat([x for x, _ in lenet_task.calibration.batches(32)])
-    spiked[0] *= 60
+    spiked[0] *= 200
     task = replace(lenet_task, calibration=ArraySplit(spiked, torch.zeros(len(spiked), dtype=torch.long)))
     broken = evaluate(Ptq().apply(trained, task, session), task.test, task)["accuracy"]
-    stage = Qat(method=method, epochs=4, learning_rate=0.01, batch_size=16)
+    stage = Qat(method=method, epochs=3, learning_rate=0.01, batch_size=16)
     repaired = evaluate(stage.apply(trained, task, session), task.test, task)["accuracy"]
-    assert broken < 0.7
-    assert repaired > 0.85
+    assert broken < 0.5
+    assert repaired > 0.8
 
 
 def test_grids_frozen_from_the_start_are_those_of_ptq(trained, lenet_task, session):
