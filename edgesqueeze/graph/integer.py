@@ -1,6 +1,6 @@
 """What a full-int8 network must answer, bit for bit: the specification in numpy.
 
-ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for a bilinear resize, and for sums on grids
+ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for bilinear resizes, and for sums on grids
 that lie too far apart, see :data:`Sums`), because both follow one rule:
 
     q_out = clamp(rint(float32(acc) · m) + zero_point),    m = float32(s_in · s_weight / s_out)
@@ -12,7 +12,7 @@ for every kind of node (average pools and loose activations are depthwise convol
 follows a sum is float32, as in the runtimes. (Integer arithmetic: Jacob et al. 2018, arXiv 1712.05877.)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import prod
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edgesqueeze.graph.integer_maps import run_map
+from edgesqueeze.graph.integer_maps import resize_real, run_map
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -36,15 +36,16 @@ from edgesqueeze.graph.nodes import (
     MaxPool,
     Pads,
     Pair,
+    Resize,
 )
 from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec
 
 Int8s = NDArray[np.int8]
 Sums = Literal["xnnpack", "onnxruntime"]
-"""Whose Add is computed: XNNPACK's in fixed point, or ONNX Runtime's in float32.
+"""Whose rule is followed where two differ: XNNPACK's in fixed point, or ONNX Runtime's in float32.
 
-On aligned grids they are equal. Where the scales lie too far apart to be aligned (a factor of 8) they may
-differ by 1.
+A bilinear resize may differ by 1. Sums are equal on aligned grids; where the scales lie too far apart to be
+aligned (a factor of 8) they may differ by 1.
 """
 
 _BATCH = 16
@@ -78,41 +79,46 @@ def run_integer(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack"
         graph: the network.
         spec: its integers.
         x: float32 [N, C, H, W], N at least 1.
-        sums: whose rule an Add follows.
+        sums: whose rule is followed where two differ.
 
     Returns:
         int8 [N, …] on the grid of the output node.
     """
-    graph, spec = lower(graph, spec)
-    parts = [_run((graph, spec), x[i : i + _BATCH], None, sums) for i in range(0, len(x), _BATCH)]
+    parts = []
+    for i in range(0, len(x), _BATCH):
+        for _, values in integer_steps(graph, spec, x[i : i + _BATCH], sums):
+            known = values
+        parts.append(known[graph.output.name])
     return np.concatenate(parts)
 
 
 def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack") -> dict[str, Int8s]:
     """Node name to its output int8 [N, …]: like :func:`run_integer`, in one batch, keeping every tensor."""
-    kept: dict[str, Int8s] = {}
-    _run(lower(graph, spec), x, kept.__setitem__, sums)
+    kept = {name: values[name] for name, values in integer_steps(graph, spec, x, sums)}
     return {node.name: kept[node.name] for node in graph.nodes}
 
 
-def _run(
-    lowered: tuple[Graph, QuantSpec], x: Floats, observe: Callable[[str, Int8s], None] | None, sums: Sums
-) -> Int8s:
-    graph, spec = lowered
+def integer_steps(
+    graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack"
+) -> Iterator[tuple[str, dict[str, Int8s]]]:
+    """Compute one batch node by node, of the lowered graph, in execution order.
+
+    Yields:
+        The name of the node just computed, and the values [N, …] that are still needed, its own among them.
+        What the caller puts in their place is what the nodes behind read.
+    """
+    graph, spec = lower(graph, spec)
     values: dict[str, Int8s] = {}
     last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
     for node in graph.nodes:
         if node is graph.input:
-            y = quantize_input(x, spec.activations[node.name])
+            values[node.name] = quantize_input(x, spec.activations[node.name])
         else:
-            y = _compute(node, [values[name] for name in node.inputs], spec, sums)
-        values[node.name] = y
-        if observe is not None:
-            observe(node.name, y)
+            values[node.name] = _compute(node, [values[name] for name in node.inputs], spec, sums)
+        yield node.name, values
         for name in set(node.inputs):
             if last_reader[name] == node.name:
                 del values[name]
-    return y
 
 
 def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) -> Int8s:
@@ -132,6 +138,8 @@ def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) ->
         case Add():
             add = _add if sums == "xnnpack" else _add_float
             return add(inputs, grids, out, node.activation)
+        case Resize(mode="bilinear") if sums == "onnxruntime":
+            return quantize_input(resize_real(dequantize(inputs[0], grids[0]), node.size), out)
         case _:
             return run_map(node, inputs, grids, out)
 

@@ -10,7 +10,8 @@ from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.integers import IntegersProof, prove_equal
 from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity, compare_files
+from edgesqueeze.measure.pair import compare_files
+from edgesqueeze.measure.parity import check_parity
 from edgesqueeze.measure.parity_report import ParityReport
 
 

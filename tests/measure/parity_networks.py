@@ -33,7 +33,22 @@ class PlainNet(nn.Module):
         return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
-NETWORKS = {"plain": PlainNet, "tiny": TinyNet}
+class ResizedNet(nn.Module):
+    """Two bilinear resizes, one behind the other's layer, as in a segmenter."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.low = nn.Conv2d(1, 8, 3, stride=2), nn.Conv2d(8, 8, 3, stride=2)
+        self.middle, self.head = nn.Conv2d(8, 6, 3), nn.Linear(6 * 5 * 5, 10)
+
+    def forward(self, x):
+        high = torch.relu(self.stem(x))
+        low = nn.functional.interpolate(torch.relu(self.low(high)), size=(13, 13), mode="bilinear")
+        y = torch.relu(self.middle(high + low))
+        return self.head(nn.functional.interpolate(y, size=(5, 5), mode="bilinear").flatten(1))
+
+
+NETWORKS = {"plain": PlainNet, "tiny": TinyNet, "resized": ResizedNet}
 
 
 def pictures(count=12):
