@@ -12,7 +12,7 @@ import platform
 
 from edgesqueeze.graph.integer import Sums
 from edgesqueeze.graph.lower import lower
-from edgesqueeze.graph.nodes import AnyNode, Graph, Resize
+from edgesqueeze.graph.nodes import AnyNode, Conv, Dense, Graph, Resize
 from edgesqueeze.graph.spec import QuantSpec
 
 TOLERANCE = 1
@@ -33,13 +33,15 @@ def inexact_nodes(
         machine: the kind of processor it runs on.
     """
     graph, spec = lower(graph, spec)
-    reasons = {node.name: why_inexact(node, sums, machine) for node in graph.nodes}
+    reasons = {node.name: why_inexact(node, spec, sums, machine) for node in graph.nodes}
     return {name: why for name, why in reasons.items() if why is not None}
 
 
-def why_inexact(node: AnyNode, sums: Sums, machine: str) -> str | None:
+def why_inexact(node: AnyNode, spec: QuantSpec, sums: Sums, machine: str) -> str | None:
     """Why a runtime rounds a node of a lowered network in its own way; None if it follows the reference."""
     match node:
+        case Conv() | Dense() if node.name not in spec.weights:
+            return "layer kept in float32"
         case Resize(mode="bilinear") if sums == "onnxruntime" and machine not in _UNFUSED:
             return "bilinear resize in float32 with fused multiply-add"
         case _:

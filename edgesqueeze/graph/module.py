@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.graph.execute import dequantized_weights, fake_quantize, run_graph
 from edgesqueeze.graph.nodes import AnyNode, Graph, structure_from_json, structure_to_json
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, float_layers
 
 _FLOAT, _INTEGER = "float/", "int8/"
 _PARTS = ("weight", "scale", "bias")
@@ -42,6 +42,9 @@ def serialize_graph_model(model: GraphModel) -> bytes:
         "nodes": structure_to_json(model.graph),
         "activations": {n: [q.scale, q.zero_point] for n, q in model.spec.activations.items()},
     }
+    kept = float_layers(model.graph, model.spec)
+    if kept:
+        header["keep_float"] = list(kept)
     tensors: dict[str, NDArray[Any]] = {f"{_FLOAT}{n}": t for n, t in model.graph.tensors.items()}
     for name, quant in model.spec.weights.items():
         for part in _PARTS:
@@ -65,6 +68,7 @@ def load_graph_model(path: Path) -> GraphModel:
         weights = {
             node.name: WeightQuant(*(stored[f"{_INTEGER}{node.name}.{part}"] for part in _PARTS))
             for node in graph.weighted
+            if node.name not in header.get("keep_float", [])
         }
         return GraphModel(graph, QuantSpec(grids, weights))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, EdgeSqueezeError) as error:

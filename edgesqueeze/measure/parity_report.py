@@ -106,12 +106,12 @@ class ParityReport:
     def summary(self) -> str:
         """One line."""
         gated = [entry for entry in self.files if entry.gated]
-        int8 = sum(entry.precision == "int8" for entry in gated)
+        int8, floats = ([e for e in gated if (e.precision == "int8") == wanted] for wanted in (True, False))
         layers = dict.fromkeys(n.layer for entry in gated for n in entry.inexact if n.differing)
         but = f" (but for at most {TOLERANCE} unit at {', '.join(layers)})" if layers else ""
         return (
-            f"parity on {self.images} images: {int8} int8 files equal the integer reference{but}, "
-            f"{len(gated) - int8} float files equal torch within {FLOAT_TOLERANCE:g}"
+            f"parity on {self.images} images: {_holding(int8)} int8 files equal the integer reference{but}, "
+            f"{_holding(floats)} float files equal torch within {FLOAT_TOLERANCE:g}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +144,12 @@ class ParityReport:
             header = ["layer", "kind", "SQNR dB", "simulation differs", "values"]
             parts.append(tabulate(rows, headers=header))
         return "\n\n".join(parts)
+
+
+def _holding(entries: Sequence[FileParity]) -> str:
+    """How many hold: "2", or "1 of 2"."""
+    right = sum(entry.holds for entry in entries)
+    return str(right) if right == len(entries) else f"{right} of {len(entries)}"
 
 
 def _plain(entry: FileParity) -> dict[str, Any]:

@@ -82,4 +82,5 @@ def verify_pair(one: Path, other: Path, x: Floats) -> Verification:
 
 
 def _int8(files: Sequence[Path]) -> list[Path]:
-    return [path for path in files if read_model_file(path).precision == "int8"]
+    """The files with integers in them; one with layers kept in float counts as mixed."""
+    return [path for path in files if read_model_file(path).precision in ("int8", "mixed")]

@@ -55,13 +55,13 @@ def pictures(count=12):
     return np.random.default_rng(3).normal(size=(count, 1, 28, 28)).astype(np.float32)
 
 
-def network(name):
+def network(name, keep_float=()):
     """A random network, its graph and its spec."""
     torch.manual_seed(0)
     model = NETWORKS[name]().eval()
     x = torch.from_numpy(pictures())
     graph = build_graph(model, x[:1])
-    return graph, make_spec(graph, calibrate_min_max(graph, [x]))
+    return graph, make_spec(graph, calibrate_min_max(graph, [x]), keep_float)
 
 
 def write_files(folder: Path, graph, spec):
@@ -100,7 +100,8 @@ def change_tflite(path: Path, name: str, change):
 
     def edit(file):
         tensor = file.graph.tensors[file.indices[name]]
-        kind = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
+        kinds = {schema.TensorType.INT8: np.int8, schema.TensorType.FLOAT32: np.float32}
+        kind = kinds.get(tensor.type, np.int32)
         values = np.asarray(file.model.buffers[tensor.buffer].data, np.uint8).view(kind).copy()
         file.model.buffers[tensor.buffer].data = change(values).view(np.uint8)
 
