@@ -9,6 +9,8 @@ from edgesqueeze.measure.honesty_files import PlacedOperator
 from edgesqueeze.measure.runtimes import silent_stderr
 
 _DELEGATE = "DELEGATE"
+_ONCE = {"DEQUANTIZE", "DENSIFY"}
+"""Kernels that keep their result if what they read is constant."""
 Operator = dict[str, Any]
 """What LiteRT tells of an operator: ``op_name`` and the tensors it reads and writes."""
 
@@ -31,18 +33,23 @@ def undelegated(path: Path) -> tuple[PlacedOperator, ...] | None:
     if tell is None:
         return None
     names = {entry["index"]: entry["name"] for entry in interpreter.get_tensor_details()}
+    given = {int(entry["index"]) for entry in interpreter.get_input_details()}
     return tuple(
         PlacedOperator(operator["op_name"], names.get(int(operator["outputs"][0]), ""))
-        for operator in left_over(tell())
+        for operator in left_over(tell(), given)
     )
 
 
-def left_over(operators: Sequence[Operator]) -> list[Operator]:
-    """The operators that no delegate has taken.
+def left_over(operators: Sequence[Operator], inputs: set[int]) -> list[Operator]:
+    """The operators that no delegate has taken; conversions of constants, which run once, are none.
 
     LiteRT lists all operators of the file and, behind them, one for each part that a delegate runs, with
     the tensors that go into the part and come out of it. What lies between those has been taken: going
     back from what comes out, until what goes in.
+
+    Args:
+        operators: what LiteRT tells.
+        inputs: the input tensors of the network.
     """
     own = [operator for operator in operators if operator["op_name"] != _DELEGATE]
     makers = {int(tensor): operator for operator in own for tensor in operator["outputs"]}
@@ -56,4 +63,6 @@ def left_over(operators: Sequence[Operator]) -> list[Operator]:
             if maker is not None and maker["index"] not in taken:
                 taken.add(maker["index"])
                 open_tensors += [int(i) for i in maker["inputs"]]
-    return [operator for operator in own if operator["index"] not in taken]
+    computed = inputs | set(makers)
+    once = {o["index"] for o in own if o["op_name"] in _ONCE and int(o["inputs"][0]) not in computed}
+    return [operator for operator in own if operator["index"] not in taken | once]
