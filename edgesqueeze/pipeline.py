@@ -17,10 +17,10 @@ from edgesqueeze.graph.module import GraphModel, load_graph_model, serialize_gra
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.certainty import interval_of, right_answers
+from edgesqueeze.measure.finished_run import RANDOM_WEIGHTS, Finished, State, measure_run
 from edgesqueeze.measure.host import host_facts
 from edgesqueeze.measure.rows import model_sizes
 from edgesqueeze.measure.verification import verify_files
-from edgesqueeze.measuring import RANDOM_WEIGHTS, Finished, State, measure_run
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.recipe import Recipe
 from edgesqueeze.report import Report, Row, row_from_json

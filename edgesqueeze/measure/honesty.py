@@ -1,7 +1,7 @@
 """Did it really work? What every check says, in one shape.
 
 A check is a pure function from facts to a :class:`Check`: on files in ``honesty_files``, on weights in
-``honesty_layers``, on answers in ``honesty_metric``. ``edgesqueeze.evidence`` gathers the facts, once.
+``honesty_layers``, on answers in ``honesty_metric``. ``evidence`` gathers the facts, once.
 """
 
 from collections.abc import Sequence

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import nn
 
-from edgesqueeze.evidence import answers_evidence, file_evidence, kept_in_float, layers_and_stages
 from edgesqueeze.exports import AnyExport, Artifact
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.certainty import Right, paired_with
+from edgesqueeze.measure.evidence import answers_evidence, file_evidence, kept_in_float, layers_and_stages
 from edgesqueeze.measure.honesty import Check
 from edgesqueeze.measure.honesty_files import (
     check_delegated,

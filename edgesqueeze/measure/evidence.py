@@ -152,19 +152,15 @@ def _layer(
 
 
 def _stored_layer(file: str, weight: NDArray[np.int8], positions: NDArray[np.bool_] | None) -> StoredLayer:
-    channels = weight.reshape(len(weight), -1).astype(np.int16)
-    seen = np.zeros((len(channels), 256), bool)
-    seen[np.arange(len(channels))[:, None], channels + 128] = True
-    seen[:, 128] = False  # zero is not counted
     return StoredLayer(
         file=file,
         zeros=int((weight == 0).sum()),
-        distinct=int(seen.any(axis=0).sum()),
-        distinct_per_channel=int(seen.sum(axis=1).max()),
+        distinct=_distinct(weight),
+        distinct_per_channel=max(_distinct(channel) for channel in weight),
         revived=0 if positions is None else int(np.count_nonzero(weight[positions])),
     )
 
 
-def _distinct(weight: Floats) -> int:
+def _distinct(weight: Floats | NDArray[np.int8]) -> int:
     """How many values other than zero."""
     return len(np.unique(weight[weight != 0]))

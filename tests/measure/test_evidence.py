@@ -9,9 +9,9 @@ import pytest
 from onnx import numpy_helper
 from sklearn.metrics import f1_score
 
-from edgesqueeze.evidence import answers_evidence, kept_in_float, layers_and_stages
 from edgesqueeze.exports import Artifact
 from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.measure.evidence import answers_evidence, kept_in_float, layers_and_stages
 from edgesqueeze.measure.honesty_layers import check_composition
 from edgesqueeze.measure.stored_weights import read_int8_weights
 from edgesqueeze.pipeline import compress, finished_network
