@@ -1,6 +1,5 @@
 """Model files on disk: written by our exports, loaded into their runtimes, scored, and timed in turns."""
 
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.reporting import note
 from bench.subjects import Subject
 from edgesqueeze.exports.onnx import OnnxExport
 from edgesqueeze.exports.tflite import TfliteExport
@@ -54,11 +54,6 @@ class Measured:
     speedup: float
     smaller: float
     change: float | None
-
-
-def note(text: str) -> None:
-    """Tell whoever waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def quantize(subject: Subject, settings: Ptq) -> tuple[GraphModel, list[str]]:

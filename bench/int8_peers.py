@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.files import Measured, ModelFile, measure, note, quantize, write_ours
-from bench.reporting import Result, milliseconds, percent, points, table
+from bench.files import Measured, ModelFile, measure, quantize, write_ours
+from bench.reporting import Result, milliseconds, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
 from edgesqueeze.errors import ExportError
 from edgesqueeze.measure.latency import LatencySettings

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.files import RUNTIMES, Measured, ModelFile, measure, note, quantize, write_ours
-from bench.reporting import Result, milliseconds, percent, points, table
+from bench.files import RUNTIMES, Measured, ModelFile, measure, quantize, write_ours
+from bench.reporting import Result, milliseconds, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.measure.latency import LatencySettings

@@ -49,6 +49,11 @@ def _command() -> str:
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
+def note(text: str) -> None:
+    """Tell whoever waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table: text to the left in the first column, everything else to the right."""
     align = ("left", *("right",) * (len(header) - 1))

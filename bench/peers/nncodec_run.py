@@ -2,21 +2,21 @@
 
 Runs in the environment of requirements-nncodec.txt:
 
-    python nncodec_run.py lossless TENSORS.npz FACTS.json
+    python nncodec_run.py lossless TENSORS.npz DIRECTORY
     python nncodec_run.py lossy TENSORS.npz DIRECTORY --qp -38 -32 [--nonweight-qp -75] [--lambda-scale 0]
 
-``lossless`` takes integers and records bytes and seconds of every way to code them that is tried, each
-checked to come back exactly. ``lossy`` takes float32 tensors and writes DIRECTORY/N.npz, the decoded tensors
-of point N, and DIRECTORY/points.json.
+Both write DIRECTORY/points.json: bytes and seconds of every way to code that is tried. ``lossless`` takes
+integers and checks that they come back exactly. ``lossy`` takes float32 tensors and writes DIRECTORY/N.npz,
+the decoded tensors of point N.
 """
 
 import contextlib
 import io
 import json
-import resource
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,33 +55,49 @@ def lossless(tensors: Tensors) -> list[dict[str, Any]]:
     return tried
 
 
+def lossy(tensors: Tensors, arguments: Namespace) -> list[dict[str, Any]]:
+    """Floats with dependent quantization, at every combination of the given parameters."""
+    tried = []
+    for qp, nonweight_qp, lambda_scale in product(
+        arguments.qp, arguments.nonweight_qp, arguments.lambda_scale
+    ):
+        settings = {"use_dq": True, "qp": qp, "nonweight_qp": nonweight_qp, "lambda_scale": lambda_scale}
+        decoded, facts = code(tensors, settings)
+        np.savez(arguments.directory / f"{len(tried)}.npz", **decoded)
+        tried.append(facts)
+    return tried
+
+
 def main() -> None:
     """Do what the command line says."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=("lossless", "lossy"))
     parser.add_argument("tensors", type=Path)
-    parser.add_argument("output", type=Path)
+    parser.add_argument("directory", type=Path)
     parser.add_argument("--qp", type=int, nargs="+", default=[-38])
     parser.add_argument("--nonweight-qp", type=int, nargs="+", default=[-75])
     parser.add_argument("--lambda-scale", type=float, nargs="+", default=[0.0])
     arguments = parser.parse_args()
     with np.load(arguments.tensors) as file:
         tensors = {name: file[name] for name in file.files}
-    if arguments.mode == "lossless":
-        path, found = arguments.output, lossless(tensors)
-    else:
-        path, found = arguments.output / "points.json", []
-        for qp in arguments.qp:
-            for nonweight_qp in arguments.nonweight_qp:
-                for lambda_scale in arguments.lambda_scale:
-                    chosen = {"qp": qp, "nonweight_qp": nonweight_qp, "lambda_scale": lambda_scale}
-                    decoded, facts = code(tensors, {"use_dq": True, **chosen})
-                    np.savez(arguments.output / f"{len(found)}.npz", **decoded)
-                    found.append(facts)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    path.write_text(
-        json.dumps({"tool": f"nncodec {version('nncodec')}", "peak_rss_bytes": peak, "coded": found})
-    )
+    idle = peak_rss_bytes()
+    coded = lossless(tensors) if arguments.mode == "lossless" else lossy(tensors, arguments)
+    facts = {
+        "tool": f"nncodec {version('nncodec')}",
+        "peak_rss_bytes": peak_rss_bytes(),
+        "idle_rss_bytes": idle,
+        "coded": coded,
+    }
+    (arguments.directory / "points.json").write_text(json.dumps(facts))
+
+
+def peak_rss_bytes() -> int:
+    """The largest resident set of this process since it was started (Linux: VmHWM, in KiB).
+
+    Not ru_maxrss, which a child takes over from the process that started it.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
 
 
 if __name__ == "__main__":
