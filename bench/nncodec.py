@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgesqueeze.errors import CodecError
 
 NNCODEC_PYTHON = Path("build/peers/nncodec/bin/python")
-_SCRIPT = Path(__file__).parent / "peers" / "nncodec_run.py"
+_SCRIPT = Path(__file__).absolute().parent / "peers" / "nncodec_run.py"
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ def run_nncodec(
         raise CodecError(f"{python} is not there; make it with bench/peers/make_environments.sh nncodec")
     folder.mkdir()
     np.savez(folder / "tensors.npz", **dict(tensors))
-    command = [str(python), "-E", str(_SCRIPT), mode, str(folder / "tensors.npz"), str(folder), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [str(python.absolute()), "-E", str(_SCRIPT), mode, "tensors.npz", ".", *options]
+    # In its folder, because it leaves its bit stream in the working directory, whatever it is asked.
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CodecError(f"nncodec failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     found = json.loads((folder / "points.json").read_text())
