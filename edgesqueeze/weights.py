@@ -1,7 +1,8 @@
 """One representation for every weight technique: parametrizations chained on a layer's ``weight``.
 
-``Mask`` (pruning) comes first, ``Codebook`` (weight sharing) behind it. Fine-tuning needs to know about
-neither; the state is in ``state_dict``; ``bake`` turns it into plain weights.
+``Mask`` (pruning) comes first, ``Codebook`` (weight sharing) or ``Grid`` (a uniform grid) behind it.
+Fine-tuning needs to know about none of them; the state is in ``state_dict``; ``bake`` turns it into plain
+weights.
 """
 
 import json
@@ -53,6 +54,34 @@ class Codebook(nn.Module):
         return table.index_select(0, self.indices.flatten()).view_as(weight)
 
 
+class Grid(nn.Module):
+    """Every weight is a whole number of steps: level × ``step``, or zero where ``kept`` (bool) is False.
+
+    Values nearer to zero than ``dead_zone`` steps become zero. The gradient passes straight through the
+    rounding (Bengio et al. 2013, arXiv 1308.3432).
+    """
+
+    step: Tensor
+    dead_zone: Tensor
+    kept: Tensor
+
+    def __init__(self, step: Tensor, dead_zone: Tensor, kept: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("step", step)
+        self.register_buffer("dead_zone", dead_zone)
+        self.register_buffer("kept", kept)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight on its grid."""
+        return weight + (self.levels(weight) * self.step - weight).detach()
+
+    def levels(self, weight: Tensor) -> Tensor:
+        """The whole numbers of steps, as floats in the weight's shape."""
+        scaled = weight.detach() / self.step
+        used = self.kept & (scaled.abs() >= self.dead_zone)
+        return torch.where(used, torch.round(scaled), 0.0)
+
+
 def weight_of(layer: nn.Module) -> Tensor:
     """A layer's weight as it computes with it now."""
     weight = layer.weight
@@ -60,7 +89,7 @@ def weight_of(layer: nn.Module) -> Tensor:
     return weight
 
 
-def attach(layer: nn.Module, parametrization: Mask | Codebook) -> None:
+def attach(layer: nn.Module, parametrization: Mask | Codebook | Grid) -> None:
     """Chain a parametrization on a layer's weight."""
     parametrize.register_parametrization(layer, "weight", parametrization)
 
@@ -150,5 +179,8 @@ def _attach_empty(model: nn.Module, chains: dict[str, list[str]], tensors: dict[
             elif kind == "Codebook":
                 centroids, indices = tensors[f"{prefix}.centroids"], tensors[f"{prefix}.indices"]
                 attach(layers[name], Codebook(centroids.clone(), indices.clone()))
+            elif kind == "Grid":
+                parts = (tensors[f"{prefix}.{part}"].clone() for part in ("step", "dead_zone", "kept"))
+                attach(layers[name], Grid(*parts))
             else:
                 raise ValueError(f"unknown parametrization {kind!r}")
