@@ -6,10 +6,11 @@ Every stage that trains uses it: masks and codebooks live in the model, so the l
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
@@ -103,15 +104,20 @@ def _check_finite(total: float, label: str, epoch: int) -> None:
         )
 
 
-@torch.no_grad()
 def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
     """Every metric of the task over a split, computed by torch: {name: value}."""
+    return task.score(*answers(model, split))
+
+
+@torch.no_grad()
+def answers(model: nn.Module, split: Split) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What torch computes for a split: outputs [N, ...] and targets [N, ...]."""
     model.eval()
     outputs, targets = [], []
     for x, y in split.batches(EVALUATION_BATCH):
         outputs.append(model(x).numpy())
         targets.append(y.numpy())
-    return task.score(np.concatenate(outputs), np.concatenate(targets))
+    return np.concatenate(outputs), np.concatenate(targets)
 
 
 def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

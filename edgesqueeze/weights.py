@@ -1,7 +1,8 @@
 """One representation for every weight technique: parametrizations chained on a layer's ``weight``.
 
-``Mask`` (pruning) comes first, ``Codebook`` (weight sharing) behind it. Fine-tuning needs to know about
-neither; the state is in ``state_dict``; ``bake`` turns it into plain weights.
+``Mask`` (pruning) comes first, ``Codebook`` (weight sharing) or ``Grid`` (a uniform grid) behind it.
+Fine-tuning needs to know about none of them; the state is in ``state_dict``; ``bake`` turns it into plain
+weights.
 """
 
 import json
@@ -16,7 +17,7 @@ from torch.nn.utils import parametrize
 from edgesqueeze.errors import TaskError
 from edgesqueeze.folding import apply_folding, folded_pairs, mark_folded
 from edgesqueeze.layers import weighted_layers
-from edgesqueeze.parametrizations import Codebook, Mask
+from edgesqueeze.parametrizations import Codebook, Grid, Mask
 
 
 def weight_of(layer: nn.Module) -> Tensor:
@@ -26,20 +27,20 @@ def weight_of(layer: nn.Module) -> Tensor:
     return weight
 
 
-def attach(layer: nn.Module, parametrization: Mask | Codebook) -> None:
+def attach(layer: nn.Module, parametrization: Mask | Codebook | Grid) -> None:
     """Chain a parametrization on a layer's weight."""
     parametrize.register_parametrization(layer, "weight", parametrization)
 
 
 def parametrization_of(layer: nn.Module, kind: type[nn.Module]) -> nn.Module | None:
-    """The mask or codebook on a layer's weight, if it has one."""
+    """The mask, codebook or grid on a layer's weight, if it has one."""
     return next((p for p in _chain(layer) if isinstance(p, kind)), None)
 
 
 def shared_layers(model: nn.Module) -> list[str]:
-    """The names of the layers that have a codebook."""
+    """The names of the layers whose weights are few values: those of a codebook or a grid."""
     layers = weighted_layers(model).items()
-    return [name for name, layer in layers if parametrization_of(layer, Codebook) is not None]
+    return [name for name, layer in layers if any(isinstance(p, Codebook | Grid) for p in _chain(layer))]
 
 
 def _chain(layer: nn.Module) -> list[nn.Module]:
@@ -116,5 +117,8 @@ def _attach_empty(model: nn.Module, chains: dict[str, list[str]], tensors: dict[
             elif kind == "Codebook":
                 centroids, indices = tensors[f"{prefix}.centroids"], tensors[f"{prefix}.indices"]
                 attach(layers[name], Codebook(centroids.clone(), indices.clone()))
+            elif kind == "Grid":
+                parts = (tensors[f"{prefix}.{part}"].clone() for part in ("step", "dead_zone", "kept"))
+                attach(layers[name], Grid(*parts))
             else:
                 raise ValueError(f"unknown parametrization {kind!r}")

@@ -14,7 +14,7 @@ from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.graph.execute import dequantized_weights, fake_quantize, run_graph
 from edgesqueeze.graph.gates import with_gates
 from edgesqueeze.graph.nodes import AnyNode, Graph, structure_from_json, structure_to_json
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, float_layers
 
 _FLOAT, _INTEGER = "float/", "int8/"
 _PARTS = ("weight", "scale", "bias")
@@ -45,6 +45,9 @@ def serialize_graph_model(model: GraphModel) -> bytes:
         "nodes": structure_to_json(model.graph),
         "activations": {n: [q.scale, q.zero_point] for n, q in model.spec.activations.items()},
     }
+    kept = float_layers(model.graph, model.spec)
+    if kept:
+        header["keep_float"] = list(kept)
     tensors: dict[str, NDArray[Any]] = {f"{_FLOAT}{n}": t for n, t in model.graph.tensors.items()}
     for name, quant in model.spec.weights.items():
         for part in _PARTS:
@@ -81,6 +84,7 @@ def load_graph_model(path: Path) -> GraphModel:
         weights = {
             node.name: WeightQuant(*(stored[f"{_INTEGER}{node.name}.{part}"] for part in _PARTS))
             for node in graph.weighted
+            if node.name not in header.get("keep_float", [])
         }
         return GraphModel(graph, QuantSpec(grids, weights))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, EdgeSqueezeError) as error:

@@ -9,12 +9,13 @@ from edgesqueeze.stages.prune import Prune
 from edgesqueeze.stages.ptq import Ptq
 from edgesqueeze.stages.qat import Qat
 from edgesqueeze.stages.share import Share
+from edgesqueeze.stages.squeeze import Squeeze
 from edgesqueeze.stages.train import Train
 
-AnyStage = Annotated[Train | Prune | Share | Qat | Ptq, Field(discriminator="stage")]
+AnyStage = Annotated[Train | Prune | Share | Squeeze | Qat | Ptq, Field(discriminator="stage")]
 
 
-def check_order(stages: Sequence[Train | Prune | Share | Qat | Ptq]) -> None:
+def check_order(stages: Sequence[Train | Prune | Share | Squeeze | Qat | Ptq]) -> None:
     """Refuse an order in which one stage would undo another.
 
     Raises:
@@ -29,8 +30,12 @@ def check_order(stages: Sequence[Train | Prune | Share | Qat | Ptq]) -> None:
             )
         if stage.stage == "prune" and "share" in earlier:
             raise ValueError("stage 'prune' stands behind 'share' and would undo it; prune first, then share")
+        if stage.stage in ("prune", "share", "squeeze") and "squeeze" in earlier:
+            raise ValueError(f"stage {stage.stage!r} stands behind 'squeeze' and would undo it")
+        if stage.stage == "squeeze" and "share" in earlier:
+            raise ValueError("stage 'squeeze' stands behind 'share'; it takes its place, so leave one out")
         earlier.add(stage.stage)
         last = stage.stage if stage.makes_integers else None
 
 
-__all__ = ["AnyStage", "Prune", "Ptq", "Qat", "Share", "Train", "check_order"]
+__all__ = ["AnyStage", "Prune", "Ptq", "Qat", "Share", "Squeeze", "Train", "check_order"]
