@@ -227,7 +227,7 @@ def _tflite_layers(file: TfliteFile) -> dict[str, dict[str, Array]]:
     for operator in file.graph.operators:
         code = file.code(operator)
         if code in (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED):
-            layers[_result_name(file, operator)] |= _tflite_parameters(file, operator, code)
+            layers[_result_name(file, operator)] |= _tflite_parameters(file, operator)
     inner = {f"{name}{ending}" for name in layers for ending in (".padded", ".map", ".groups", ".swapped")}
     return {name: layer for name, layer in layers.items() if name not in inner}
 
@@ -240,27 +240,32 @@ def _result_name(file: TfliteFile, operator: Any) -> str:
     return str(file.graph.tensors[result].name.decode())
 
 
-def _tflite_parameters(file: TfliteFile, operator: Any, code: int) -> dict[str, Array]:
-    source, weight, bias = (int(i) for i in operator.inputs[:3])
-    values = _constant(file, weight)
-    if code == _OP.CONV_2D:
-        values = values.transpose(0, 3, 1, 2)
-    elif code == _OP.DEPTHWISE_CONV_2D:
-        values = values.transpose(3, 0, 1, 2)
-    else:
-        order = file.order(file.graph.tensors[source].name.decode())
-        if order is not None:
-            restored = np.empty_like(values)
-            restored[:, order] = values
-            values = restored
-    if values.dtype == np.float32:
-        return {"weight": values, "bias": _constant(file, bias)}
+def _tflite_parameters(file: TfliteFile, operator: Any) -> dict[str, Array]:
+    weight, bias = (int(i) for i in operator.inputs[1:3])
+    if file.graph.tensors[weight].type == schema.TensorType.FLOAT32:
+        return {"weight": tflite_weight(file, operator), "bias": _constant(file, bias)}
     return {
-        "weight": values,
+        "weight": tflite_weight(file, operator),
         "weight scale": np.asarray(file.graph.tensors[weight].quantization.scale, np.float32),
         "bias": _constant(file, bias),
         "bias scale": np.asarray(file.graph.tensors[bias].quantization.scale, np.float32),
     }
+
+
+def tflite_weight(file: TfliteFile, operator: Any) -> Array:
+    """The int8 weight of a convolution or dense layer, in PyTorch's layout."""
+    source, weight = (int(i) for i in operator.inputs[:2])
+    values, code = _constant(file, weight), file.code(operator)
+    if code == _OP.CONV_2D:
+        return values.transpose(0, 3, 1, 2)
+    if code == _OP.DEPTHWISE_CONV_2D:
+        return values.transpose(3, 0, 1, 2)
+    order = file.order(file.graph.tensors[source].name.decode())
+    if order is None:
+        return values
+    restored = np.empty_like(values)
+    restored[:, order] = values
+    return restored
 
 
 def _constant(file: TfliteFile, index: int) -> Array:

@@ -17,7 +17,7 @@ from edgesqueeze.graph.nodes import Floats
 from edgesqueeze.graph.spec import ActivationQuant
 
 _UINT8_OFFSET = 128
-_ORT_FATAL = 4
+ORT_FATAL = 4
 
 
 class Predictor(Protocol):
@@ -90,7 +90,7 @@ class _OnnxPredictor:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ORT_FATAL
+        options.log_severity_level = ORT_FATAL
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base
@@ -135,7 +135,7 @@ class _TflitePredictor:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            with _silent_stderr():
+            with silent_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -188,7 +188,7 @@ class _TflitePredictor:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Drop what is written to file descriptor 2: LiteRT announces its delegate there and has no switch."""
     sys.stderr.flush()
     kept = os.dup(2)

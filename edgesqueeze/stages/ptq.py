@@ -1,7 +1,7 @@
 """Post-training int8 quantization: ranges are measured on calibration images, weights are rounded."""
 
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ class Ptq(Stage):
     """
 
     stage: Literal["ptq"] = "ptq"
+    makes_integers: ClassVar[bool] = True
     method: RangeMethod | Literal["auto"] = "min_max"
     """How activation ranges are chosen; ``auto`` tries all of them, and both ways for the settings below
     that are not given, and keeps what serves best."""
