@@ -5,7 +5,8 @@ How weights are stored, also those of float16, dynamic and weight-only files: se
 
 In the int8 file every tensor passes through QuantizeLinear and DequantizeLinear, from which ONNX Runtime
 makes integer kernels. Activations are uint8 (zero point + 128: the same grid), because ONNX Runtime leaves
-convolutions of branched networks in float when they are int8 on x86.
+convolutions of branched networks in float when they are int8 on x86. A layer kept in float has a float32
+weight and stands between DequantizeLinear and QuantizeLinear like the others.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from edgesqueeze.emit.onnx_weights import (
     LayerStore,
     LayerWriter,
 )
-from edgesqueeze.graph.integer import clamp_limits
+from edgesqueeze.graph.integer import clamp_limits, dequantize
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -72,7 +73,7 @@ def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return Emitter(graph, spec, FloatStore(graph) if spec is None else Int8Store(spec)).run()
+    return Emitter(graph, spec, FloatStore(graph) if spec is None else Int8Store(graph, spec)).run()
 
 
 def emit_onnx_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
@@ -216,8 +217,14 @@ class Emitter:
         mapped = self._op("Reshape", [value, shape], f"{node.name}/map", {})
         return self._round_trip(node.inputs[0], mapped, f"{node.name}/map")
 
+    def _is_kept_float(self, node: AnyNode) -> bool:
+        """Whether a node is a layer without integers in an int8 file."""
+        return self.spec is not None and isinstance(node, WeightedNode) and node.name not in self.spec.weights
+
     def _activated(self, node: AnyNode, value: str) -> str:
         activation: Activation = getattr(node, "activation", "none")
+        if self._is_kept_float(node):
+            return self._bounded(node, value, activation)
         if activation == "none":
             return value
         if self.spec is not None and not isinstance(node, Clamp):
@@ -229,6 +236,21 @@ class Emitter:
             return self._op("Relu", [value], f"{node.name}/relu", {})
         limits = [self._shared(name, np.array(n, np.float32)) for name, n in (("zero", 0), ("six", 6))]
         return self._op("Clip", [value, *limits], f"{node.name}/relu6", {})
+
+    def _bounded(self, node: AnyNode, value: str, activation: Activation) -> str:
+        """The result of a layer kept in float, with its activation, or cut off where its grid ends anyway.
+
+        By Max and Min: where a Relu, a Clip or nothing stands between a layer and QuantizeLinear, ONNX
+        Runtime replaces float weights by int8 ones of its own (its WeightBiasQuantization, per tensor).
+        """
+        lowest = 0.0
+        if activation == "none" and self.spec is not None:
+            lowest = float(dequantize(np.array([QMIN], np.int8), self.spec.activations[node.name])[0])
+        if activation == "relu6":
+            six = self._shared("six", np.array(6, np.float32))
+            value = self._op("Min", [value, six], f"{node.name}/min", {})
+        limit = self._shared(f"{node.name}.lowest", np.array(lowest, np.float32))
+        return self._op("Max", [value, limit], f"{node.name}/max", {})
 
 
 def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:

@@ -1,8 +1,9 @@
 """An int8 graph as an ONNX file in QOperator form: integer operators on uint8 tensors, nothing to fuse.
 
 The integers are those of the QDQ form. QLinearConv is ONNX's own; the other integer operators are ONNX
-Runtime's (domain com.microsoft). What has no integer operator (a bilinear resize, say) stands between a
-DequantizeLinear and a QuantizeLinear, as in the QDQ form. A node's uint8 tensor is called ``<node>/int``.
+Runtime's (domain com.microsoft). What has no integer operator (a bilinear resize, a layer kept in float)
+stands between a DequantizeLinear and a QuantizeLinear, as in the QDQ form. A node's uint8 tensor is called
+``<node>/int``.
 """
 
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ def emit_onnx_qoperator(graph: Graph, spec: QuantSpec) -> bytes:
     """
     graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return _QOperatorEmitter(graph, spec, Int8Store(spec), integers=spec).run()
+    return _QOperatorEmitter(graph, spec, Int8Store(graph, spec), integers=spec).run()
 
 
 @dataclass
@@ -121,6 +122,8 @@ class _QOperatorEmitter(Emitter):
 
     def _compute(self, node: AnyNode) -> bool:
         """Append a node as an integer operator; False if there is none for it."""
+        if self._is_kept_float(node):
+            return False
         grid = self._grid(self.integers, node.name)
         match node:
             case Conv():

@@ -85,12 +85,15 @@ class Float16Store:
 
 @dataclass(frozen=True)
 class Int8Store:
-    """int8 weights and int32 biases in QDQ form."""
+    """int8 weights and int32 biases in QDQ form; a layer kept in float as it is."""
 
+    graph: Graph
     spec: QuantSpec
 
     def store(self, writer: LayerWriter, node: WeightedNode) -> list[str]:
         """Two constants, and their dequantized forms."""
+        if node.name not in self.spec.weights:
+            return FloatStore(self.graph).store(writer, node)
         layer = self.spec.weights[node.name]
         bias_scale = layer.bias_scale(self.spec.activations[node.inputs[0]].scale)
         return [

@@ -1,8 +1,8 @@
 """A graph as a TFLite file: float32, or full int8 with the integers of a QuantSpec. Layout is NHWC.
 
-In int8, biases are int32, input and output int8 (the LiteRT 8-bit specification), or float32 if asked for.
-How weights are stored, also those of float16, dynamic and weight-only files: see
-:mod:`edgesqueeze.emit.tflite_weights`.
+In int8, biases are int32, input and output int8 (the LiteRT 8-bit specification), or float32 if asked for. A
+layer kept in float stands between DEQUANTIZE and QUANTIZE. How weights are stored, also those of float16,
+dynamic and weight-only files: see :mod:`edgesqueeze.emit.tflite_weights`.
 """
 
 from dataclasses import dataclass, field
@@ -85,7 +85,7 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.RESIZE_BILINEAR: (3, 3),
     _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
     _OP.QUANTIZE: (1, 1),
-    _OP.DEQUANTIZE: (2, 2),
+    _OP.DEQUANTIZE: (1, 2),
 }
 EndType = Literal["int8", "float32"]
 """What a full-int8 file takes and gives."""
@@ -106,7 +106,7 @@ def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8")
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    store = FloatStore(graph) if spec is None else Int8Store(spec)
+    store = FloatStore(graph) if spec is None else Int8Store(graph, spec)
     return _Emitter(graph, spec, store, spec is not None and int8_io == "float32").run()
 
 
@@ -174,7 +174,7 @@ class _Emitter:
 
     def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
         """Weight and bias as constants, the weight's axes permuted."""
-        if self.spec is not None:
+        if self.spec is not None and node.name in self.spec.weights:
             source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
             bias_scale = self.spec.weights[node.name].bias_scale(source.scale)
             self._check_ratio(node, bias_scale / np.float32(result.scale), 0.0)
@@ -199,6 +199,20 @@ class _Emitter:
         """Append an operator in the version that this file's precision needs."""
         self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
 
+    def _weighted(self, code: int, node: WeightedNode, operands: list[int], options: Generated) -> None:
+        """Append a layer; one kept in float in an int8 file stands between DEQUANTIZE and QUANTIZE."""
+        output = self.tensors[node.name]
+        if self.spec is None or node.name in self.spec.weights:
+            self.model.operator(code, self.store.version(node, _VERSIONS[code]), operands, output, options)
+            return
+        source, *parameters = operands
+        shape = self.model.shape(source)
+        real = self.model.tensor(f"{node.name}.input", shape, "float32")
+        result = self.model.tensor(f"{node.name}.float", self.model.shape(output), "float32")
+        self.operator(_OP.DEQUANTIZE, [source], real, schema.DequantizeOptionsT())
+        self.model.operator(code, _VERSIONS[code][0], [real, *parameters], result, options)
+        self.operator(_OP.QUANTIZE, [result], output, schema.QuantizeOptionsT())
+
     # -- operations --------------------------------------------------------------------------------
 
     def _node(self, node: AnyNode) -> None:
@@ -209,12 +223,12 @@ class _Emitter:
             case Input():
                 self._input(output)
             case Conv():
-                self._conv(node, inputs[0], output)
+                self._conv(node, inputs[0])
             case Dense():
                 parameters = self._parameters(node, (0, 1), 0)
                 options = schema.FullyConnectedOptionsT()
                 options.fusedActivationFunction = _FUSED[node.activation]
-                self._weighted(node, _OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
+                self._weighted(_OP.FULLY_CONNECTED, node, [inputs[0], *parameters], options)
             case MaxPool() | AvgPool():
                 self._pool(node, inputs[0], output)
             case GlobalAvgPool():
@@ -252,7 +266,7 @@ class _Emitter:
         options.fusedActivationFunction = _FUSED[node.activation]
         self.operator(_OP.ADD, inputs, output, options)
 
-    def _conv(self, node: Conv, source: int, output: int) -> None:
+    def _conv(self, node: Conv, source: int) -> None:
         shape = self.graph.source(node).shape
         channels = shape[1]
         if len(shape) == 2:
@@ -268,14 +282,7 @@ class _Emitter:
         options.dilationHFactor, options.dilationWFactor = node.dilation
         options.fusedActivationFunction = _FUSED[node.activation]
         axes, channel_axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
-        operands = [source, *self._parameters(node, axes, channel_axis)]
-        self._weighted(node, code, operands, output, options)
-
-    def _weighted(
-        self, node: WeightedNode, code: int, inputs: list[int], output: int, options: Generated
-    ) -> None:
-        """Append an operator in the version that the form of its weights needs."""
-        self.model.operator(code, self.store.version(node, _VERSIONS[code]), inputs, output, options)
+        self._weighted(code, node, [source, *self._parameters(node, axes, channel_axis)], options)
 
     def _reshaped(self, node: Conv, source: int) -> int:
         """[1, features] as a map of height and width 1."""

@@ -83,12 +83,15 @@ class Float16Store:
 
 @dataclass(frozen=True)
 class Int8Store:
-    """int8 weights and int32 biases of a full-integer file."""
+    """int8 weights and int32 biases of a full-integer file; a layer kept in float as it is."""
 
+    graph: Graph
     spec: QuantSpec
 
     def store(self, model: FlatModel, node: WeightedNode, layout: Layout) -> list[int]:
         """Two constants on their grids."""
+        if node.name not in self.spec.weights:
+            return FloatStore(self.graph).store(model, node, layout)
         layer = self.spec.weights[node.name]
         grid = _grid(layer.scale, layout.channel_axis if self.spec.per_channel else 0)
         bias_grid = _grid(layer.bias_scale(self.spec.activations[node.inputs[0]].scale), 0)

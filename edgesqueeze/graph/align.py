@@ -99,6 +99,16 @@ def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[s
     return aligner.activations
 
 
+def fixed_groups(graph: Graph, activations: dict[str, ActivationQuant]) -> set[str]:
+    """The share-groups that have the grid of a sigmoid, which no range decides."""
+    groups = share_groups(graph)
+    return {
+        groups[node.name]
+        for node in graph.nodes
+        if isinstance(node, Pointwise) and activations[node.name] == _GATES.get(node.function)
+    }
+
+
 @dataclass
 class _Aligner:
     """One walk. ``settled`` are the groups whose grid does not move any more."""

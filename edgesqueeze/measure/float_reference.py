@@ -77,11 +77,12 @@ def float_reference(graph: Graph, spec: QuantSpec | None, precision: str, runtim
         return FloatReference(
             graph, {name: (_half(name, w), _half(name, b)) for name, (w, b) in weights.items()}
         )
-    for name, layer in int8_weights(graph, spec).items():
+    integers = int8_weights(graph, spec)
+    for name, layer in integers.items():
         weights[name] = (torch.from_numpy(layer.dequantized()), weights[name][1])
     if precision == "int8_weights":
         return FloatReference(graph, weights)
-    dynamic = [node for node in graph.weighted if is_dynamic(graph, node)]
+    dynamic = [node for node in graph.weighted if node.name in integers and is_dynamic(graph, node)]
     per_pixel = [node for node in dynamic if runtime == "xnnpack" and is_per_pixel(node)]
     return FloatReference(graph, weights, _names(dynamic), _names(per_pixel))
 

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from edgesqueeze.errors import ParityError
 from edgesqueeze.graph.lower import lower
-from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.nodes import Graph, WeightedNode
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.graph.weight_only import int8_weights
 from edgesqueeze.measure.cut import OnnxFile, TfliteFile
@@ -35,7 +35,8 @@ KINDS = (
 )
 """What is compared of a layer: its parameters, and the grid of its output.
 
-The last two are there only if a layer takes its input for one on another grid than it is.
+A layer kept in float has float32 weights and biases, without scales. The last two kinds are there only if a
+layer takes its input for one on another grid than it is.
 """
 
 
@@ -164,6 +165,9 @@ def prove_weights(files: Sequence[Path], graph: Graph, spec: QuantSpec | None) -
         name: {"weight": layer.weight, "weight scale": layer.scale, "bias": graph.tensors[f"{name}.bias"]}
         for name, layer in int8_weights(graph, spec).items()
     }
+    for node in graph.weighted:
+        if node.name not in layers:  # kept in float
+            layers[node.name] = {"weight": graph.weight(node), "bias": graph.bias(node)}
     network = StoredIntegers("int8 weights", layers)
     return [compare_integers(network, read_weights(path)) for path in files]
 
@@ -189,7 +193,9 @@ def spec_integers(graph: Graph, spec: QuantSpec) -> StoredIntegers:
     for node in graph.nodes:
         grid = spec.activations[node.name]
         found = layers[node.name] = grid_of(grid.scale, grid.zero_point)
-        if node.name in spec.weights:
+        if isinstance(node, WeightedNode) and node.name not in spec.weights:
+            found["weight"], found["bias"] = graph.weight(node), graph.bias(node)
+        elif node.name in spec.weights:
             layer = spec.weights[node.name]
             found["weight"], found["weight scale"] = layer.weight, layer.scale
             found["bias"] = layer.bias

@@ -53,6 +53,7 @@ class FileFacts:
     ``macs`` are the multiply-accumulates of one run with a dynamic batch taken as 1, ``effective_macs``
     those on weights that are not zero; None where an operator or a shape does not tell. ``operators`` maps
     an operator to how often it occurs, ``weight_dtypes`` a data type to the number of parameters stored so.
+    ``float_weights`` names the weights that are kept in float in a file whose other weights are integers.
     ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic), dynamic (integer weights, and
     activations that become integers at run time), int8_weights (integer weights that become floats before
     use) or mixed.
@@ -69,6 +70,7 @@ class FileFacts:
     outputs: tuple[TensorFact, ...]
     operators: dict[str, int]
     weight_dtypes: dict[str, int]
+    float_weights: tuple[str, ...]
     precision: str
 
     @property
@@ -134,21 +136,26 @@ def dtype_totals(weights: Sequence[WeightFact]) -> dict[str, int]:
     return totals
 
 
+def float_weights(weights: Sequence[WeightFact]) -> tuple[str, ...]:
+    """The weights that are kept in float in a file whose other weights are integers."""
+    kernels = [w for w in weights if not w.is_bias]
+    floats = tuple(w.name for w in kernels if "float" in w.dtype)
+    return floats if len(floats) < len(kernels) else ()
+
+
 def precision_label(weights: Sequence[WeightFact], arithmetic: Collection[Arithmetic]) -> str:
     """One label for a file, from its weights and what its operations with weights compute in.
 
     Biases do not count, since int8 networks keep them in 32 bits. int8 weights that are turned into floats
-    make a network of int8_weights, or a dynamic one if some are multiplied as they are; other integers, or
-    integer layers beside float ones, a mixed one. A file without weights is fp32, what its runtime computes
-    in.
+    make a network of int8_weights, or a dynamic one if some are multiplied as they are, even if it has
+    float32 weights as well; other integers, or integer layers beside float ones, a mixed one. A file without
+    weights is fp32, what its runtime computes in.
     """
     kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights if not w.is_bias}
     if not kernels:
         kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights} or {"fp32"}
-    label = kernels.pop() if len(kernels) == 1 else "mixed"
     kinds = set(arithmetic)
-    if not label.startswith("int") or kinds <= {"integer"}:
-        return label
-    if label != "int8" or "integer" in kinds:
-        return "mixed"
-    return "dynamic" if "dynamic" in kinds else "int8_weights"
+    if "int8" in kernels and kernels <= {"int8", "fp32"} and kinds and "integer" not in kinds:
+        return "dynamic" if "dynamic" in kinds else "int8_weights"
+    label = kernels.pop() if len(kernels) == 1 else "mixed"
+    return "mixed" if label.startswith("int") and not kinds <= {"integer"} else label

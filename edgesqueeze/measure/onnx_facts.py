@@ -20,6 +20,7 @@ from edgesqueeze.measure.model_files import (
     WeightFact,
     add_macs,
     dtype_totals,
+    float_weights,
     precision_label,
 )
 from edgesqueeze.measure.onnx_macs import Shape, count_macs, is_standard, tensor_fact, text
@@ -132,6 +133,7 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
         outputs=outputs,
         operators=dict(Counter(_label(node) for node in nodes).most_common()),
         weight_dtypes=dtype_totals(weights),
+        float_weights=float_weights(weights),
         precision=precision_label(weights, _arithmetic(nodes, constants)),
     )
 

@@ -43,7 +43,10 @@ def onnx_weights(file: OnnxFile) -> Layers:
                 weight = (weight.astype("int16") - constants[node.input[3]]).astype("int8")
             scale, bias = (constants[nodes[f"{name}/{part}"].input[1]] for part in ("scale", "raw"))
             layers[name] = _weight(weight if weight.ndim == 4 else weight.T, scale, bias)
-        elif node.op_type in ("Conv", "Gemm") and node.input[1] in file.makers:
+        elif node.op_type in ("Conv", "Gemm") and node.input[1] in constants:  # kept in float
+            parameters = _dequantized_parameters(file, node, constants)
+            layers[node.name.removesuffix("/raw")] = parameters
+        elif node.op_type in ("Conv", "Gemm"):
             product = file.makers[node.input[1]]
             weight = constants[file.makers[product.input[0]].input[0]]
             bias = constants[node.input[2]]
@@ -60,6 +63,8 @@ def _weight(weight: Array, scale: Array, bias: Array) -> dict[str, Array]:
 
 
 def _dequantized_parameters(file: OnnxFile, node: NodeProto, constants: dict[str, Array]) -> dict[str, Array]:
+    if node.input[1] in constants:  # kept in float
+        return {"weight": constants[node.input[1]], "bias": constants[node.input[2]]}
     weight, bias = (file.makers[name] for name in node.input[1:3])
     return {
         "weight": constants[weight.input[0]],
@@ -113,7 +118,9 @@ class _QOperators:
             if grid is not None:
                 self.grids[node.output[0]] = grid
             name, _, ending = str(node.name).rpartition("/")
-            if ending in ("int", "raw") and grid is not None:
+            if node.op_type in ("Conv", "Gemm"):  # kept in float
+                found[name] = _dequantized_parameters(self.file, node, self.constants)
+            elif ending in ("int", "raw") and grid is not None:
                 found.setdefault(name, {}).update(parts)
                 found[name] |= grid_of(float(grid[0]), int(grid[1]) - _UINT8_OFFSET)
             elif parts:  # the DequantizeLinear at the end belongs to no layer

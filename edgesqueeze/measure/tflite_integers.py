@@ -35,29 +35,46 @@ def tflite_weights(file: TfliteFile) -> Layers:
     """Every int8 weight, its scale and the bias, and the bias' scale if it has one."""
     layers: Layers = {}
     for operator in file.graph.operators:
-        code = file.code(operator)
-        if code in _WEIGHTED:
-            name = file.graph.tensors[int(operator.outputs[0])].name.decode()
-            layers[name] = _parameters(file, operator, code)
+        if file.code(operator) in _WEIGHTED:
+            layers[_result_name(file, operator)] = _parameters(file, operator)
     return layers
 
 
-def _parameters(file: TfliteFile, operator: Any, code: int) -> dict[str, Array]:
-    source, weight, bias = (int(i) for i in operator.inputs[:3])
-    if weight in file.makers:  # a DEQUANTIZE
-        weight = int(file.makers[weight].inputs[0])
-    values = _constant(file, weight)
+def tflite_weight(file: TfliteFile, operator: Any) -> Array:
+    """The weight of a convolution or dense layer as stored, in PyTorch's layout."""
+    values, code = _constant(file, _stored_weight(file, operator)), file.code(operator)
     if code == _OP.CONV_2D:
-        values = values.transpose(0, 3, 1, 2)
-    elif code == _OP.DEPTHWISE_CONV_2D:
-        values = values.transpose(3, 0, 1, 2)
-    else:
-        order = file.order(file.graph.tensors[source].name.decode())
-        if order is not None:
-            restored = np.empty_like(values)
-            restored[:, order] = values
-            values = restored
-    found = {"weight": values, "weight scale": _scale(file, weight), "bias": _constant(file, bias)}
+        return values.transpose(0, 3, 1, 2)
+    if code == _OP.DEPTHWISE_CONV_2D:
+        return values.transpose(3, 0, 1, 2)
+    order = file.order(file.graph.tensors[int(operator.inputs[0])].name.decode())
+    if order is None:
+        return values
+    restored = np.empty_like(values)
+    restored[:, order] = values
+    return restored
+
+
+def _stored_weight(file: TfliteFile, operator: Any) -> int:
+    """The constant that a layer reads, if need be through a DEQUANTIZE."""
+    weight = int(operator.inputs[1])
+    return int(file.makers[weight].inputs[0]) if weight in file.makers else weight
+
+
+def _result_name(file: TfliteFile, operator: Any) -> str:
+    """The tensor a layer makes; behind one kept in float in an int8 file it is made by QUANTIZE."""
+    result = int(operator.outputs[0])
+    readers = [op for op in file.graph.operators if result in op.inputs]
+    if len(readers) == 1 and file.code(readers[0]) == _OP.QUANTIZE:
+        result = int(readers[0].outputs[0])
+    return str(file.graph.tensors[result].name.decode())
+
+
+def _parameters(file: TfliteFile, operator: Any) -> dict[str, Array]:
+    weight, bias = _stored_weight(file, operator), int(operator.inputs[2])
+    found = {"weight": tflite_weight(file, operator), "bias": _constant(file, bias)}
+    if found["weight"].dtype == np.int8:
+        found["weight scale"] = _scale(file, weight)
     if found["bias"].dtype == np.int32:
         found["bias scale"] = _scale(file, bias)
     return found

@@ -10,7 +10,8 @@ from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.integers import IntegersProof, prove_equal, prove_weights
 from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity, compare_files
+from edgesqueeze.measure.pair import compare_files
+from edgesqueeze.measure.parity import check_parity
 from edgesqueeze.measure.parity_report import ParityReport
 
 
@@ -67,7 +68,7 @@ def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     Raises:
         ExportError: a file cannot be run.
     """
-    proofs = prove_equal(_of_precision(files, "int8"), graph, spec)
+    proofs = prove_equal(_of_precision(files, "int8", "mixed"), graph, spec)
     proofs += prove_weights(_of_precision(files, "dynamic", "int8_weights"), graph, spec)
     return Verification(check_parity(graph, spec, files, x), tuple(proofs))
 
@@ -83,4 +84,5 @@ def verify_pair(one: Path, other: Path, x: Floats) -> Verification:
 
 
 def _of_precision(files: Sequence[Path], *wanted: str) -> list[Path]:
+    """The files of these precisions; an int8 one with layers kept in float is mixed."""
     return [path for path in files if read_model_file(path).precision in wanted]

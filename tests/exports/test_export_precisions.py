@@ -103,7 +103,7 @@ def test_a_sqz_file_of_per_tensor_scales_decodes_to_the_exported_files(tmp_path)
 @pytest.mark.parametrize(
     ("onnx", "tflite", "message"),
     [
-        ({"precision": ["int8"]}, {}, "asks for int8, which needs a 'ptq' stage"),
+        ({"precision": ["int8"]}, {}, "asks for int8, which needs a 'ptq' or 'qat' stage"),
         ({"int8_form": "qoperator"}, {}, "int8_form needs int8 among the precisions"),
         ({}, {"int8_io": "float32"}, "int8_io needs int8 among the precisions"),
         (

@@ -79,6 +79,25 @@ def test_right_files_pass_and_store_the_same_numbers(written):
     assert proofs == dict.fromkeys((n for n in paths if "weights" in n or "dynamic" in n), weights)
 
 
+@pytest.mark.parametrize(("name", "kept"), [("plain", ("conv2", "fc1")), ("tiny", ("same", "depthwise.0"))])
+def test_layers_kept_in_float_are_so_in_every_file(name, kept, tmp_path):
+    graph, spec = network(name, kept)
+    paths = write_precisions(tmp_path, graph, spec)
+    found = verify_files(graph, spec, list(paths.values()), pictures(4))
+    assert found.failures() == []
+    for file, path in paths.items():
+        facts = read_model_file(path)
+        if "fp16" in file:
+            assert facts.float_weights == ()
+        else:
+            assert set(facts.float_weights) == {f"{layer}.weight" for layer in kept}
+            assert facts.precision == ("mixed" if "int8_q" in file or "io" in file else PRECISIONS[path.stem])
+    # Cut there, a QOperator file still names the layer that is wrong.
+    change_onnx(paths["model_int8_qoperator.onnx"], f"{kept[0]}.weight", lambda w: w * np.float32(1.5))
+    wrong = check_parity(graph, spec, [paths["model_int8_qoperator.onnx"]], pictures(4)).files[0]
+    assert wrong.first.layer == kept[0]
+
+
 def test_facts_come_from_the_file_alone(written):
     graph, spec, paths = written
     expected = count_graph(graph)
