@@ -46,6 +46,10 @@ class Recipe(BaseModel):
                 raise ValueError(
                     f"export {export.export!r} asks for int8, which needs a 'ptq' or 'qat' stage"
                 )
+            if "codebook" in export.precisions and not any(stage.shares_weights for stage in self.stages):
+                raise ValueError(
+                    f"export {export.export!r} asks for codebook, which needs a 'share' or 'squeeze' stage"
+                )
         kinds = [export.export for export in self.exports]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"each export may be named once, found {', '.join(kinds)}")

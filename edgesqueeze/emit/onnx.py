@@ -1,7 +1,8 @@
 """A graph as an ONNX file: float32, or int8 in QDQ form with the integers of a QuantSpec. Layout is NCHW.
 
 How weights are stored, also those of float16, dynamic and weight-only files: see
-:mod:`edgesqueeze.emit.onnx_weights`. The int8 form QOperator: see :mod:`edgesqueeze.emit.onnx_qoperator`.
+:mod:`edgesqueeze.emit.onnx_weights`, :mod:`edgesqueeze.emit.onnx_int4` and
+:mod:`edgesqueeze.emit.onnx_codebook`. The int8 form QOperator: see :mod:`edgesqueeze.emit.onnx_qoperator`.
 
 In the int8 file every tensor passes through QuantizeLinear and DequantizeLinear, from which ONNX Runtime
 makes integer kernels. Activations are uint8 (zero point + 128: the same grid), because ONNX Runtime leaves
@@ -53,8 +54,10 @@ from edgesqueeze.graph.nodes import (
 from edgesqueeze.graph.spec import QMAX, QMIN, QuantSpec
 from edgesqueeze.graph.weight_only import Int8Weight, WeightForm, check_form
 
-_OPSET = 17
-_IR_VERSION = 8
+OPSET = 17
+OPSET_OF_INT4 = 21
+"""The first with tensors of 4 bits, and with DequantizeLinear in blocks."""
+_IR_VERSIONS = {OPSET: 8, OPSET_OF_INT4: 10}
 UINT8_OFFSET = 128
 
 
@@ -104,6 +107,7 @@ class Emitter:
     spec: QuantSpec | None
     store: LayerStore
     dynamic: Int8WeightStore | None = None
+    opset: int = OPSET
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
@@ -123,13 +127,13 @@ class Emitter:
             body,
             producer_name="edgesqueeze",
             opset_imports=[helper.make_opsetid(*opset) for opset in self._opsets],
-            ir_version=_IR_VERSION,
+            ir_version=_IR_VERSIONS[self.opset],
         )
         return bytes(model.SerializeToString(deterministic=True))
 
     @property
     def _opsets(self) -> tuple[tuple[str, int], ...]:
-        return (("", _OPSET),)
+        return (("", self.opset),)
 
     def _node(self, node: AnyNode) -> None:
         y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
+from edgesqueeze.graph.int4 import int4_weights
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.graph.weight_only import check_form, int8_weights
@@ -58,10 +59,16 @@ class OnnxExport(Export):
 
     def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: Precision) -> bytes:
         from edgesqueeze.emit.onnx import emit_onnx, emit_onnx_weights
+        from edgesqueeze.emit.onnx_codebook import emit_onnx_codebook
+        from edgesqueeze.emit.onnx_int4 import emit_onnx_int4
         from edgesqueeze.emit.onnx_qoperator import emit_onnx_qoperator
 
         if precision == "fp32":
             return emit_onnx(graph, None)
+        if precision == "codebook":
+            return emit_onnx_codebook(graph)
+        if precision == "int4":
+            return emit_onnx_int4(graph, int4_weights(graph, spec))
         if precision != "int8":
             return emit_onnx_weights(graph, precision, int8_weights(graph, spec))
         if self.int8_form == "qoperator" and spec is not None:

@@ -5,18 +5,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
+from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.graph.weight_only import check_form, int8_weights
 from edgesqueeze.measure.runtimes import Predictor, load_tflite
+
+TflitePrecision = Literal["fp32", "fp16", "int8", "dynamic", "int8_weights"]
 
 
 class TfliteExport(Export):
     """``model.tflite``, ``model_int8.tflite`` and so on; images go in as NHWC."""
 
     export: Literal["tflite"] = "tflite"
-    precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32",)
+    precision: Annotated[tuple[TflitePrecision, ...], Field(min_length=1)] = ("fp32",)
     int8_io: Literal["int8", "float32"] = "int8"
     """What the int8 file takes and gives. With float32, ``model_int8_float32_io.tflite`` quantizes inside."""
 
@@ -27,7 +29,7 @@ class TfliteExport(Export):
         return self
 
     @property
-    def precisions(self) -> tuple[Precision, ...]:
+    def precisions(self) -> tuple[TflitePrecision, ...]:
         """The precisions that are written."""
         return self.precision
 
@@ -55,10 +57,10 @@ class TfliteExport(Export):
         """Load a file into LiteRT."""
         return load_tflite(artifact.path, threads)
 
-    def _name(self, precision: Precision) -> str:
+    def _name(self, precision: TflitePrecision) -> str:
         return "int8_float32_io" if (precision, self.int8_io) == ("int8", "float32") else precision
 
-    def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: Precision) -> bytes:
+    def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: TflitePrecision) -> bytes:
         from edgesqueeze.emit.tflite import emit_tflite, emit_tflite_weights
 
         if precision == "fp32" or precision == "int8":  # noqa: PLR1714 (mypy narrows this form only)

@@ -43,7 +43,7 @@ _INTEGER_KERNELS = {
     "Transpose",
 }
 """What ONNX Runtime computes in integers between two grids, or by nothing but moving and choosing values."""
-_FLOAT_ENDINGS = ("/raw", "/relu", "/relu6")
+_FLOAT_ENDINGS = ("/raw", "/relu", "/relu6", "/max")
 _FILE_ID = b"TFL3"
 # Operators whose output values have an order of their own, whatever the order of their input.
 _MIXING = {

@@ -1,4 +1,4 @@
-"""The parity gate for ``dynamic`` files, whose activations become integers while they run.
+"""The parity gate for ``dynamic`` and ``int4`` files, in which activations become integers while they run.
 
 Where two runtimes round one value to different steps, a deep network may carry that far; end to end there is
 no tolerance that an honest file always meets and a wrong one never. So every node is compared on its own: it
@@ -7,7 +7,7 @@ from the file with its inner tensors as further outputs, and the file itself mus
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ class _Node:
 
 
 def compare_dynamic(path: Path, predictor: Predictor, reference: FloatReference, x: Floats) -> FileParity:
-    """Compare a file with its network, node by node.
+    """Compare a ``dynamic`` file with its network, node by node.
 
     Args:
         path: the file.
@@ -47,6 +47,25 @@ def compare_dynamic(path: Path, predictor: Predictor, reference: FloatReference,
     Raises:
         ExportError: the file cannot be run.
     """
+    return _compare_nodes(path, predictor, reference, x, "dynamic")
+
+
+def compare_int4(path: Path, predictor: Predictor, reference: FloatReference, x: Floats) -> FileParity:
+    """Likewise an ``int4`` file, whose dense layers quantize their input or not, as the processor allows.
+
+    Raises:
+        ExportError: the file cannot be run.
+    """
+    found = _compare_nodes(path, predictor, reference, x, "int4")
+    if found.holds:
+        return found
+    in_float = _compare_nodes(path, predictor, replace(reference, in_blocks=frozenset()), x, "int4")
+    return in_float if in_float.holds else found
+
+
+def _compare_nodes(
+    path: Path, predictor: Predictor, reference: FloatReference, x: Floats, precision: str
+) -> FileParity:
     graph = reference.graph
     nodes = {node.name: _Node() for node in graph.nodes[1:]}
     whole = _Node()
@@ -63,8 +82,8 @@ def compare_dynamic(path: Path, predictor: Predictor, reference: FloatReference,
     seen = [*nodes.values(), whole]
     return FileParity(
         file=path.name,
-        reference=NAMES["dynamic"],
-        precision="dynamic",
+        reference=NAMES[precision],
+        precision=precision,
         values=sum(node.values for node in seen),
         differing=sum(node.differing for node in seen),
         largest=max(node.largest for node in seen),

@@ -35,13 +35,18 @@ class TensorFact:
 
 @dataclass(frozen=True)
 class WeightFact:
-    """One tensor of parameters as stored; ``is_bias`` for vectors that are added or that scale channels."""
+    """One tensor of parameters as stored.
+
+    ``is_bias`` for vectors that are added or that scale channels, ``is_indices`` for places in a table of
+    values; ``nonzero`` then counts the values.
+    """
 
     name: str
     dtype: str
     size: int
     nonzero: int
     is_bias: bool
+    is_indices: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class FileFacts:
     ``float_weights`` names the weights that are kept in float in a file whose other weights are integers.
     ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic), dynamic (integer weights, and
     activations that become integers at run time), int8_weights (integer weights that become floats before
-    use) or mixed.
+    use), int4 (likewise), codebook (weights that are taken from tables) or mixed.
     """
 
     path: Path
@@ -148,14 +153,19 @@ def precision_label(weights: Sequence[WeightFact], arithmetic: Collection[Arithm
 
     Biases do not count, since int8 networks keep them in 32 bits. int8 weights that are turned into floats
     make a network of int8_weights, or a dynamic one if some are multiplied as they are, even if it has
-    float32 weights as well; other integers, or integer layers beside float ones, a mixed one. A file without
-    weights is fp32, what its runtime computes in.
+    float32 weights as well; likewise int4 and codebook. Other integers, or integer layers beside float ones,
+    make a mixed one. A file without weights is fp32, what its runtime computes in.
     """
-    kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights if not w.is_bias}
+    kernels = {
+        "codebook" if w.is_indices else PRECISIONS.get(w.dtype, w.dtype) for w in weights if not w.is_bias
+    }
     if not kernels:
         kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights} or {"fp32"}
     kinds = set(arithmetic)
     if "int8" in kernels and kernels <= {"int8", "fp32"} and kinds and "integer" not in kinds:
         return "dynamic" if "dynamic" in kinds else "int8_weights"
+    for label in ("int4", "codebook"):
+        if label in kernels and kernels <= {label, "fp32"} and kinds == {"float"}:
+            return label
     label = kernels.pop() if len(kernels) == 1 else "mixed"
     return "mixed" if label.startswith("int") and not kinds <= {"integer"} else label

@@ -42,7 +42,8 @@ _SMALL = 1024
 class _Constants:
     """Stored tensors by name, and which value is a form of which of them.
 
-    ``measured`` are the scales that DynamicQuantizeLinear finds, and their products.
+    ``measured`` are the scales that DynamicQuantizeLinear finds, and their products; ``tables`` hold the
+    values of stored tensors that are indices.
     """
 
     stored: dict[str, WeightFact] = field(default_factory=dict)
@@ -50,11 +51,22 @@ class _Constants:
     origin: dict[str, str] = field(default_factory=dict)
     dequantized: set[str] = field(default_factory=set)
     measured: set[str] = field(default_factory=set)
+    tables: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def add(self, name: str, tensor: TensorProto, zero_point: NDArray[Any] | None) -> None:
         values = numpy_helper.to_array(tensor)
+        dtype, table = str(values.dtype), self.tables.get(name)
+        if table is not None:
+            values = table[values.astype(np.intp)]
         zeros = values.size - int(np.count_nonzero(values if zero_point is None else values != zero_point))
-        self._add(name, str(values.dtype), tuple(int(d) for d in tensor.dims), zeros)
+        self._add(name, dtype, tuple(int(d) for d in tensor.dims), zeros)
+
+    def picks(self, node: NodeProto) -> bool:
+        """Whether an operator turns stored indices into the values of their table."""
+        indices = self.origin.get(node.input[1], "") if node.op_type == "Gather" else ""
+        if indices in self.tables:
+            self.origin[node.output[0]] = indices
+        return indices in self.tables
 
     def scales(self, node: NodeProto) -> bool:
         """Whether a product is but a matter of scale: integers that become real, or a measured scale."""
@@ -76,7 +88,9 @@ class _Constants:
 
     def _add(self, name: str, dtype: str, dims: Shape, zeros: int) -> None:
         is_bias = len(dims) < 2 or (len(dims) == 3 and dims[1:] == (1, 1))
-        self.stored[name] = WeightFact(name, dtype, prod(dims), prod(dims) - zeros, is_bias=is_bias)
+        self.stored[name] = WeightFact(
+            name, dtype, prod(dims), prod(dims) - zeros, is_bias=is_bias, is_indices=name in self.tables
+        )
         self.shapes[name] = dims
         self.origin[name] = name
 
@@ -177,7 +191,7 @@ def _take_constants(graphs: list[GraphProto]) -> _Constants:
         if node.op_type == "Constant" and is_standard(node):
             for value in (a.t for a in node.attribute if a.name == "value"):
                 stored[node.output[0]] = value
-    constants = _Constants()
+    constants = _Constants(tables=_tables(nodes, stored))
     zero_points = _zero_points(nodes, stored)
     for name, tensor in stored.items():
         constants.add(name, tensor, zero_points.get(name))
@@ -186,6 +200,19 @@ def _take_constants(graphs: list[GraphProto]) -> _Constants:
             constants.add_sparse(sparse)
         _drop_large(graph)
     return constants
+
+
+def _tables(nodes: list[NodeProto], stored: dict[str, TensorProto]) -> dict[str, NDArray[Any]]:
+    """The table of values that a stored tensor of indices picks from, by name of the indices."""
+    cast = {node.output[0]: node.input[0] for node in nodes if node.op_type == "Cast"}
+    found = {}
+    for node in (node for node in nodes if node.op_type == "Gather" and is_standard(node)):
+        indices = cast.get(node.input[1], node.input[1])
+        if node.input[0] in stored and indices in stored and len(stored[indices].dims) > 1:
+            table = numpy_helper.to_array(stored[node.input[0]])
+            if table.ndim == 1 and table.dtype.kind == "f":
+                found[indices] = table
+    return found
 
 
 def _zero_points(nodes: list[NodeProto], stored: dict[str, TensorProto]) -> dict[str, NDArray[Any]]:
@@ -223,7 +250,8 @@ def _weights(nodes: list[NodeProto], constants: _Constants) -> list[WeightFact]:
     for node in nodes:
         if node.op_type == "DynamicQuantizeLinear":
             constants.measured.add(node.output[1])
-        for position, name in enumerate([] if constants.scales(node) else node.input):
+        folded = constants.scales(node) or constants.picks(node)
+        for position, name in enumerate([] if folded else node.input):
             if name not in constants.origin or position in SETTINGS.get(node.op_type, set()):
                 continue
             if position == 0 and node.op_type in FORWARDS:

@@ -59,10 +59,12 @@ SETTINGS = {
 FORWARDS = {
     "Cast",
     "DequantizeLinear",
+    "Expand",
     "Flatten",
     "Identity",
     "QuantizeLinear",
     "Reshape",
+    "Slice",
     "Squeeze",
     "Transpose",
     "Unsqueeze",

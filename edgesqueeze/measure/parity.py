@@ -23,7 +23,7 @@ from edgesqueeze.graph.integer import (
 )
 from edgesqueeze.graph.nodes import Add, Floats, Graph, Resize
 from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.dynamic_parity import compare_dynamic
+from edgesqueeze.measure.dynamic_parity import compare_dynamic, compare_int4
 from edgesqueeze.measure.fidelity import layer_fidelity, simulate
 from edgesqueeze.measure.float_reference import FLOAT_TOLERANCE, NAMES, FloatReference, float_reference
 from edgesqueeze.measure.inner import (
@@ -112,6 +112,8 @@ def _compare(path: Path, network: _Network) -> FileParity:
     sums = _SUMS[path.suffix.lower()]
     if facts.precision == "dynamic":
         return compare_dynamic(path, predictor, network.floats("dynamic", sums), network.x)
+    if facts.precision == "int4":
+        return compare_int4(path, predictor, network.floats("int4"), network.x)
     integers = facts.precision not in NAMES
     if integers and network.spec is None:
         raise ExportError(f"{path.name} is int8, but the network it is compared with is not quantized")

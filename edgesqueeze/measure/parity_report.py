@@ -50,9 +50,9 @@ class FileParity:
     """One file against its reference on all inputs.
 
     ``differing`` of ``values`` outputs lie outside ``tolerance``; ``largest`` is the largest difference, in
-    integer units for int8. For ``dynamic`` they are the values of all nodes, and differences are fractions of
-    a tensor's largest magnitude. ``gated`` is False for what is only reported. Where there are ``inexact``
-    layers, the reference continued behind each of them from what the file computed there.
+    integer units for int8. For ``dynamic`` and ``int4`` they are the values of all nodes, and differences are
+    fractions of a tensor's largest magnitude. ``gated`` is False for what is only reported. Where there are
+    ``inexact`` layers, the reference continued behind each of them from what the file computed there.
     """
 
     file: str
@@ -103,16 +103,19 @@ class ParityReport:
     def summary(self) -> str:
         """One line."""
         gated = [entry for entry in self.files if entry.gated]
-        int8, dynamic = ([e for e in gated if e.precision == wanted] for wanted in ("int8", "dynamic"))
-        floats = [e for e in gated if e.precision not in ("int8", "dynamic")]
+        int8, dynamic, int4 = (
+            [e for e in gated if e.precision == wanted] for wanted in ("int8", "dynamic", "int4")
+        )
+        floats = [e for e in gated if e.precision not in ("int8", "dynamic", "int4")]
         layers = dict.fromkeys(n.layer for entry in gated for n in entry.inexact if n.differing)
         but = f" (but for at most {TOLERANCE} unit at {', '.join(layers)})" if layers else ""
         text = (
             f"parity on {self.images} images: {_holding(int8)} int8 files equal the integer reference{but}, "
             f"{_holding(floats)} float files equal torch within {FLOAT_TOLERANCE:g}"
         )
-        if dynamic:
-            text += f", {_holding(dynamic)} dynamic files node by node within {DYNAMIC_TOLERANCE:g}"
+        for name, entries in (("dynamic", dynamic), ("int4", int4)):
+            if entries:
+                text += f", {_holding(entries)} {name} files node by node within {DYNAMIC_TOLERANCE:g}"
         return text
 
     def to_json(self) -> dict[str, Any]:

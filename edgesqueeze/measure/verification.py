@@ -9,6 +9,7 @@ from edgesqueeze.errors import ParityError
 from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.integers import IntegersProof, prove_equal, prove_weights
+from edgesqueeze.measure.low_bits import prove_low_bits
 from edgesqueeze.measure.model_files import read_model_file
 from edgesqueeze.measure.pair import compare_files
 from edgesqueeze.measure.parity import check_parity
@@ -70,6 +71,7 @@ def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     """
     proofs = prove_equal(_of_precision(files, "int8", "mixed"), graph, spec)
     proofs += prove_weights(_of_precision(files, "dynamic", "int8_weights"), graph, spec)
+    proofs += prove_low_bits(_of_precision(files, "int4", "codebook"), graph, spec)
     return Verification(check_parity(graph, spec, files, x), tuple(proofs))
 
 

@@ -21,6 +21,8 @@ class Stage(BaseModel):
     stage: str
     makes_integers: ClassVar[bool] = False
     """Whether what comes out is a :class:`~edgesqueeze.graph.module.GraphModel`, every integer fixed."""
+    shares_weights: ClassVar[bool] = False
+    """Whether the layers it covers come out with few distinct weights."""
 
     def check(self, model: nn.Module) -> None:
         """Raise if the settings do not fit the model; called before anything is trained."""

@@ -3,7 +3,7 @@
 Han et al. 2016, arXiv 1510.00149, section 3.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class Share(TrainingSettings, Stage):
     """
 
     stage: Literal["share"] = "share"
+    shares_weights: ClassVar[bool] = True
     num_bits: NumBits | dict[str, NumBits]
     """Bits per index: one number for all layers, or globs over layer names; first match wins."""
     learning_rate: float = 1e-3

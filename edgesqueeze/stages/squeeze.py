@@ -9,7 +9,7 @@ with the entropy in the loss while training: Oktay et al. 2020, arXiv 1906.06624
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ class Squeeze(TrainingSettings, Stage):
     """
 
     stage: Literal["squeeze"] = "squeeze"
+    shares_weights: ClassVar[bool] = True
     price: Annotated[float, Field(gt=0, le=100)]
     """Loss that one bit per weight, averaged over the network, is worth."""
     settle_after: Annotated[float, Field(gt=0, lt=1)] = 0.6
