@@ -57,10 +57,10 @@ def compare_int4(path: Path, predictor: Predictor, reference: FloatReference, x:
         ExportError: the file cannot be run.
     """
     found = _compare_nodes(path, predictor, reference, x, "int4")
-    if found.holds:
+    if found.largest <= FLOAT_TOLERANCE:
         return found
     in_float = _compare_nodes(path, predictor, replace(reference, in_blocks=frozenset()), x, "int4")
-    return in_float if in_float.holds else found
+    return min(found, in_float, key=lambda entry: entry.largest)
 
 
 def _compare_nodes(

@@ -268,6 +268,8 @@ def _weights(nodes: list[NodeProto], constants: _Constants) -> list[WeightFact]:
 
 
 def _is_parameter(node: NodeProto, position: int, stored: WeightFact, *, dequantized: bool) -> bool:
+    if stored.is_indices:
+        return True
     if stored.dtype in NEVER_PARAMS:
         return False
     if stored.dtype in ("int32", "uint32") and not dequantized:

@@ -80,6 +80,39 @@ def test_without_calibration_the_weights_come_from_the_float_network(tiny_task, 
     assert [proof["one"] for proof in report.parity["integers"]] == ["int8 weights"] * 4
 
 
+SHARED = {
+    "squeeze": [{"stage": "squeeze", "price": 0.01, "epochs": 0}],
+    "share and ptq": [{"stage": "share", "num_bits": 3, "epochs": 0}, {"stage": "ptq"}],
+}
+
+
+@pytest.mark.parametrize("stages", SHARED)
+def test_files_for_those_without_a_decoder(stages, tiny_task, tmp_path):
+    asked = recipe(SHARED[stages], {"precision": ["fp32", "codebook", "int4"]}, {})
+    run = new_run(asked, tmp_path / "run")
+    report = compress(asked, tiny_task, run)
+    rows = {row.label: row for row in report.rows}
+    paths = {name: run.artifacts / f"model_{name}.onnx" for name in ("codebook", "int4")}
+    for name, path in paths.items():
+        assert read_model_file(path).precision == name
+        assert rows[path.name].num_bytes == path.stat().st_size < rows["model.onnx"].num_bytes
+    assert rows["model_codebook.onnx"].metrics == rows["model.onnx"].metrics
+    assert rows["model_codebook.onnx"].nonzero_params == rows["model.onnx"].nonzero_params
+    assert report.parity["holds"] is True
+    assert {"int4 weights", "float weights"} <= {proof["one"] for proof in report.parity["integers"]}
+    assert verify_paths([run.path], Inputs(images=2)).failures() == []
+    smaller = next(check for check in report.checks if check.name == "smaller")
+    assert "model_codebook.onnx" in str(smaller) and "model_int4.onnx" in str(smaller)
+
+
+def test_layers_that_are_not_shared_stop_the_codebook_by_name(tiny_task, tmp_path):
+    asked = recipe(
+        [{"stage": "share", "num_bits": {"stem.*": 4}, "epochs": 0}], {"precision": ["codebook"]}, {}
+    )
+    with pytest.raises(ExportError, match="layer 'same' has 576 distinct weights; codebook allows 256"):
+        compress(asked, tiny_task, new_run(asked, tmp_path / "run"))
+
+
 def test_a_sqz_file_of_per_tensor_scales_decodes_to_the_exported_files(tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -107,9 +140,16 @@ def test_a_sqz_file_of_per_tensor_scales_decodes_to_the_exported_files(tmp_path)
         ({"int8_form": "qoperator"}, {}, "int8_form needs int8 among the precisions"),
         ({}, {"int8_io": "float32"}, "int8_io needs int8 among the precisions"),
         (
-            {"precision": ["int4"]},
             {},
+            {"precision": ["int4"]},
             "found 'int4', should be 'fp32', 'fp16', 'int8', 'dynamic' or 'int8_weights'",
+        ),
+        ({}, {"precision": ["codebook"]}, "found 'codebook', should be 'fp32', 'fp16', 'int8'"),
+        ({"precision": ["codebook"]}, {}, "asks for codebook, which needs a 'share' or 'squeeze' stage"),
+        (
+            {"precision": ["int2"]},
+            {},
+            "'fp16', 'int8', 'dynamic', 'int8_weights', 'int4' or 'codebook'",
         ),
         ({"int8_form": "tensorrt"}, {}, "found 'tensorrt', should be 'qdq' or 'qoperator'"),
         ({}, {"int8_io": "uint8"}, "found 'uint8', should be 'int8' or 'float32'"),
