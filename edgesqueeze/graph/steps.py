@@ -86,7 +86,9 @@ class LearnedSteps(Steps):
     """LSQ: every step size is trained, zero points stay (Esser et al. 2020, arXiv 1902.08153).
 
     The gradient of a step is scaled by 1 / sqrt(values · largest integer) (section 2.2 of the paper), where
-    the values are those of a channel's weights, or those of one image in all tensors of a share-group.
+    the values are all weights of the layer, as in the paper, although each channel has a step of its own here
+    (with those of the channel alone, steps of small channels run away), or those of one image in all tensors
+    of a share-group.
     """
 
     def __init__(self, graph: Graph, spec: QuantSpec) -> None:
@@ -122,9 +124,8 @@ class LearnedSteps(Steps):
 
     def weight(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
-        per_channel = weight[0].numel() * WEIGHT_MAX
         factor = self.weight_factors[self._layers[name]]
-        gradient_scale = 1 / (math.sqrt(per_channel) * self._scales[name])
+        gradient_scale = 1 / (math.sqrt(weight.numel() * WEIGHT_MAX) * self._scales[name])
         return quantize_weight(weight, self.scales(name, weight), Step(factor, gradient_scale))
 
     def scales(self, name: str, weight: Tensor) -> Tensor:  # noqa: ARG002 (others need it)
