@@ -15,7 +15,7 @@ def check_size(graph: Graph, spec: QuantSpec | None) -> None:
         ExportError: they take more than 2 GB; protobuf and flatbuffers both end there.
     """
     if spec is None:
-        size = sum(graph.weight(node).nbytes + graph.bias(node).nbytes for node in graph.weighted)
+        size = sum(graph.weight(node).nbytes + graph.bias(node).nbytes for node in graph.parametric)
     else:
         size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in spec.weights.values())
     if size > LARGEST_WEIGHTS:

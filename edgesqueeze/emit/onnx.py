@@ -24,11 +24,15 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -36,6 +40,7 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
     WeightedNode,
     bias_name,
     weight_name,
@@ -140,7 +145,7 @@ class _Emitter:
         inputs = [self.values[name] for name in node.inputs]
         if isinstance(node, Clamp):
             return inputs[0]
-        if isinstance(node, Pad | Pointwise | Resize | Shuffle | Slice):
+        if isinstance(node, Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice):
             writer = OnnxWriter(self._op, self._constant, self._round_trip)
             return write_map(writer, self.graph, node, inputs[0])
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
@@ -158,8 +163,11 @@ class _Emitter:
 
     def _parameters(self, node: WeightedNode) -> list[str]:
         if self.spec is None:
+            weight = self.graph.weight(node)
+            if isinstance(node, ConvTranspose):  # ONNX has the channels the other way round
+                weight = weight.swapaxes(0, 1)
             return [
-                self._constant(weight_name(node), self.graph.weight(node)),
+                self._constant(weight_name(node), weight),
                 self._constant(bias_name(node), self.graph.bias(node)),
             ]
         layer = self.spec.weights[node.name]
@@ -194,6 +202,17 @@ class _Emitter:
         return self._op("Clip", [value, *limits], f"{node.name}/relu6", {})
 
 
+_PLAIN: dict[type[AnyNode], tuple[str, dict[str, object]]] = {
+    GlobalAvgPool: ("GlobalAveragePool", {}),
+    Flatten: ("Flatten", {"axis": 1}),
+    Concat: ("Concat", {"axis": 1}),
+    Add: ("Add", {}),
+    Mul: ("Mul", {}),
+    Softmax: ("Softmax", {"axis": 1}),
+}
+"""The operations of nodes that have no fields to write."""
+
+
 def _kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
     match node:
         case Conv():
@@ -204,21 +223,18 @@ def _kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
                 "dilations": node.dilation,
                 "group": node.groups,
             }
+        case ConvTranspose():
+            return "ConvTranspose", {
+                "kernel_shape": node.kernel,
+                "strides": node.stride,
+                "pads": node.pads,
+                "output_padding": node.extra,
+            }
         case Dense():
             return "Gemm", {"transB": 1}
         case MaxPool():
             return "MaxPool", {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.pads}
         case AvgPool():
             return "AveragePool", {"kernel_shape": node.kernel, "strides": node.stride}
-        case GlobalAvgPool():
-            return "GlobalAveragePool", {}
-        case Flatten():
-            return "Flatten", {"axis": 1}
-        case Concat():
-            return "Concat", {"axis": 1}
-        case Add():
-            return "Add", {}
-        case Mul():
-            return "Mul", {}
         case _:
-            raise AssertionError("none of the others stands for one operation of its own")
+            return _PLAIN[type(node)]

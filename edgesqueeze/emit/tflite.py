@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.padding import needed_pads, same_pads
+from edgesqueeze.emit.tflite_float import write_gelu, write_layer_norm
 from edgesqueeze.emit.tflite_maps import write_map
+from edgesqueeze.emit.tflite_transposed import write_conv_transpose
 from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
@@ -25,12 +27,16 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     Floats,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -38,6 +44,7 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
     WeightedNode,
     bias_name,
     weight_name,
@@ -75,6 +82,12 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.TRANSPOSE: (1, 2),
     _OP.RESIZE_BILINEAR: (3, 3),
     _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
+    _OP.TRANSPOSE_CONV: (3, 3),
+    _OP.DEPTH_TO_SPACE: (1, 2),
+    _OP.SOFTMAX: (1, 2),
+    _OP.GELU: (1, 1),
+    _OP.QUANTIZE: (1, 1),
+    _OP.DEQUANTIZE: (2, 2),
 }
 
 
@@ -178,7 +191,7 @@ class _Emitter:
                 self.orders[node.name] = places.transpose(1, 2, 0).ravel()
         elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
             self.orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add | Mul) and ordered:
+        elif isinstance(node, Concat | Add | Mul | Softmax | LayerNorm) and ordered:
             raise self._order_matters(node)
 
     def _order_matters(self, node: AnyNode) -> ExportError:
@@ -198,6 +211,10 @@ class _Emitter:
                 pass
             case Conv():
                 self._conv(node, inputs[0], output)
+            case ConvTranspose():
+                shape = self.graph.source(node).shape
+                operands = [inputs[0], *self._parameters(node, (0, 2, 3, 1), 0)]
+                write_conv_transpose(self, node, shape, operands, output)
             case Dense():
                 parameters = self._parameters(node, (0, 1), 0)
                 options = schema.FullyConnectedOptionsT()
@@ -218,11 +235,25 @@ class _Emitter:
                 self.operator(_OP.CONCATENATION, inputs, output, options)
             case Add() | Mul():
                 self._binary(node, inputs, output)
+            case _:
+                self._plain(node, inputs[0], output)
+
+    def _plain(self, node: AnyNode, source: int, output: int) -> None:
+        """Append a node that reads one tensor and has no weights of integers."""
+        match node:
             case Clamp():
                 code = _OP.RELU if node.activation == "relu" else _OP.RELU6
-                self.operator(code, [inputs[0]], output, None)
-            case Pad() | Pointwise() | Resize() | Shuffle() | Slice():
-                write_map(self, node, inputs[0], output)
+                self.operator(code, [source], output, None)
+            case LayerNorm():
+                write_layer_norm(self, node, (self.graph.weight(node), self.graph.bias(node)), source, output)
+            case Pointwise(function="gelu"):
+                write_gelu(self, node, source, output)
+            case Softmax():
+                options = schema.SoftmaxOptionsT()
+                options.beta = 1.0
+                self.operator(_OP.SOFTMAX, [source], output, options)
+            case Crop() | DepthToSpace() | Pad() | Pointwise() | Resize() | Shuffle() | Slice():
+                write_map(self, node, source, output)
 
     def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:
         if self.spec is not None:
@@ -316,8 +347,10 @@ class _Emitter:
         if self.spec is not None:
             return self.spec.activations[name].zero_point == QMIN
         node = self.graph.by_name[name]
-        if isinstance(node, Conv | Dense | Add | Clamp):
+        if isinstance(node, Conv | ConvTranspose | Dense | Add | Clamp):
             return node.activation != "none"
+        if isinstance(node, LayerNorm | Softmax):
+            return isinstance(node, Softmax)
         if isinstance(node, Pointwise):
             return node.function in ("sigmoid", "hardsigmoid")
         return not isinstance(node, Input) and all(self._zero_is_lowest(source) for source in node.inputs)

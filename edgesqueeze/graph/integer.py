@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edgesqueeze.graph.integer_maps import run_map
+from edgesqueeze.graph.integer_maps import layer_norm, run_map
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -33,6 +33,7 @@ from edgesqueeze.graph.nodes import (
     Floats,
     GlobalAvgPool,
     Graph,
+    LayerNorm,
     MaxPool,
     Pads,
     Pair,
@@ -104,6 +105,8 @@ def _run(
     for node in graph.nodes:
         if node is graph.input:
             y = quantize_input(x, spec.activations[node.name])
+        elif isinstance(node, LayerNorm):
+            y = _layer_norm(graph, spec, node, values[node.inputs[0]])
         else:
             y = _compute(node, [values[name] for name in node.inputs], spec, sums)
         values[node.name] = y
@@ -134,6 +137,11 @@ def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) ->
             return add(inputs, grids, out, node.activation)
         case _:
             return run_map(node, inputs, grids, out)
+
+
+def _layer_norm(graph: Graph, spec: QuantSpec, node: LayerNorm, q: Int8s) -> Int8s:
+    grids = (spec.activations[node.inputs[0]], spec.activations[node.name])
+    return layer_norm(node, q, (graph.weight(node), graph.bias(node)), grids)
 
 
 def _requantize(

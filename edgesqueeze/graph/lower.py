@@ -5,7 +5,8 @@ them has no integer kernel for hard sigmoid, hard swish and SiLU. A depthwise co
 So in int8 these operations are written with one: an average pool as weights of 1 with scale 1 / window size,
 a hard sigmoid as x / 6 + 1/2 on a grid that ends at 0 and 1; hard swish and SiLU become a product with their
 sigmoid. Where two scales do not suit each other (see :mod:`edgesqueeze.graph.align`), one more depthwise
-convolution brings a tensor onto another grid.
+convolution brings a tensor onto another grid. A transposed convolution becomes one with more channels, see
+:mod:`edgesqueeze.graph.subpixel`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,10 @@ from edgesqueeze.graph.align import (
     HARD_SIGMOID_GRID,
     SIGMOID_GRID,
     is_near,
-    is_table_safe,
     product_scale,
     rescaled,
-    sigmoid_grid,
     sum_scale,
+    table_grid,
 )
 from edgesqueeze.graph.nodes import (
     Add,
@@ -29,13 +29,18 @@ from edgesqueeze.graph.nodes import (
     AvgPool,
     Clamp,
     Conv,
+    ConvTranspose,
     Flatten,
+    Function,
     Graph,
     Mul,
     Pair,
     Pointwise,
+    Softmax,
 )
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+from edgesqueeze.graph.subpixel import subpixel, subpixel_integers
+from edgesqueeze.graph.tables import is_table_safe
 
 _SIXTH = 1 / 6
 
@@ -70,6 +75,10 @@ class _Lowering:
             case Clamp():
                 layer = replace(_depthwise(node.name, node.inputs[0], node.shape), activation=node.activation)
                 self._append(layer, _constant(layer, 1, 1.0, 0.0, 1.0))
+            case ConvTranspose():
+                self._transposed(node)
+            case Softmax():
+                self._softmax(node)
             case Pointwise():
                 self._pointwise(node)
             case Add():
@@ -79,7 +88,28 @@ class _Lowering:
             case _:
                 self.nodes.append(node)
 
+    def _transposed(self, node: ConvTranspose) -> None:
+        source = next(n for n in self.nodes if n.name == node.inputs[0])
+        parts = subpixel(node, source.shape)
+        self.weights[parts.conv.name] = subpixel_integers(node, parts, self.weights.pop(node.name))
+        for part in (parts.conv, *parts.moves):
+            self.activations[part.name] = self.activations[node.name]
+            self.nodes.append(part)
+
+    def _softmax(self, node: Softmax) -> None:
+        if self.activations[node.name] == SIGMOID_GRID:
+            self.nodes.append(node)
+            return
+        inner = f"{node.name}/softmax"
+        self.activations[inner] = SIGMOID_GRID
+        self.nodes.append(replace(node, name=inner))
+        self._copy(inner, node.name, self.activations[node.name], node.shape)
+
     def _pointwise(self, node: Pointwise) -> None:
+        if node.function == "gelu":
+            source = self._table_source(node.inputs[0], node.name, "gelu", node.shape)
+            self.nodes.append(replace(node, inputs=(source,)))
+            return
         if node.function in ("hardswish", "silu"):
             gate = f"{node.name}/gate"
             self._gate(node, gate, "hardsigmoid" if node.function == "hardswish" else "sigmoid")
@@ -97,14 +127,19 @@ class _Lowering:
         source = node.inputs[0]
         if function == "sigmoid":
             self.activations[name] = SIGMOID_GRID
-            if not is_table_safe(self.activations[source]):
-                grid = sigmoid_grid(self.activations[source])
-                source = self._copy(source, f"{name}/source", grid, node.shape)
+            source = self._table_source(source, name, "sigmoid", node.shape)
             self.nodes.append(Pointwise(name=name, inputs=(source,), shape=node.shape, function="sigmoid"))
             return
         self.activations[name] = HARD_SIGMOID_GRID
         layer = _depthwise(name, source, node.shape)
         self._append(layer, _constant(layer, 127, _SIXTH, 0.5, self.activations[source].scale))
+
+    def _table_source(self, source: str, name: str, function: Function, shape: tuple[int, ...]) -> str:
+        """The input of a table, or a copy of it on a grid that leaves no entry near a half."""
+        grid, out = self.activations[source], self.activations[name]
+        if is_table_safe(function, grid, out):
+            return source
+        return self._copy(source, f"{name}/source", table_grid(function, grid, out), shape)
 
     def _sum(self, node: Add) -> None:
         total = self.activations[node.name].scale
