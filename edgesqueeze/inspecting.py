@@ -101,6 +101,11 @@ def _inspect_sqz(path: Path) -> Inspection:
         _table(["block", "offset", "bytes", "crc32"], [*blocks, ["total", "", total, ""]]),
         _table(header, tensors),
         "Columns from Huffman to tables are bytes; the entropy bound is of order zero, for the same symbols.",
+        *(
+            [f"layers the int8 form keeps in float: {', '.join(found.float_layers)}"]
+            if found.float_layers
+            else []
+        ),
     )
     return Inspection(title, tables, asdict(found))
 
@@ -123,6 +128,7 @@ def _inspect_model(path: Path) -> Inspection:
         _table(["", "name", "shape", "type"], ends),
         _table(["operator", "count"], [list(item) for item in facts.operators.items()]),
         _table(["parameters stored as", "count"], [list(item) for item in facts.weight_dtypes.items()]),
+        *([f"weights kept in float: {', '.join(facts.float_weights)}"] if facts.float_weights else []),
     )
     return Inspection(title, tables, facts.to_json())
 

@@ -113,6 +113,10 @@ class FlatModel:
         self._tensors[index].buffer = len(self._buffers) - 1
         return index
 
+    def shape(self, index: int) -> tuple[int, ...]:
+        """The shape of a tensor."""
+        return tuple(int(n) for n in self._tensors[index].shape)
+
     def operator(self, code: int, version: int, inputs: list[int], output: int, options: Generated) -> None:
         """Add one operation with its built-in options object (named after its class)."""
         if (code, version) not in self._codes:

@@ -14,9 +14,9 @@ def check_size(graph: Graph, spec: QuantSpec | None) -> None:
     Raises:
         ExportError: they take more than 2 GB; protobuf and flatbuffers both end there.
     """
-    if spec is None:
-        size = sum(graph.weight(node).nbytes + graph.bias(node).nbytes for node in graph.parametric)
-    else:
-        size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in spec.weights.values())
+    quantized = {} if spec is None else spec.weights
+    size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in quantized.values())
+    for node in (node for node in graph.parametric if node.name not in quantized):
+        size += graph.weight(node).nbytes + graph.bias(node).nbytes
     if size > LARGEST_WEIGHTS:
         raise ExportError(f"the weights take {size} bytes; an ONNX or TFLite file holds less than 2 GB")

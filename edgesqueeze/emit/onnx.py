@@ -2,7 +2,8 @@
 
 In the int8 file every tensor passes through QuantizeLinear and DequantizeLinear, from which ONNX Runtime
 makes integer kernels. Activations are uint8 (zero point + 128: the same grid), because ONNX Runtime leaves
-convolutions of branched networks in float when they are int8 on x86.
+convolutions of branched networks in float when they are int8 on x86. A layer kept in float has a float32
+weight and stands between DequantizeLinear and QuantizeLinear like the others.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.onnx_maps import OnnxWriter, write_map
-from edgesqueeze.graph.integer import clamp_limits
+from edgesqueeze.graph.integer import clamp_limits, dequantize
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -162,7 +163,7 @@ class _Emitter:
         return self._round_trip(node.inputs[0], mapped, f"{node.name}/map")
 
     def _parameters(self, node: WeightedNode) -> list[str]:
-        if self.spec is None:
+        if self.spec is None or self._is_kept_float(node):
             weight = self.graph.weight(node)
             if isinstance(node, ConvTranspose):  # ONNX has the channels the other way round
                 weight = weight.swapaxes(0, 1)
@@ -177,6 +178,10 @@ class _Emitter:
             self._dequantized(bias_name(node), layer.bias, bias_scale),
         ]
 
+    def _is_kept_float(self, node: AnyNode) -> bool:
+        """Whether a node is a layer without integers in an int8 file."""
+        return self.spec is not None and isinstance(node, WeightedNode) and node.name not in self.spec.weights
+
     def _dequantized(self, name: str, integers: NDArray[Any], scale: NDArray[np.float32]) -> str:
         """Stored integers as real numbers, one scale per output channel.
 
@@ -189,6 +194,8 @@ class _Emitter:
 
     def _activated(self, node: AnyNode, value: str) -> str:
         activation: Activation = getattr(node, "activation", "none")
+        if self._is_kept_float(node):
+            return self._bounded(node, value, activation)
         if activation == "none":
             return value
         if self.spec is not None and not isinstance(node, Clamp):
@@ -200,6 +207,21 @@ class _Emitter:
             return self._op("Relu", [value], f"{node.name}/relu", {})
         limits = [self._shared(name, np.array(n, np.float32)) for name, n in (("zero", 0), ("six", 6))]
         return self._op("Clip", [value, *limits], f"{node.name}/relu6", {})
+
+    def _bounded(self, node: AnyNode, value: str, activation: Activation) -> str:
+        """The result of a layer kept in float, with its activation, or cut off where its grid ends anyway.
+
+        By Max and Min: where a Relu, a Clip or nothing stands between a layer and QuantizeLinear, ONNX
+        Runtime replaces float weights by int8 ones of its own (its WeightBiasQuantization, per tensor).
+        """
+        lowest = 0.0
+        if activation == "none" and self.spec is not None:
+            lowest = float(dequantize(np.array([QMIN], np.int8), self.spec.activations[node.name])[0])
+        if activation == "relu6":
+            six = self._shared("six", np.array(6, np.float32))
+            value = self._op("Min", [value, six], f"{node.name}/min", {})
+        limit = self._shared(f"{node.name}.lowest", np.array(lowest, np.float32))
+        return self._op("Max", [value, limit], f"{node.name}/max", {})
 
 
 _PLAIN: dict[type[AnyNode], tuple[str, dict[str, object]]] = {

@@ -1,8 +1,8 @@
 """The WGTQ block of a .sqz file: the part of the int8 weights that does not follow from the float weights.
 
 Min-max scales, integers nearest to the float weights and biases nearest to the float biases are not stored.
-Learned or searched scales are stored as they are, other integers and biases as differences. A network in
-which everything follows has no such block.
+Learned or searched scales are stored as they are, other integers and biases as differences; a layer kept in
+float is marked. A network in which everything follows has no such block.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quan
 
 SCALES, WEIGHTS, BIASES = 1, 2, 4
 """Which differences a layer has: bits of the first byte of its entry."""
+FLOAT = 16
+"""The first and only byte of a layer kept in float."""
 _INT32 = np.iinfo(np.int32)
 
 
@@ -26,14 +28,11 @@ def encode_integers(graph: Graph, spec: QuantSpec) -> bytes:
     """The payload of the block, empty if the whole spec follows from the graph and its activation grids.
 
     Raises:
-        CodecError: layers missing or foreign, or arrays no int8 network can have.
+        CodecError: foreign layers, or arrays no int8 network can have.
     """
-    names = [node.name for node in graph.weighted]
-    if set(spec.weights) != set(names):
-        odd = sorted(set(spec.weights) ^ set(names))
-        raise CodecError(
-            f"the int8 weights of {odd[0]!r} do not follow from the graph: it is missing or foreign"
-        )
+    foreign = set(spec.weights) - {node.name for node in graph.weighted}
+    if foreign:
+        raise CodecError(f"the int8 weights of {min(foreign)!r} are not those of a layer of the graph")
     entries = [_encode_layer(graph, node, spec) for node in graph.weighted]
     return b"".join(entries) if any(entry != b"\0" for entry in entries) else b""
 
@@ -51,6 +50,8 @@ def decode_integers(
     for node in graph.weighted:
         extra = _Extra(0, None, None, None) if payload is None else _read_layer(reader, graph, node)
         flags |= extra.flags
+        if extra.flags == FLOAT:
+            continue
         derived = _derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
         weights[node.name] = _corrected(node, derived, extra)
     reader.finish("the last layer's integers")
@@ -68,6 +69,8 @@ class _Extra:
 
 
 def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
+    if node.name not in spec.weights:
+        return bytes([FLOAT])
     quant, input_scale = spec.weights[node.name], spec.activations[node.inputs[0]].scale
     _check_layer(graph, node, quant)
     derived = _derive(graph, node, input_scale, None)
@@ -87,7 +90,7 @@ def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
 
 def _read_layer(reader: ByteReader, graph: Graph, node: WeightedNode) -> _Extra:
     flags, channels = reader.take(1)[0], node.shape[1]
-    if flags > SCALES | WEIGHTS | BIASES:
+    if flags > SCALES | WEIGHTS | BIASES and flags != FLOAT:
         raise CodecError(f"the integers of {node.name!r} have flags {flags:#04x}")
     scale = weight = bias = None
     if flags & SCALES:

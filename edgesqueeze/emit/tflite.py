@@ -1,6 +1,7 @@
 """A graph as a TFLite file: float32, or full int8 with the integers of a QuantSpec. Layout is NHWC.
 
-int8 weights are per output channel, biases int32, input and output int8 (the LiteRT 8-bit specification).
+int8 weights are per output channel, biases int32, input and output int8 (the LiteRT 8-bit specification). A
+layer kept in float stands between DEQUANTIZE and QUANTIZE.
 """
 
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.SOFTMAX: (1, 2),
     _OP.GELU: (1, 1),
     _OP.QUANTIZE: (1, 1),
-    _OP.DEQUANTIZE: (2, 2),
+    _OP.DEQUANTIZE: (1, 2),
 }
 
 
@@ -143,7 +144,7 @@ class _Emitter:
 
     def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
         """Weight and bias as constants, the weight's axes permuted."""
-        if self.spec is None:
+        if self.spec is None or node.name not in self.spec.weights:
             weight, bias = self._in_order(node, self.graph.weight(node)), self.graph.bias(node)
             return [
                 self.model.constant(weight_name(node), weight.transpose(axes)),
@@ -178,6 +179,20 @@ class _Emitter:
         """Append an operator in the version that this file's precision needs."""
         self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
 
+    def _weighted(self, code: int, node: WeightedNode, operands: list[int], options: Generated) -> None:
+        """Append a layer; one kept in float in an int8 file stands between DEQUANTIZE and QUANTIZE."""
+        output = self.tensors[node.name]
+        if self.spec is None or node.name in self.spec.weights:
+            self.operator(code, operands, output, options)
+            return
+        source, *parameters = operands
+        shape = self.model.shape(source)
+        real = self.model.tensor(f"{node.name}.input", shape, "float32")
+        result = self.model.tensor(f"{node.name}.float", self.model.shape(output), "float32")
+        self.operator(_OP.DEQUANTIZE, [source], real, schema.DequantizeOptionsT())
+        self.model.operator(code, _VERSIONS[code][0], [real, *parameters], result, options)
+        self.operator(_OP.QUANTIZE, [result], output, schema.QuantizeOptionsT())
+
     # -- the order of flattened values ---------------------------------------------------------------
 
     def _order(self, node: AnyNode) -> None:
@@ -210,7 +225,7 @@ class _Emitter:
             case Input():
                 pass
             case Conv():
-                self._conv(node, inputs[0], output)
+                self._conv(node, inputs[0])
             case ConvTranspose():
                 shape = self.graph.source(node).shape
                 operands = [inputs[0], *self._parameters(node, (0, 2, 3, 1), 0)]
@@ -219,7 +234,7 @@ class _Emitter:
                 parameters = self._parameters(node, (0, 1), 0)
                 options = schema.FullyConnectedOptionsT()
                 options.fusedActivationFunction = _FUSED[node.activation]
-                self.operator(_OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
+                self._weighted(_OP.FULLY_CONNECTED, node, [inputs[0], *parameters], options)
             case MaxPool() | AvgPool():
                 self._pool(node, inputs[0], output)
             case GlobalAvgPool():
@@ -271,7 +286,7 @@ class _Emitter:
         options.fusedActivationFunction = _FUSED[node.activation]
         self.operator(_OP.ADD, inputs, output, options)
 
-    def _conv(self, node: Conv, source: int, output: int) -> None:
+    def _conv(self, node: Conv, source: int) -> None:
         shape = self.graph.source(node).shape
         channels = shape[1]
         if len(shape) == 2:
@@ -287,7 +302,7 @@ class _Emitter:
         options.dilationHFactor, options.dilationWFactor = node.dilation
         options.fusedActivationFunction = _FUSED[node.activation]
         axes, channel_axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
-        self.operator(code, [source, *self._parameters(node, axes, channel_axis)], output, options)
+        self._weighted(code, node, [source, *self._parameters(node, axes, channel_axis)], options)
 
     def _reshaped(self, node: Conv, source: int) -> int:
         """[1, features] as a map of height and width 1."""

@@ -84,16 +84,26 @@ def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[s
     copy of it onto a grid for the other.
     """
     aligner = _Aligner(share_groups(graph), dict(activations))
-    for function, grid in _GATES.items():
+    for grid in (SIGMOID_GRID, HARD_SIGMOID_GRID):
         for node in graph.nodes:
-            if isinstance(node, Pointwise) and node.function == function:
+            if _fixed_grid(node) == grid:
                 aligner.fix(node.name, grid)
-    for node in graph.nodes:
-        if isinstance(node, Softmax):
-            aligner.fix(node.name, SIGMOID_GRID)
     for node in reversed(graph.nodes):
         aligner.visit(node.name, node)
     return aligner.activations
+
+
+def fixed_groups(graph: Graph, activations: dict[str, ActivationQuant]) -> set[str]:
+    """The share-groups that have the grid of a sigmoid or softmax, which no range decides."""
+    groups = share_groups(graph)
+    return {groups[node.name] for node in graph.nodes if activations[node.name] == _fixed_grid(node)}
+
+
+def _fixed_grid(node: object) -> ActivationQuant | None:
+    """The only grid that the runtimes' kernels of a function of values between 0 and 1 have."""
+    if isinstance(node, Softmax):
+        return SIGMOID_GRID
+    return _GATES.get(node.function) if isinstance(node, Pointwise) else None
 
 
 @dataclass

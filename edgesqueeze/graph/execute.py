@@ -73,11 +73,10 @@ def norm_parameters(graph: Graph) -> Weights:
 
 
 def dequantized_weights(graph: Graph, spec: QuantSpec) -> Weights:
-    """The real numbers that a spec's integers stand for, as tensors."""
-    return {
-        node.name: dequantized_layer(spec.weights[node.name], spec.activations[node.inputs[0]].scale)
-        for node in graph.weighted
-    }
+    """The real numbers that a spec's integers stand for; the graph's own for layers kept in float."""
+    scales = {node.name: spec.activations[node.inputs[0]].scale for node in graph.weighted}
+    known = {name: dequantized_layer(quant, scales[name]) for name, quant in spec.weights.items()}
+    return {**graph_weights(graph), **known}
 
 
 def dequantized_layer(quant: WeightQuant, input_scale: float) -> tuple[Tensor, Tensor]:

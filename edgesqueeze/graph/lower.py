@@ -31,15 +31,18 @@ from edgesqueeze.graph.nodes import (
     Conv,
     ConvTranspose,
     Flatten,
+    Floats,
     Function,
     Graph,
     Mul,
     Pair,
     Pointwise,
     Softmax,
+    bias_name,
+    weight_name,
 )
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
-from edgesqueeze.graph.subpixel import subpixel, subpixel_integers
+from edgesqueeze.graph.subpixel import spread, subpixel, subpixel_integers
 from edgesqueeze.graph.tables import is_table_safe
 
 _SIXTH = 1 / 6
@@ -48,21 +51,23 @@ _SIXTH = 1 / 6
 def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
     """The same int8 network of convolutions, pools by maximum, sums, products, sigmoids and moves only.
 
-    The new layers' integers are in the returned spec only. A convolution that stands for an activation of a
+    The new layers' integers are in the returned spec only; a layer kept in float has its weights in the
+    returned graph. A convolution that stands for an activation of a
     flattened tensor reads [1, features] as a map of height and width 1.
     """
-    lowering = _Lowering(dict(spec.activations), dict(spec.weights))
+    lowering = _Lowering(dict(spec.activations), dict(spec.weights), dict(graph.tensors))
     for node in graph.nodes:
         lowering.visit(node)
-    return Graph(tuple(lowering.nodes), graph.tensors), QuantSpec(lowering.activations, lowering.weights)
+    return Graph(tuple(lowering.nodes), lowering.tensors), QuantSpec(lowering.activations, lowering.weights)
 
 
 @dataclass
 class _Lowering:
-    """One walk over the nodes; all three grow."""
+    """One walk over the nodes; all four grow."""
 
     activations: dict[str, ActivationQuant]
     weights: dict[str, WeightQuant]
+    tensors: dict[str, Floats]
     nodes: list[AnyNode] = field(default_factory=list)
 
     def visit(self, node: AnyNode) -> None:
@@ -91,7 +96,12 @@ class _Lowering:
     def _transposed(self, node: ConvTranspose) -> None:
         source = next(n for n in self.nodes if n.name == node.inputs[0])
         parts = subpixel(node, source.shape)
-        self.weights[parts.conv.name] = subpixel_integers(node, parts, self.weights.pop(node.name))
+        if node.name in self.weights:
+            self.weights[parts.conv.name] = subpixel_integers(node, parts, self.weights.pop(node.name))
+        else:  # kept in float
+            weight, bias = self.tensors.pop(weight_name(node)), self.tensors.pop(bias_name(node))
+            self.tensors[weight_name(parts.conv)] = spread(weight, node, parts)
+            self.tensors[bias_name(parts.conv)] = np.tile(bias, prod(node.stride))
         for part in (parts.conv, *parts.moves):
             self.activations[part.name] = self.activations[node.name]
             self.nodes.append(part)

@@ -32,6 +32,8 @@ class Plan:
     bias_correction: bool = False
     adaround_steps: int = 0
     seed: int = 0
+    keep_float: tuple[str, ...] = ()
+    """The layers that get no integers."""
 
     def __str__(self) -> str:
         extras = [("equalization", self.equalize), ("bias correction", self.bias_correction)]
@@ -52,10 +54,10 @@ def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> Graph
     grids = activation_grids(graph, ranges)
     scales = {}
     if plan.weights == "mse":
-        for node in graph.weighted:
+        for node in (node for node in graph.weighted if node.name not in plan.keep_float):
             input_scale = grids[node.inputs[0]].scale
             scales[node.name] = usable_scale(mse_scales(graph.weight(node)), graph.bias(node), input_scale)
-    spec = spec_from_activations(graph, grids, scales)
+    spec = spec_from_activations(graph, grids, scales, plan.keep_float)
     if plan.adaround_steps:
         spec = round_adaptively(graph, spec, batches, plan.adaround_steps, plan.seed)
     if plan.bias_correction:

@@ -8,6 +8,7 @@ from edgesqueeze.graph.nodes import (
     Flatten,
     Graph,
     MaxPool,
+    Node,
     Pad,
     Resize,
     Shuffle,
@@ -15,6 +16,7 @@ from edgesqueeze.graph.nodes import (
 )
 
 _MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize | Crop | DepthToSpace
+_COPIES_VALUES = MaxPool | Flatten | Slice | Shuffle | Pad | Concat | Crop | DepthToSpace
 Range = tuple[float, float]
 """The lowest and highest value seen in a tensor."""
 
@@ -40,6 +42,11 @@ def share_groups(graph: Graph) -> dict[str, str]:
             for name in node.inputs:
                 parent[root(name)] = root(node.name)
     return {name: root(name) for name in parent}
+
+
+def is_copy(node: Node) -> bool:
+    """Whether an output holds values of its inputs only, which are on their common grid already."""
+    return isinstance(node, _COPIES_VALUES) or (isinstance(node, Resize) and node.mode == "nearest")
 
 
 def merge_ranges(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:

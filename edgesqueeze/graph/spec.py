@@ -6,7 +6,7 @@ channel; biases are int32 on the grid input scale × weight scale. Scales are fl
 hold them so. (Scheme: Jacob et al. 2018, arXiv 1712.05877; the LiteRT 8-bit quantization specification.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "WeightQuant",
     "activation_grids",
     "activation_quant",
+    "float_layers",
     "make_spec",
     "quantize_layer",
     "spec_from_activations",
@@ -57,10 +58,18 @@ class QuantSpec:
 
     Nothing here has to follow from the float tensors: scales may be learned, integers rounded up or down,
     biases corrected. What does follow is what :func:`spec_from_activations` makes.
+
+    A weighted node without integers is kept in float: its operation reads and makes int8 tensors like any
+    other, but computes with the graph's float32 weight and bias in between.
     """
 
     activations: dict[str, ActivationQuant]
     weights: dict[str, WeightQuant]
+
+
+def float_layers(graph: Graph, spec: QuantSpec) -> tuple[str, ...]:
+    """The layers kept in float, in execution order."""
+    return tuple(node.name for node in graph.weighted if node.name not in spec.weights)
 
 
 def quantize_layer(
@@ -112,17 +121,24 @@ def activation_grids(graph: Graph, ranges: dict[str, Range]) -> dict[str, Activa
     return align_grids(graph, {name: activation_quant(*ranges[name]) for name in graph.by_name})
 
 
-def make_spec(graph: Graph, ranges: dict[str, Range]) -> QuantSpec:
-    """The QuantSpec of a graph whose activations have these ranges, with min-max weights."""
-    return spec_from_activations(graph, activation_grids(graph, ranges))
+def make_spec(graph: Graph, ranges: dict[str, Range], keep_float: Collection[str] = ()) -> QuantSpec:
+    """The QuantSpec of a graph whose activations have these ranges, with min-max weights.
+
+    ``keep_float`` names layers that get no integers.
+    """
+    return spec_from_activations(graph, activation_grids(graph, ranges), keep_float=keep_float)
 
 
 def spec_from_activations(
-    graph: Graph, activations: dict[str, ActivationQuant], scales: Mapping[str, Floats] | None = None
+    graph: Graph,
+    activations: dict[str, ActivationQuant],
+    scales: Mapping[str, Floats] | None = None,
+    keep_float: Collection[str] = (),
 ) -> QuantSpec:
     """The QuantSpec with these activation grids and weight scales.
 
-    Integers are the nearest to the float tensors. A layer that ``scales`` does not name takes min-max.
+    Integers are the nearest to the float tensors. A layer that ``scales`` does not name takes min-max; one
+    that ``keep_float`` names gets no integers.
 
     Raises:
         CodecError: see :func:`quantize_layer`.
@@ -131,5 +147,6 @@ def spec_from_activations(
     weights = {
         node.name: quantize_layer(graph, node, activations[node.inputs[0]].scale, scales.get(node.name))
         for node in graph.weighted
+        if node.name not in keep_float
     }
     return QuantSpec(activations, weights)

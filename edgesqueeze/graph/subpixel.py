@@ -72,7 +72,7 @@ def subpixel_integers(node: ConvTranspose, parts: Subpixel, integers: WeightQuan
     copies = node.stride[0] * node.stride[1]
     per_channel = len(integers.scale) == len(integers.bias)
     return WeightQuant(
-        weight=_spread(integers.weight, node, parts),
+        weight=spread(integers.weight, node, parts),
         scale=np.tile(integers.scale, copies) if per_channel else integers.scale,
         bias=np.tile(integers.bias, copies),
     )
@@ -109,8 +109,8 @@ def _names(name: str, blocks: bool, crop: bool) -> list[str]:
     return [*inner, name]
 
 
-def _spread(weight: NDArray[Any], node: ConvTranspose, parts: Subpixel) -> NDArray[Any]:
-    """[out, in, kernel…] as [block height · block width · out, in, taps…]."""
+def spread(weight: NDArray[Any], node: ConvTranspose, parts: Subpixel) -> NDArray[Any]:
+    """A weight [out, in, kernel…] as the convolution's, [block height · block width · out, in, taps…]."""
     (high, wide), (rows, columns) = node.stride, parts.conv.kernel
     padded = np.zeros((*weight.shape[:2], rows * high, columns * wide), weight.dtype)
     top, left = parts.fronts

@@ -5,7 +5,7 @@ file itself is cut, not written anew from the network: what is wrong in the file
 Tensors go by the name of the graph's node they hold, as our emitters write it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,26 @@ from edgesqueeze.measure.model_files import read_model_file
 Order = NDArray[np.intp]
 """For each value of a flattened tensor as a file holds it: its place in C, H, W order."""
 
+Shape = tuple[int, ...]
+_INTEGER_KERNELS = {
+    "Add",
+    "Clip",
+    "Concat",
+    "Conv",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "MaxPool",
+    "Mul",
+    "Pad",
+    "Relu",
+    "Reshape",
+    "Resize nearest",
+    "Sigmoid",
+    "Slice",
+    "Transpose",
+}
+"""What ONNX Runtime computes in integers between two grids, or by nothing but moving and choosing values."""
 _FLOAT_ENDINGS = ("/raw", "/relu", "/relu6")
 _FILE_ID = b"TFL3"
 # Operators whose output values have an order of their own, whatever the order of their input.
@@ -78,19 +98,52 @@ class OnnxFile:
             return None
         return str(node.name).removesuffix("/out")
 
-    def cut(self, name: str) -> bytes:
-        """A file that computes one node and nothing behind it."""
+    def read_in_float(self) -> dict[str, tuple[str, ...]]:
+        """The nodes that ONNX Runtime computes in float between their grids, and the nodes they read."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, end in self._ends.items():
+            kinds, sources = self._between(self.makers[end.input[0]])
+            if not kinds <= _INTEGER_KERNELS:
+                found[name] = sources
+        return found
+
+    def _between(self, quantize: NodeProto) -> tuple[set[str], tuple[str, ...]]:
+        """The kinds of operator between a node's grid and the grids it reads, and whose grids these are."""
+        kinds, sources, open_names = set(), [], [quantize.input[0]]
+        while open_names:
+            maker = self.makers.get(open_names.pop())
+            if maker is None:
+                continue
+            name = self._quantized_name(maker)
+            if name is not None:
+                sources.append(name)
+            elif maker.op_type != "DequantizeLinear":
+                kinds.add(_kernel(maker, self.makers))
+                open_names += maker.input
+        return kinds, tuple(sources)
+
+    def given_name(self, name: str) -> str:
+        """The name under which :meth:`cut` asks for a node's integers, uint8."""
+        return str(self._ends[name].input[0])
+
+    def cut(self, name: str, given: Mapping[str, Shape] | None = None) -> bytes:
+        """A file that computes one node and nothing behind it.
+
+        ``given`` are nodes that are not computed but further inputs, with their shapes.
+        """
         graph, end = self.model.graph, self._ends[name]
+        inputs = {self.given_name(node): shape for node, shape in (given or {}).items()}
         needed, open_names = set(), list(end.output)
         while open_names:
             wanted = open_names.pop()
-            if wanted not in needed:
+            if wanted not in needed and wanted not in inputs:
                 needed.add(wanted)
                 open_names += self.makers[wanted].input if wanted in self.makers else []
+        further = [helper.make_tensor_value_info(n, TensorProto.UINT8, shape) for n, shape in inputs.items()]
         body = helper.make_graph(
             [node for node in graph.node if set(node.output) & needed],
             graph.name,
-            list(graph.input),
+            [*graph.input, *further],
             [helper.make_tensor_value_info(end.output[0], TensorProto.FLOAT, None)],
             [tensor for tensor in graph.initializer if tensor.name in needed],
         )
@@ -108,6 +161,15 @@ def _float_name(node: NodeProto) -> str | None:
         if str(node.name).endswith(ending):
             return str(node.name).removesuffix(ending)
     return None
+
+
+def _kernel(node: NodeProto, makers: Mapping[str, NodeProto]) -> str:
+    """The kind of an operator, with what decides how ONNX Runtime computes it."""
+    if node.op_type == "Resize":
+        return next(f"Resize {a.s.decode()}" for a in node.attribute if a.name == "mode")
+    if node.op_type in ("Conv", "Gemm") and node.input[1] not in makers:
+        return f"{node.op_type} in float"
+    return str(node.op_type)
 
 
 class TfliteFile:

@@ -18,17 +18,24 @@ from tabulate import tabulate
 
 from edgesqueeze.errors import ParityError
 from edgesqueeze.graph.lower import lower
-from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.nodes import Graph, WeightedNode
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.cut import OnnxFile, TfliteFile
 
 Array = NDArray[Any]
 KINDS = ("weight", "weight scale", "bias", "bias scale", "scale", "zero point")
-"""What is compared of a layer: its parameters, and the grid of its output."""
+"""What is compared of a layer: its parameters, and the grid of its output.
+
+A layer kept in float has float32 weights and biases, without scales.
+"""
 
 _UINT8_OFFSET = 128
 _OP = schema.BuiltinOperator
-_DTYPES = {schema.TensorType.INT8: np.int8, schema.TensorType.INT32: np.int32}
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.INT32: np.int32,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +166,9 @@ def spec_integers(graph: Graph, spec: QuantSpec) -> StoredIntegers:
     for node in graph.nodes:
         grid = spec.activations[node.name]
         found = layers[node.name] = _grid(grid.scale, grid.zero_point)
-        if node.name in spec.weights:
+        if isinstance(node, WeightedNode) and node.name not in spec.weights:
+            found["weight"], found["bias"] = graph.weight(node), graph.bias(node)
+        elif node.name in spec.weights:
             layer = spec.weights[node.name]
             found["weight"], found["weight scale"] = layer.weight, layer.scale
             found["bias"] = layer.bias
@@ -186,6 +195,8 @@ def _onnx_layers(file: OnnxFile) -> dict[str, dict[str, Array]]:
 
 
 def _onnx_parameters(file: OnnxFile, node: NodeProto, constants: dict[str, Array]) -> dict[str, Array]:
+    if node.input[1] in constants:
+        return {"weight": constants[node.input[1]], "bias": constants[node.input[2]]}
     weight, bias = (file.makers[name] for name in node.input[1:3])
     return {
         "weight": constants[weight.input[0]],
@@ -216,31 +227,45 @@ def _tflite_layers(file: TfliteFile) -> dict[str, dict[str, Array]]:
     for operator in file.graph.operators:
         code = file.code(operator)
         if code in (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED):
-            name = file.graph.tensors[int(operator.outputs[0])].name.decode()
-            layers[name] |= _tflite_parameters(file, operator, code)
+            layers[_result_name(file, operator)] |= _tflite_parameters(file, operator)
     inner = {f"{name}{ending}" for name in layers for ending in (".padded", ".map", ".groups", ".swapped")}
     return {name: layer for name, layer in layers.items() if name not in inner}
 
 
-def _tflite_parameters(file: TfliteFile, operator: Any, code: int) -> dict[str, Array]:
-    source, weight, bias = (int(i) for i in operator.inputs[:3])
-    values = _constant(file, weight)
-    if code == _OP.CONV_2D:
-        values = values.transpose(0, 3, 1, 2)
-    elif code == _OP.DEPTHWISE_CONV_2D:
-        values = values.transpose(3, 0, 1, 2)
-    else:
-        order = file.order(file.graph.tensors[source].name.decode())
-        if order is not None:
-            restored = np.empty_like(values)
-            restored[:, order] = values
-            values = restored
+def _result_name(file: TfliteFile, operator: Any) -> str:
+    """The int8 tensor a layer makes; behind one kept in float it is made by QUANTIZE."""
+    result = int(operator.outputs[0])
+    if file.graph.tensors[result].type == schema.TensorType.FLOAT32:
+        result = next(int(op.outputs[0]) for op in file.graph.operators if result in op.inputs)
+    return str(file.graph.tensors[result].name.decode())
+
+
+def _tflite_parameters(file: TfliteFile, operator: Any) -> dict[str, Array]:
+    weight, bias = (int(i) for i in operator.inputs[1:3])
+    if file.graph.tensors[weight].type == schema.TensorType.FLOAT32:
+        return {"weight": tflite_weight(file, operator), "bias": _constant(file, bias)}
     return {
-        "weight": values,
+        "weight": tflite_weight(file, operator),
         "weight scale": np.asarray(file.graph.tensors[weight].quantization.scale, np.float32),
         "bias": _constant(file, bias),
         "bias scale": np.asarray(file.graph.tensors[bias].quantization.scale, np.float32),
     }
+
+
+def tflite_weight(file: TfliteFile, operator: Any) -> Array:
+    """The int8 weight of a convolution or dense layer, in PyTorch's layout."""
+    source, weight = (int(i) for i in operator.inputs[:2])
+    values, code = _constant(file, weight), file.code(operator)
+    if code == _OP.CONV_2D:
+        return values.transpose(0, 3, 1, 2)
+    if code == _OP.DEPTHWISE_CONV_2D:
+        return values.transpose(3, 0, 1, 2)
+    order = file.order(file.graph.tensors[source].name.decode())
+    if order is None:
+        return values
+    restored = np.empty_like(values)
+    restored[:, order] = values
+    return restored
 
 
 def _constant(file: TfliteFile, index: int) -> Array:

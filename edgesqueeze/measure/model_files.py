@@ -52,6 +52,7 @@ class FileFacts:
     ``macs`` are the multiply-accumulates of one run with a dynamic batch taken as 1, ``effective_macs``
     those on weights that are not zero; None where an operator or a shape does not tell. ``operators`` maps
     an operator to how often it occurs, ``weight_dtypes`` a data type to the number of parameters stored so.
+    ``float_weights`` names the weights that are kept in float in a file whose other weights are integers.
     ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic) or mixed.
     """
 
@@ -66,6 +67,7 @@ class FileFacts:
     outputs: tuple[TensorFact, ...]
     operators: dict[str, int]
     weight_dtypes: dict[str, int]
+    float_weights: tuple[str, ...]
     precision: str
 
     @property
@@ -127,6 +129,13 @@ def dtype_totals(weights: Sequence[WeightFact]) -> dict[str, int]:
     for weight in weights:
         totals[weight.dtype] = totals.get(weight.dtype, 0) + weight.size
     return totals
+
+
+def float_weights(weights: Sequence[WeightFact]) -> tuple[str, ...]:
+    """The weights that are kept in float in a file whose other weights are integers."""
+    kernels = [w for w in weights if not w.is_bias]
+    floats = tuple(w.name for w in kernels if "float" in w.dtype)
+    return floats if len(floats) < len(kernels) else ()
 
 
 def precision_label(weights: Sequence[WeightFact], *, integer_arithmetic: bool) -> str:

@@ -22,6 +22,7 @@ from edgesqueeze.measure.model_files import (
     add_macs,
     dtype_totals,
     effective,
+    float_weights,
     precision_label,
 )
 from edgesqueeze.measure.onnx_operators import (
@@ -117,6 +118,7 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
         outputs=outputs,
         operators=dict(Counter(_label(node) for node in nodes).most_common()),
         weight_dtypes=dtype_totals(weights),
+        float_weights=float_weights(weights),
         precision=precision_label(weights, integer_arithmetic=_integer_arithmetic(nodes, constants)),
     )
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from edgesqueeze.graph.nodes import Floats
 from edgesqueeze.graph.spec import ActivationQuant
 
 _UINT8_OFFSET = 128
-_ORT_FATAL = 4
+ORT_FATAL = 4
 
 
 class Predictor(Protocol):
@@ -69,6 +69,20 @@ def load_tflite(path: Path, threads: int = 1) -> Predictor:
     return _TflitePredictor(_existing(path), threads)
 
 
+def predict_onnx_given(path: Path, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
+    """The output's integers of an int8 ONNX file that reads inner tensors as further, uint8 inputs.
+
+    Args:
+        path: the file.
+        x: float32 [N, C, H, W].
+        given: input name to int8 [N, …].
+
+    Raises:
+        ExportError: ONNX Runtime cannot run the file.
+    """
+    return _OnnxPredictor(_existing(path), 1).predict_given(x, given)
+
+
 class _OnnxPredictor:
     def __init__(self, path: Path, threads: int) -> None:
         import onnxruntime
@@ -76,7 +90,7 @@ class _OnnxPredictor:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ORT_FATAL
+        options.log_severity_level = ORT_FATAL
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base
@@ -94,6 +108,13 @@ class _OnnxPredictor:
         grid = _onnx_output_grid(self._path)
         q = np.rint(self.predict(x) / np.float32(grid.scale)) + np.float32(grid.zero_point)
         return np.asarray(q, np.int8)
+
+    def predict_given(self, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
+        name, kind, parts = self._session.get_inputs()[0].name, np.dtype(np.uint8), []
+        for i in range(len(x)):
+            feeds = {key: _from_int8(q[i : i + 1], kind) for key, q in given.items()}
+            parts.append(self._session.run(None, {name: x[i : i + 1], **feeds})[0])
+        return quantize_input(np.concatenate(parts), _onnx_output_grid(self._path))
 
     def prepare(self, x: Floats) -> Callable[[], object]:
         feed, run = self._feed(x), self._session.run
@@ -114,7 +135,7 @@ class _TflitePredictor:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            with _silent_stderr():
+            with silent_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -167,7 +188,7 @@ class _TflitePredictor:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Drop what is written to file descriptor 2: LiteRT announces its delegate there and has no switch."""
     sys.stderr.flush()
     kept = os.dup(2)

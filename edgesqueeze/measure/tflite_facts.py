@@ -20,6 +20,7 @@ from edgesqueeze.measure.model_files import (
     add_macs,
     dtype_totals,
     effective,
+    float_weights,
     precision_label,
 )
 
@@ -118,6 +119,7 @@ def _facts(path: Path, data: bytes) -> FileFacts:
         outputs=tuple(main.tensor_fact(int(i)) for i in main.graph.outputs),
         operators=dict(operators.most_common()),
         weight_dtypes=dtype_totals(weights),
+        float_weights=float_weights(weights),
         precision=precision_label(weights, integer_arithmetic=all(g.integer_arithmetic() for g in graphs)),
     )
 

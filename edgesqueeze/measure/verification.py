@@ -10,7 +10,8 @@ from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.integers import IntegersProof, prove_equal
 from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity, compare_files
+from edgesqueeze.measure.pair import compare_files
+from edgesqueeze.measure.parity import check_parity
 from edgesqueeze.measure.parity_report import ParityReport
 
 
@@ -81,4 +82,5 @@ def verify_pair(one: Path, other: Path, x: Floats) -> Verification:
 
 
 def _int8(files: Sequence[Path]) -> list[Path]:
-    return [path for path in files if read_model_file(path).precision == "int8"]
+    """The files with integers in them; one with layers kept in float counts as mixed."""
+    return [path for path in files if read_model_file(path).precision in ("int8", "mixed")]

@@ -188,12 +188,21 @@ def test_integers_no_network_can_have_are_refused(network, changes, message):
 
 def test_a_spec_of_other_layers_is_refused(network):
     spec = spec_for(network)
-    for weights in (
-        {name: layer for name, layer in spec.weights.items() if name != "left"},
-        {**spec.weights, "other": spec.weights["left"]},
-    ):
-        with pytest.raises(CodecError, match="do not follow"):
-            emit_sqz(network, QuantSpec(spec.activations, weights))
+    weights = {**spec.weights, "other": spec.weights["left"]}
+    with pytest.raises(CodecError, match="'other' are not those of a layer of the graph"):
+        emit_sqz(network, QuantSpec(spec.activations, weights))
+
+
+def test_layers_kept_in_float_come_back_without_integers(network):
+    spec = spec_for(network)
+    for kept in (["left"], list(spec.weights)):
+        weights = {name: layer for name, layer in spec.weights.items() if name not in kept}
+        data = emit_sqz(network, QuantSpec(spec.activations, weights))
+        graph, decoded = read_sqz(data)
+        _same_tensors(network.tensors, graph.tensors)
+        _same_specs(QuantSpec(spec.activations, weights), decoded)
+        assert describe_sqz(data).float_layers == tuple(kept)
+    assert describe_sqz(emit_sqz(network, spec)).float_layers == ()
 
 
 def test_a_damaged_block_of_integers_is_refused(network):
@@ -201,7 +210,14 @@ def test_a_damaged_block_of_integers_is_refused(network):
     scale = spec.weights["left"].scale * np.float32(0.7)
     blocks = _payloads(emit_sqz(network, _with_layer(spec, "left", scale=scale.astype(np.float32))))
     silent = bytes(len(spec.weights))
-    for payload in (silent, b"\x08" + silent[1:], blocks["WGTQ"][:-1], blocks["WGTQ"] + b"\0", b""):
+    for payload in (
+        silent,
+        b"\x08" + silent[1:],
+        b"\x11" + silent[1:],
+        blocks["WGTQ"][:-1],
+        blocks["WGTQ"] + b"\0",
+        b"",
+    ):
         with pytest.raises(CorruptFileError):
             read_sqz(write_container([*{**blocks, "WGTQ": payload}.items()]))
     del blocks["ACTQ"]

@@ -33,20 +33,35 @@ class PlainNet(nn.Module):
         return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
-NETWORKS = {"plain": PlainNet, "tiny": TinyNet}
+class ResizedNet(nn.Module):
+    """Two bilinear resizes, one behind the other's layer, as in a segmenter."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.low = nn.Conv2d(1, 8, 3, stride=2), nn.Conv2d(8, 8, 3, stride=2)
+        self.middle, self.head = nn.Conv2d(8, 6, 3), nn.Linear(6 * 5 * 5, 10)
+
+    def forward(self, x):
+        high = torch.relu(self.stem(x))
+        low = nn.functional.interpolate(torch.relu(self.low(high)), size=(13, 13), mode="bilinear")
+        y = torch.relu(self.middle(high + low))
+        return self.head(nn.functional.interpolate(y, size=(5, 5), mode="bilinear").flatten(1))
+
+
+NETWORKS = {"plain": PlainNet, "tiny": TinyNet, "resized": ResizedNet}
 
 
 def pictures(count=12):
     return np.random.default_rng(3).normal(size=(count, 1, 28, 28)).astype(np.float32)
 
 
-def network(name):
+def network(name, keep_float=()):
     """A random network, its graph and its spec."""
     torch.manual_seed(0)
     model = NETWORKS[name]().eval()
     x = torch.from_numpy(pictures())
     graph = build_graph(model, x[:1])
-    return graph, make_spec(graph, calibrate_min_max(graph, [x]))
+    return graph, make_spec(graph, calibrate_min_max(graph, [x]), keep_float)
 
 
 def write_files(folder: Path, graph, spec):
@@ -85,7 +100,8 @@ def change_tflite(path: Path, name: str, change):
 
     def edit(file):
         tensor = file.graph.tensors[file.indices[name]]
-        kind = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
+        kinds = {schema.TensorType.INT8: np.int8, schema.TensorType.FLOAT32: np.float32}
+        kind = kinds.get(tensor.type, np.int32)
         values = np.asarray(file.model.buffers[tensor.buffer].data, np.uint8).view(kind).copy()
         file.model.buffers[tensor.buffer].data = change(values).view(np.uint8)
 

@@ -9,7 +9,7 @@ from torch import nn
 from edgesqueeze.errors import RecipeError, TaskError
 from edgesqueeze.graph.module import GraphModel, load_graph_model, serialize_graph_model
 from edgesqueeze.layers import match_layers
-from edgesqueeze.stages import Prune, Ptq, Share, Train
+from edgesqueeze.stages import Prune, Ptq, Qat, Share, Squeeze, Train
 from edgesqueeze.training import evaluate
 from edgesqueeze.weights import bake, load_model, serialize_model
 
@@ -17,6 +17,8 @@ STAGES = {
     "train": Train(epochs=1),
     "prune": Prune(sparsity={"conv*": 0.5, "fc*": 0.9}, epochs=1),
     "share": Share(num_bits={"conv*": 5, "fc*": 3}, epochs=1),
+    "qat": Qat(epochs=1),
+    "squeeze": Squeeze(price=0.2, epochs=1),
     "ptq": Ptq(),
 }
 
@@ -73,7 +75,7 @@ def test_a_stage_is_deterministic(name, trained, lenet_task, session, tmp_path):
     assert torch.equal(outputs(results[0], lenet_task), outputs(results[1], lenet_task))
 
 
-@pytest.mark.parametrize("name", ["train", "prune", "share"])
+@pytest.mark.parametrize("name", ["train", "prune", "share", "squeeze", "qat"])
 def test_a_stage_tells_its_progress(name, model, lenet_task, session, recorder):
     STAGES[name].apply(model, lenet_task, session)
     assert [number for number, _, _ in recorder.epochs] == [1]
