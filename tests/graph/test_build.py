@@ -9,6 +9,8 @@ import torch.nn.functional as F
 import torchvision
 from tiny import TinyNet
 from torch import nn
+from torchvision.models.swin_transformer import SwinTransformer
+from torchvision.models.vision_transformer import VisionTransformer
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.graph.build import build_graph
@@ -302,6 +304,25 @@ def test_what_the_graph_knows_keeps_its_numbers(body, kinds):
         torch.testing.assert_close(run_graph(graph, x, graph_weights(graph)), expected)
     check_structure(graph.nodes)
     assert [type(node).__name__ for node in graph.nodes[2:]] == kinds
+
+
+TRANSFORMERS = {
+    "vit": (
+        lambda: VisionTransformer(32, 16, 1, 2, 16, 32),
+        r"operation 'view' in layer '\(top level\)' reshapes \(1, 16, 2, 2\) to \(1, 16, 4\); .*; replace the layer",
+    ),
+    "swin": (
+        lambda: SwinTransformer([4, 4], 8, [2], [2], [4, 4]),
+        r"operation 'pad' in layer 'features.1.0.attn' reads a map whose channels were moved last; .* replace",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_transformers_are_refused_with_the_operation_the_layer_and_a_way_out(name):
+    make, sentence = TRANSFORMERS[name]
+    with pytest.raises(UnsupportedLayerError, match=sentence):
+        build_graph(make().eval(), torch.randn(1, 3, 32, 32))
 
 
 def test_a_model_that_cannot_be_traced_is_refused():
