@@ -76,7 +76,7 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
         (
             "stage: train",
             "stage: trian",
-            r"stages\[0\]: stage is 'trian'; allowed: 'train', 'prune', 'share', 'qat', 'ptq'",
+            r"stages\[0\]: stage is 'trian'; allowed: 'train', 'prune', 'share', 'squeeze', 'qat', 'ptq'",
         ),
         (
             "{stage: train, epochs: 1}",

@@ -5,7 +5,7 @@ input scale × weight scale (Jacob et al. 2018, arXiv 1712.05877, section 3). Ba
 dropout gone, as in every graph.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import numpy as np
@@ -21,30 +21,33 @@ from edgesqueeze.graph.gates import with_gates
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import AnyNode, Floats, Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.graph.ranges import Range, is_copy
-from edgesqueeze.graph.spec import activation_grids, spec_from_activations, usable_scale
+from edgesqueeze.graph.spec import make_spec, spec_from_activations, usable_scale
 from edgesqueeze.graph.steps import FixedSteps, LearnedSteps, MovingAverages, Steps, without_activation
-from edgesqueeze.parametrizations import Codebook, Mask
+from edgesqueeze.parametrizations import Codebook, Grid, Mask
 
 QatMethod = Literal["lsq", "moving_average"]
 """How grids come about: learned step sizes, or moving averages of extremes."""
+WeightForm = Codebook | Grid
+"""What an earlier stage has made of a layer's weights."""
 _BIAS_LIMIT = 2.0**30
 
 
 class QatLayer(nn.Module):
     """The trained float ``weight`` and ``bias`` [out] of one node.
 
-    What was zero stays zero; with ``shared``, equal weights stay equal and are trained as one.
+    What was zero stays zero. Few values stay few: on their ``form`` the weights are trained as one per
+    centroid of a codebook, or from level to level of a grid.
     """
 
     weight: Tensor
     bias: nn.Parameter
 
-    def __init__(self, weight: Floats, bias: Floats, *, shared: bool) -> None:
+    def __init__(self, weight: Floats, bias: Floats, form: WeightForm | None) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.from_numpy(weight.copy()))
         self.bias = nn.Parameter(torch.from_numpy(bias.copy()))
-        if shared:
-            parametrize.register_parametrization(self, "weight", _codebook_of(weight))
+        if form is not None:
+            parametrize.register_parametrization(self, "weight", form)
         elif not weight.all():
             parametrize.register_parametrization(self, "weight", Mask(torch.from_numpy(weight != 0)))
 
@@ -56,24 +59,30 @@ class QatNetwork(nn.Module):
         graph: the float network.
         ranges: what every activation spans at first, from calibration.
         method: how the grids move until :meth:`settle`.
-        shared: the nodes whose equal weights are one value.
+        forms: node name to the form its weights keep.
+        keep_float: the nodes that compute in float, between tensors that are on grids.
     """
 
     steps: Steps
 
     def __init__(
-        self, graph: Graph, ranges: dict[str, Range], method: QatMethod, shared: Collection[str] = ()
+        self,
+        graph: Graph,
+        ranges: dict[str, Range],
+        method: QatMethod,
+        forms: Mapping[str, WeightForm] | None = None,
+        keep_float: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self._graph = graph
+        self._graph, self._keep_float, forms = graph, keep_float, forms or {}
         # The quantizer clamps anyway: a ReLU of its own would be one more pass over memory.
         gated, self._gates = with_gates(graph)
         self._bare = Graph(tuple(without_activation(node) for node in gated.nodes), graph.tensors)
         self._place = {node.name: i for i, node in enumerate(graph.weighted)}
         self.layers = nn.ModuleList(
-            [QatLayer(graph.weight(n), graph.bias(n), shared=n.name in shared) for n in graph.weighted]
+            [QatLayer(graph.weight(n), graph.bias(n), forms.get(n.name)) for n in graph.weighted]
         )
-        spec = spec_from_activations(graph, activation_grids(graph, ranges))
+        spec = make_spec(graph, ranges, keep_float)
         self.steps = LearnedSteps(graph, spec) if method == "lsq" else MovingAverages(graph, spec, ranges)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,9 +103,14 @@ class QatNetwork(nn.Module):
 
     def _quantized(self, node: WeightedNode, input_scale: float) -> tuple[Tensor, Tensor]:
         weight, bias = self._floats(node)
+        if node.name in self._keep_float:
+            return weight, bias
         grid = self.steps.scales(node.name, weight) * input_scale
-        limit = grid * _BIAS_LIMIT
-        return self.steps.weight(node.name, weight), quantize_bias(bias.clamp(-limit, limit), grid)
+        return self.steps.weight(node.name, weight), quantize_bias(_within_int32(bias, grid), grid)
+
+    @property
+    def _quantized_nodes(self) -> tuple[WeightedNode, ...]:
+        return tuple(node for node in self._graph.weighted if node.name not in self._keep_float)
 
     def _floats(self, node: WeightedNode) -> tuple[Tensor, Tensor]:
         layer = self.layers[self._place[node.name]]
@@ -120,7 +134,7 @@ class QatNetwork(nn.Module):
         self.after_step()
         grids = align_grids(self._graph, self.steps.grids())
         scales = {}
-        for node in self._graph.weighted:
+        for node in self._quantized_nodes:
             weight, bias = self._floats(node)
             scale = self.steps.scales(node.name, weight).double().numpy()
             if not np.isfinite(scale).all():
@@ -136,19 +150,25 @@ class QatNetwork(nn.Module):
         grids, tensors, scales = self.steps.grids(), dict(self._graph.tensors), {}
         for node in self._graph.weighted:
             weight, bias = self._floats(node)
-            scale = self.steps.scales(node.name, weight)
-            limit = scale * grids[node.inputs[0]].scale * _BIAS_LIMIT
+            if node in self._quantized_nodes:
+                scale = self.steps.scales(node.name, weight)
+                bias = _within_int32(bias, scale * grids[node.inputs[0]].scale)
+                scales[node.name] = scale.numpy()
             tensors[weight_name(node)] = weight.numpy().copy()
-            tensors[bias_name(node)] = bias.clamp(-limit, limit).numpy()
-            scales[node.name] = scale.numpy()
+            tensors[bias_name(node)] = bias.numpy().copy()
         graph = Graph(self._graph.nodes, tensors)
-        return GraphModel(graph, spec_from_activations(graph, grids, scales))
+        return GraphModel(graph, spec_from_activations(graph, grids, scales, self._keep_float))
 
 
-def _codebook_of(weight: Floats) -> Codebook:
+def codebook_of(weight: Floats) -> Codebook:
     """The distinct values of a weight as a codebook; zero is pinned to index 0."""
     values, places = np.unique(weight, return_inverse=True)
     nonzero = values != 0
     index_of = np.where(nonzero, np.cumsum(nonzero), 0).astype(np.int32)
     indices = index_of[places.reshape(weight.shape)]
     return Codebook(torch.from_numpy(values[nonzero]), torch.from_numpy(indices))
+
+
+def _within_int32(bias: Tensor, grid: Tensor) -> Tensor:
+    """A bias held where its integer on a grid [out] fits, as it is where weights have not grown tiny."""
+    return bias.clamp(-_BIAS_LIMIT * grid, _BIAS_LIMIT * grid)

@@ -181,7 +181,13 @@ class TfliteFile:
         self.graph: Any = self.model.subgraphs[0]
         self.makers = {int(out): op for op in self.graph.operators for out in op.outputs}
         self.indices = {tensor.name.decode(): i for i, tensor in enumerate(self.graph.tensors)}
-        self.names = tuple(name for name, index in self.indices.items() if index in self.makers)
+        computed = {name: index for name, index in self.indices.items() if index in self.makers}
+        integers = {name: i for name, i in computed.items() if self._is_int8(i)}
+        # The float tensors of an int8 file are inside of nodes.
+        self.names = tuple(integers or computed)
+
+    def _is_int8(self, index: int) -> bool:
+        return bool(self.graph.tensors[index].type == schema.TensorType.INT8)
 
     def code(self, operator: Any) -> int:
         """The built-in code of an operator."""

@@ -12,11 +12,14 @@ from edgesqueeze.graph.calibrate import RangeMethod, calibrate
 from edgesqueeze.graph.distill import Teacher
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.qat import QatMethod, QatNetwork
+from edgesqueeze.graph.qat import QatMethod, QatNetwork, WeightForm, codebook_of
+from edgesqueeze.layers import weighted_layers
+from edgesqueeze.parametrizations import Grid
 from edgesqueeze.stages.base import Stage
+from edgesqueeze.stages.keep_float import KeepFloat, check_keep_float, kept_layers
 from edgesqueeze.task import Task
 from edgesqueeze.training import Loss, Session, TrainingSettings, fit
-from edgesqueeze.weights import bake, shared_layers
+from edgesqueeze.weights import bake, parametrization_of, shared_layers
 
 CALIBRATION_BATCH = 64
 DEFAULT_TEMPERATURE = 4.0
@@ -48,22 +51,30 @@ class Qat(TrainingSettings, Stage):
     temperature: Annotated[float, Field(gt=0, le=100)] = DEFAULT_TEMPERATURE
     """Of the distillation."""
 
+    keep_float: KeepFloat = ()
+    """Globs over layer names: these layers keep float32 weights and compute in float between int8 tensors."""
+
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
         if self.temperature != DEFAULT_TEMPERATURE and not self.distill:
             raise ValueError("temperature needs distill above 0")
         return self
 
+    def check(self, model: nn.Module) -> None:
+        """Every glob must name a layer."""
+        check_keep_float(model, self.keep_float, "qat.keep_float")
+
     def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
         """Return a :class:`GraphModel` with the trained floats and the integers they were trained for."""
         if isinstance(model, GraphModel):
             raise RecipeError("the model is quantized already; 'qat' must come before 'ptq', or without it")
-        shared = shared_layers(model)
         graph = build_graph(bake(model), task.example_input)
+        kept = kept_layers(graph, self.keep_float, "qat.keep_float", session)
         loss = self._distilled(graph, task) if self.distill else None
         session.progress.message(f"calibrating on {len(task.calibration)} images")
         batches = [x for x, _ in task.calibration.batches(CALIBRATION_BATCH)]
-        network = QatNetwork(graph, calibrate(graph, batches, self.initial_ranges), self.method, shared)
+        ranges = calibrate(graph, batches, self.initial_ranges)
+        network = QatNetwork(graph, ranges, self.method, _forms(model, graph), kept)
 
         def settle(step: int, num_steps: int) -> None:
             network.after_step()
@@ -85,3 +96,18 @@ class Qat(TrainingSettings, Stage):
             return (1 - self.distill) * own + self.distill * teacher.loss(x, outputs)
 
         return loss
+
+
+def _forms(model: nn.Module, graph: Graph) -> dict[str, WeightForm]:
+    """What 'share' and 'squeeze' have made of the weights, on the weights as the graph has them."""
+    layers = weighted_layers(model)
+    forms: dict[str, WeightForm] = {}
+    for name in set(shared_layers(model)) & {node.name for node in graph.weighted}:
+        weight = graph.tensors[f"{name}.weight"]
+        grid = parametrization_of(layers[name], Grid)
+        if isinstance(grid, Grid):
+            kept = torch.from_numpy(weight != 0)
+            forms[name] = Grid(grid.step.clone(), grid.dead_zone.clone(), kept)
+        else:
+            forms[name] = codebook_of(weight)
+    return forms

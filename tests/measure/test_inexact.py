@@ -123,6 +123,18 @@ def test_two_files_alone_name_what_onnx_runtime_computes_in_float(written):
         assert entry.differing == 0
 
 
+def test_two_files_of_one_runtime_must_be_equal_everywhere(written, tmp_path):
+    _, spec, paths = written
+    for path in paths.values():
+        other = tmp_path / f"other{path.suffix}"
+        other.write_bytes(path.read_bytes())
+        assert compare_files(path, other, pictures()).holds
+        CHANGE[path.name](other, "low.bias", units(spec, "low", 1))
+        entry = compare_files(path, other, pictures())
+        assert entry.inexact == ()
+        assert entry.first.layer == "low"
+
+
 def test_which_nodes_are_inexact(kept):
     graph, spec = kept
     named = dict.fromkeys(KEPT, "layer kept in float32")

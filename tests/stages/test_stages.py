@@ -7,7 +7,7 @@ from conftest import weights_of
 from torch import nn
 
 from edgesqueeze.errors import RecipeError, TaskError
-from edgesqueeze.graph.module import GraphModel, load_graph_model, serialize_graph_model
+from edgesqueeze.graph.module import GraphModel, holds_graph_model, load_graph_model, serialize_graph_model
 from edgesqueeze.layers import match_layers
 from edgesqueeze.stages import Prune, Ptq, Qat, Share, Squeeze, Train
 from edgesqueeze.training import evaluate
@@ -202,6 +202,14 @@ def test_ptq_puts_the_network_on_the_grid(model, lenet_task, session):
     assert torch.allclose(integers, integers.round(), atol=1e-3)
     score = evaluate(quantized, lenet_task.test, lenet_task)["accuracy"]
     assert score > 0.8
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"no tensors")
+    for read in (holds_graph_model, load_graph_model):
+        with pytest.raises(TaskError, match="is damaged"):
+            read(path)
 
 
 def test_ptq_twice_is_refused(model, lenet_task, session):

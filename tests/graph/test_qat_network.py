@@ -14,7 +14,7 @@ from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_grap
 from edgesqueeze.graph.integer import dequantize, run_integer
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import AvgPool, Graph, Resize
-from edgesqueeze.graph.qat import QatNetwork
+from edgesqueeze.graph.qat import QatNetwork, codebook_of
 from edgesqueeze.graph.ranges import share_groups
 from edgesqueeze.graph.spec import make_spec
 from edgesqueeze.graph.steps import MOMENTUM, SMALLEST_FACTOR
@@ -26,9 +26,10 @@ from emit_networks import SMALL_GRAPHS, conv, graph_of, small_input
 METHODS = ["lsq", "moving_average"]
 
 
-def network_of(graph, method="lsq", shared=(), x=None):
+def network_of(graph, method="lsq", shared=(), x=None, keep_float=()):
     x = torch.from_numpy(small_input()) if x is None else x
-    return QatNetwork(graph, calibrate(graph, [x], "min_max"), method, shared)
+    forms = {name: codebook_of(graph.tensors[f"{name}.weight"]) for name in shared}
+    return QatNetwork(graph, calibrate(graph, [x], "min_max"), method, forms, keep_float)
 
 
 def train(network, x, steps=3, rate=1e-3):
@@ -116,6 +117,18 @@ def test_pruned_weights_stay_zero_in_floats_and_integers():
     assert np.array_equal(found == 0, pruned == 0)
     assert not np.array_equal(found, pruned)
     assert not finished.spec.weights["c1"].weight[pruned == 0].any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_kept_in_float_is_trained_without_integers(method):
+    graph, x = SMALL_GRAPHS["add_relu"], torch.from_numpy(small_input())
+    network = train(network_of(graph, method, keep_float=["c1"]), x, rate=0.05)
+    network.settle()
+    finished = train(network, x, rate=0.05).finished()
+    assert set(finished.spec.weights) == {"c2"}
+    assert not np.array_equal(finished.graph.tensors["c1.weight"], graph.tensors["c1.weight"])
+    with torch.no_grad():
+        assert torch.equal(network(x), finished(x))
 
 
 def shared_graph():
