@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
-from edgesqueeze.emit.padding import needed_pads, same_pads
 from edgesqueeze.emit.tflite_float import write_gelu, write_layer_norm
 from edgesqueeze.emit.tflite_maps import write_map
+from edgesqueeze.emit.tflite_padding import write_padding
 from edgesqueeze.emit.tflite_transposed import write_conv_transpose
 from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.lower import lower
@@ -50,7 +50,7 @@ from edgesqueeze.graph.nodes import (
     bias_name,
     weight_name,
 )
-from edgesqueeze.graph.spec import QMIN, ActivationQuant, QuantSpec
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
 
 _FUSED: dict[Activation, int] = {
     "none": schema.ActivationFunctionType.NONE,
@@ -291,7 +291,7 @@ class _Emitter:
         channels = shape[1]
         if len(shape) == 2:
             source = self._reshaped(node, source)
-        source, padding = self._padded(node, source)
+        source, padding = write_padding(self, node, source)
         depthwise = node.groups == channels > 1
         code = _OP.DEPTHWISE_CONV_2D if depthwise else _OP.CONV_2D
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -320,55 +320,13 @@ class _Emitter:
     def _pool(self, node: MaxPool | AvgPool, source: int, output: int) -> None:
         padding = schema.Padding.VALID
         if isinstance(node, MaxPool):
-            source, padding = self._padded(node, source)
+            source, padding = write_padding(self, node, source)
         options = schema.Pool2DOptionsT()
         options.padding = padding
         options.strideH, options.strideW = node.stride
         options.filterHeight, options.filterWidth = node.kernel
         code = _OP.MAX_POOL_2D if isinstance(node, MaxPool) else _OP.AVERAGE_POOL_2D
         self.operator(code, [source], output, options)
-
-    # -- padding -----------------------------------------------------------------------------------
-
-    def _padded(self, node: Conv | MaxPool, source: int) -> tuple[int, int]:
-        """A tensor and a padding rule that together do what the node's pads ask for."""
-        shape = self.graph.source(node).shape
-        needed = needed_pads(node, shape) if len(shape) == 4 else (0, 0, 0, 0)
-        if needed == (0, 0, 0, 0):
-            return source, schema.Padding.VALID
-        if needed == same_pads(node, shape):
-            return source, schema.Padding.SAME
-        top, left, bottom, right = needed
-        amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-        grown = (1, shape[1], shape[2] + top + bottom, shape[3] + left + right)
-        padded = self.computed(f"{node.name}.padded", grown, node.inputs[0])
-        operands = [source, self.model.constant(f"{node.name}.pads", amounts)]
-        if isinstance(node, Conv) or self._zero_is_lowest(node.inputs[0]):
-            self.operator(_OP.PAD, operands, padded, schema.PadOptionsT())
-        else:
-            operands.append(self._lowest(node))
-            self.operator(_OP.PADV2, operands, padded, schema.PadV2OptionsT())
-        return padded, schema.Padding.VALID
-
-    def _lowest(self, node: MaxPool) -> int:
-        """A constant that never wins a maximum."""
-        name = f"{node.name}.lowest"
-        if self.spec is None:
-            return self.model.constant(name, np.array([np.finfo(np.float32).min], np.float32))
-        return self.model.constant(name, np.array([QMIN], np.int8), self._grid(node.inputs[0]))
-
-    def _zero_is_lowest(self, name: str) -> bool:
-        """Whether a tensor holds nothing below zero, so that padding with zero leaves maxima as they are."""
-        if self.spec is not None:
-            return self.spec.activations[name].zero_point == QMIN
-        node = self.graph.by_name[name]
-        if isinstance(node, Conv | ConvTranspose | Dense | Add | Clamp):
-            return node.activation != "none"
-        if isinstance(node, LayerNorm | Softmax):
-            return isinstance(node, Softmax)
-        if isinstance(node, Pointwise):
-            return node.function in ("sigmoid", "hardsigmoid")
-        return not isinstance(node, Input) and all(self._zero_is_lowest(source) for source in node.inputs)
 
 
 def _per_tensor(quant: ActivationQuant) -> Quantization:
