@@ -245,7 +245,7 @@ def _tensor_layout(nodes: Sequence[AnyNode]) -> dict[str, Shape]:
     """The tensors in the order of the file, weight then bias of every weighted node, and their shapes."""
     graph = Graph(tuple(nodes), {})
     layout: dict[str, Shape] = {}
-    for node in graph.weighted:
+    for node in graph.parametric:
         layout[weight_name(node)] = weight_shape(graph, node)
         layout[bias_name(node)] = (node.shape[1],)
     total = sum(prod(shape) for shape in layout.values())

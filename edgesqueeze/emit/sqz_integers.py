@@ -17,8 +17,8 @@ from edgesqueeze.graph.grid import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quantize_layer
 
-SCALES, WEIGHTS, BIASES = 1, 2, 4
-"""Which differences a layer has: bits of the first byte of its entry."""
+SCALES, WEIGHTS, BIASES, ONE_SCALE = 1, 2, 4, 8
+"""What a layer's entry holds: bits of its first byte. ONE_SCALE goes with SCALES: one for the tensor."""
 FLOAT = 16
 """The first and only byte of a layer kept in float."""
 _INT32 = np.iinfo(np.int32)
@@ -77,6 +77,7 @@ def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
     flags, parts = 0, b""
     if not np.array_equal(derived.scale, quant.scale):
         flags, parts = SCALES, quant.scale.astype("<f4").tobytes()
+        flags |= ONE_SCALE if len(quant.scale) < len(quant.bias) else 0
         derived = _derive(graph, node, input_scale, quant.scale)
     weight = quant.weight.astype(np.float32) - derived.weight
     if weight.any():
@@ -90,11 +91,13 @@ def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
 
 def _read_layer(reader: ByteReader, graph: Graph, node: WeightedNode) -> _Extra:
     flags, channels = reader.take(1)[0], node.shape[1]
-    if flags > SCALES | WEIGHTS | BIASES and flags != FLOAT:
+    known = flags <= SCALES | WEIGHTS | BIASES | ONE_SCALE and flags & (SCALES | ONE_SCALE) != ONE_SCALE
+    if not known and flags != FLOAT:
         raise CodecError(f"the integers of {node.name!r} have flags {flags:#04x}")
     scale = weight = bias = None
     if flags & SCALES:
-        scale = np.frombuffer(reader.take(4 * channels), "<f4").astype(np.float32)
+        count = 1 if flags & ONE_SCALE else channels
+        scale = np.frombuffer(reader.take(4 * count), "<f4").astype(np.float32)
         _check_scales(node, scale)
     if flags & WEIGHTS:
         floats = decode_tensor(reader.take(reader.varint()), graph.weight(node).shape)
@@ -134,7 +137,8 @@ def _check_layer(graph: Graph, node: WeightedNode, quant: WeightQuant) -> None:
     shapes = (quant.weight.shape, quant.scale.shape, quant.bias.shape)
     types = tuple(str(array.dtype) for array in (quant.weight, quant.scale, quant.bias))
     channels = (node.shape[1],)
-    if shapes != (graph.weight(node).shape, channels, channels) or types != ("int8", "float32", "int32"):
+    scales = quant.scale.shape if quant.scale.shape in ((1,), channels) else channels
+    if shapes != (graph.weight(node).shape, scales, channels) or types != ("int8", "float32", "int32"):
         raise CodecError(f"the integers of {node.name!r} have shapes {shapes} and types {types}")
     _check_scales(node, quant.scale)
     if quant.weight.min() < -127:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edgesqueeze.graph.integer_maps import resize_real, run_map
+from edgesqueeze.graph.integer_maps import layer_norm, resize_real, run_map
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -36,6 +36,7 @@ from edgesqueeze.graph.nodes import (
     Floats,
     GlobalAvgPool,
     Graph,
+    LayerNorm,
     MaxPool,
     Pads,
     Pair,
@@ -58,6 +59,12 @@ _BLOCK_BYTES = 1 << 26
 def quantize_input(x: Floats, quant: ActivationQuant) -> Int8s:
     """Real numbers to the nearest integers of a grid, saturating: rint(x / scale) + zero_point."""
     return _saturate(np.rint(x / np.float32(quant.scale)) + np.float32(quant.zero_point), QMIN, QMAX)
+
+
+def quantize_by_reciprocal(x: Floats, quant: ActivationQuant) -> Int8s:
+    """Like :func:`quantize_input` but rint(x · (1 / scale)), XNNPACK's QUANTIZE: some ties fall otherwise."""
+    scaled = x * (np.float32(1) / np.float32(quant.scale))
+    return _saturate(np.rint(scaled) + np.float32(quant.zero_point), QMIN, QMAX)
 
 
 def dequantize(q: Int8s, quant: ActivationQuant) -> Floats:
@@ -132,6 +139,8 @@ def _compute(graph: Graph, node: AnyNode, inputs: list[Int8s], spec: QuantSpec, 
             return _float_layer(graph, node, inputs[0], spec)
         case Conv() | Dense():
             return _weighted(node, inputs[0], spec)
+        case LayerNorm():
+            return layer_norm(node, inputs[0], (graph.weight(node), graph.bias(node)), (grids[0], out))
         case MaxPool():
             return _max_pool(inputs[0], node)
         case GlobalAvgPool():

@@ -53,7 +53,7 @@ class QatLayer(nn.Module):
 
 
 class QatNetwork(nn.Module):
-    """A network in quantization-aware training.
+    """A network in quantization-aware training. Layer norms keep their weights.
 
     Args:
         graph: the float network.
@@ -154,7 +154,7 @@ class QatNetwork(nn.Module):
     def finished(self) -> GraphModel:
         """The trained network and every integer of it; settles it first."""
         self.settle()
-        grids, tensors, scales = self.steps.grids(), {}, {}
+        grids, tensors, scales = self.steps.grids(), dict(self._graph.tensors), {}
         for node in self._graph.weighted:
             weight, bias = self._floats(node)
             if node in self._quantized_nodes:

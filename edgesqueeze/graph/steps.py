@@ -21,7 +21,7 @@ from edgesqueeze.graph.fake_quant import (
     quantize_weight,
 )
 from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant, activation_quant
-from edgesqueeze.graph.nodes import Activation, Add, AnyNode, Clamp, Conv, Dense, Graph, bias_name
+from edgesqueeze.graph.nodes import Activation, Add, AnyNode, Clamp, Graph, WeightedNode, bias_name
 from edgesqueeze.graph.ranges import Range, is_copy, share_groups
 from edgesqueeze.graph.spec import QuantSpec, usable_scale
 
@@ -214,12 +214,12 @@ class MovingAverages(Steps):
 
 def activation_of(node: AnyNode) -> Activation:
     """What is fused behind a node."""
-    return node.activation if isinstance(node, Conv | Dense | Add | Clamp) else "none"
+    return node.activation if isinstance(node, WeightedNode | Add | Clamp) else "none"
 
 
 def without_activation(node: AnyNode) -> AnyNode:
     """A node that leaves its activation to whatever quantizes its output."""
-    return replace(node, activation="none") if isinstance(node, Conv | Dense | Add | Clamp) else node
+    return replace(node, activation="none") if isinstance(node, WeightedNode | Add | Clamp) else node
 
 
 def _require_finite(value: float, where: str) -> None:

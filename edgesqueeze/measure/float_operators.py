@@ -48,8 +48,15 @@ def _tflite_float_operators(file: TfliteFile) -> tuple[PlacedOperator, ...]:
         kind = _OPERATORS[file.code(operator)]
         touched = [int(i) for i in (*operator.inputs, *operator.outputs) if i >= 0]
         if kind not in _CONVERSIONS and any(tensors[i].type in _FLOATS for i in touched):
-            found.append(PlacedOperator(kind, tensors[int(operator.outputs[0])].name.decode()))
+            found.append(PlacedOperator(kind, _tflite_layer(file, int(operator.outputs[0]))))
     return tuple(found)
+
+
+def _tflite_layer(file: TfliteFile, tensor: int) -> str:
+    """The layer behind a tensor; one kept in float writes to "name.float", and its integers are "name"."""
+    name = str(file.graph.tensors[tensor].name.decode())
+    layer = name.removesuffix(".float")
+    return layer if layer in file.indices else name
 
 
 def _optimized(path: Path) -> ModelProto:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 
 from edgesqueeze.measure.cut import OnnxFile, TfliteFile
-from edgesqueeze.measure.integers import Array, tflite_weight
+from edgesqueeze.measure.stored import Array
+from edgesqueeze.measure.tflite_integers import tflite_weight
 
 _OP = schema.BuiltinOperator
 _WEIGHTED = (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED)
 _WEIGHT_INPUT = {"Conv": 1, "Gemm": 1, "ConvInteger": 1, "QLinearConv": 3, "QGemm": 3}
-_ENDINGS = ("/raw", "/relu6", "/relu", "/int")
+_ENDINGS = ("/raw", "/relu6", "/relu", "/max", "/min", "/int")
 
 
 def read_int8_weights(path: Path) -> dict[str, NDArray[np.int8]]:

@@ -50,8 +50,8 @@ def test_the_int8_form_comes_back_exactly(network):
             expected, found = getattr(layer, field), getattr(decoded.weights[name], field)
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
-    # Twenty nodes in eleven share-groups, five bytes each, and twelve bytes around the block.
-    assert len(data) - len(emit_sqz(network, None)) == 12 + 5 * 11
+    # Twenty-six nodes in fifteen share-groups, five bytes each, and twelve bytes around the block.
+    assert len(data) - len(emit_sqz(network, None)) == 12 + 5 * 15
 
 
 def test_the_same_network_gives_the_same_bytes(network):
@@ -120,7 +120,7 @@ def test_tensors_that_do_not_fit_the_graph_are_refused(network):
 
 def test_a_graph_whose_shapes_do_not_follow_is_refused(network):
     nodes = (*network.nodes[:-1], replace(network.nodes[-1], inputs=("pooled",)))
-    with pytest.raises(CodecError, match="classes"):
+    with pytest.raises(CodecError, match="chances"):
         emit_sqz(Graph(nodes, network.tensors), None)
 
 

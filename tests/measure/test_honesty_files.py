@@ -14,6 +14,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.build import build_graph
 from edgesqueeze.graph.post_training import Plan, quantize_graph
 from edgesqueeze.measure.delegation import left_over, undelegated
+from edgesqueeze.measure.evidence import kept_in_float
 from edgesqueeze.measure.float_operators import float_operators
 from edgesqueeze.measure.honesty_files import (
     FileEvidence,
@@ -24,6 +25,7 @@ from edgesqueeze.measure.honesty_files import (
     check_smaller,
 )
 from edgesqueeze.measure.latency import Latency
+from edgesqueeze.measure.stored_weights import read_int8_weights
 
 
 def latency(low, middle, high):
@@ -186,6 +188,21 @@ def test_what_is_kept_in_float_by_request_is_listed_and_no_fault():
     assert check.lines()[-1].endswith("computes Conv in float in ort, as asked: first, last")
     check = check_integer_operators([file], frozenset({"first"}))
     assert [finding.where for finding in check.faults] == [("last",)]
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "tflite"])
+def test_layers_kept_in_float_have_the_same_name_in_both_files(suffix, tmp_path):
+    torch.manual_seed(0)
+    x = torch.randn(4, 1, 12, 12)
+    graph = build_graph(Up("nearest").eval(), x[:1])
+    spec = quantize_graph(graph, [x], Plan(keep_float=("conv", "fc"))).spec
+    path = tmp_path / f"model_int8.{suffix}"
+    path.write_bytes(emit_onnx(graph, spec) if suffix == "onnx" else emit_tflite(graph, spec))
+    file = replace(INT8, float_operators=float_operators(path))
+    check = check_integer_operators([file], kept_in_float(graph, spec))
+    assert check.status == "ok"
+    assert {layer for finding in check.findings for layer in finding.where} == {"conv", "fc"}
+    assert read_int8_weights(path) == {}
 
 
 def test_integers_throughout_pass():
