@@ -21,7 +21,7 @@ from edgesqueeze.graph.gates import with_gates
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import AnyNode, Floats, Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.graph.ranges import Range, is_copy
-from edgesqueeze.graph.spec import make_spec, spec_from_activations, usable_scale
+from edgesqueeze.graph.spec import activation_grids, spec_from_activations, usable_scale
 from edgesqueeze.graph.steps import FixedSteps, LearnedSteps, MovingAverages, Steps, without_activation
 from edgesqueeze.parametrizations import Codebook, Grid, Mask
 
@@ -61,6 +61,7 @@ class QatNetwork(nn.Module):
         method: how the grids move until :meth:`settle`.
         forms: node name to the form its weights keep.
         keep_float: the nodes that compute in float, between tensors that are on grids.
+        per_channel: whether every output channel of a weight has a step of its own, or the whole tensor one.
     """
 
     steps: Steps
@@ -72,6 +73,8 @@ class QatNetwork(nn.Module):
         method: QatMethod,
         forms: Mapping[str, WeightForm] | None = None,
         keep_float: Collection[str] = (),
+        *,
+        per_channel: bool = True,
     ) -> None:
         super().__init__()
         self._graph, self._keep_float, self._forms = graph, keep_float, dict(forms or {})
@@ -82,7 +85,8 @@ class QatNetwork(nn.Module):
         self.layers = nn.ModuleList(
             [QatLayer(graph.weight(n), graph.bias(n), self._forms.get(n.name)) for n in graph.weighted]
         )
-        spec = make_spec(graph, ranges, keep_float)
+        grids = activation_grids(graph, ranges)
+        spec = spec_from_activations(graph, grids, keep_float=keep_float, per_channel=per_channel)
         self.steps = LearnedSteps(graph, spec) if method == "lsq" else MovingAverages(graph, spec, ranges)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The grids of a network while it is trained on them: learned, averaged, or fixed.
 
-A class of this module knows one scale and zero point per share-group of activations and one scale per output
-channel of a weight. It applies them in training, and says what they are now.
+A class of this module knows one scale and zero point per share-group of activations, and one scale per output
+channel of a weight or one per layer. It applies them in training, and says what they are now.
 """
 
 import math
@@ -23,7 +23,7 @@ from edgesqueeze.graph.fake_quant import (
 from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant, activation_quant
 from edgesqueeze.graph.nodes import Activation, Add, AnyNode, Clamp, Graph, WeightedNode, bias_name
 from edgesqueeze.graph.ranges import Range, is_copy, share_groups
-from edgesqueeze.graph.spec import QuantSpec, usable_scale
+from edgesqueeze.graph.spec import QuantSpec, min_max_scales, usable_scale
 
 MOMENTUM = 0.99
 """What a moving average keeps per step."""
@@ -43,7 +43,7 @@ class Steps(nn.Module):
         raise NotImplementedError
 
     def scales(self, name: str, weight: Tensor) -> Tensor:
-        """The scales [out] of a layer's weight."""
+        """The scales of a layer's weight, [out], or [1] if the whole tensor has one."""
         raise NotImplementedError
 
     def grids(self) -> dict[str, ActivationQuant]:
@@ -164,6 +164,7 @@ class MovingAverages(Steps):
         fixed = fixed_groups(graph, spec.activations)
         self._fixed = {name: spec.activations[name] for name, group in self._groups.items() if group in fixed}
         self._ranges = {group: ranges[group] for group in self._groups.values()}
+        self._per_channel = spec.per_channel
         self._seen: dict[str, Range] = {}
 
     def activation(self, node: AnyNode, y: Tensor) -> Tensor:
@@ -189,10 +190,10 @@ class MovingAverages(Steps):
 
     def scales(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
-        largest = weight.detach().abs().flatten(1).amax(1).double().numpy()
+        largest = min_max_scales(weight.detach().numpy(), per_channel=self._per_channel)
         source = self._graph.by_name[name].inputs[0]
         bias = self._graph.tensors[bias_name(self._graph.by_name[name])]
-        return torch.from_numpy(usable_scale(largest / WEIGHT_MAX, bias, self._grid(source).scale))
+        return torch.from_numpy(usable_scale(largest, bias, self._grid(source).scale))
 
     def grids(self) -> dict[str, ActivationQuant]:
         """See :class:`Steps`."""
