@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.tensors import decode_tensor, encode_tensor
 from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.grid import SMALLEST_SCALE
+from edgesqueeze.numerics.integers import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quantize_layer
 
@@ -28,12 +28,7 @@ def encode_integers(graph: Graph, spec: QuantSpec) -> bytes:
     Raises:
         CodecError: layers missing or foreign, or arrays no int8 network can have.
     """
-    names = [node.name for node in graph.weighted]
-    if set(spec.weights) != set(names):
-        odd = sorted(set(spec.weights) ^ set(names))
-        raise CodecError(
-            f"the int8 weights of {odd[0]!r} do not follow from the graph: it is missing or foreign"
-        )
+    check_layers(graph, spec)
     entries = [_encode_layer(graph, node, spec) for node in graph.weighted]
     return b"".join(entries) if any(entry != b"\0" for entry in entries) else b""
 
@@ -51,7 +46,7 @@ def decode_integers(
     for node in graph.weighted:
         extra = _Extra(0, None, None, None) if payload is None else _read_layer(reader, graph, node)
         flags |= extra.flags
-        derived = _derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
+        derived = derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
         weights[node.name] = _corrected(node, derived, extra)
     reader.finish("the last layer's integers")
     if payload is not None and not flags:
@@ -69,12 +64,11 @@ class _Extra:
 
 def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
     quant, input_scale = spec.weights[node.name], spec.activations[node.inputs[0]].scale
-    _check_layer(graph, node, quant)
-    derived = _derive(graph, node, input_scale, None)
+    derived = derive(graph, node, input_scale, None)
     flags, parts = 0, b""
     if not np.array_equal(derived.scale, quant.scale):
         flags, parts = SCALES, quant.scale.astype("<f4").tobytes()
-        derived = _derive(graph, node, input_scale, quant.scale)
+        derived = derive(graph, node, input_scale, quant.scale)
     weight = quant.weight.astype(np.float32) - derived.weight
     if weight.any():
         coded = encode_tensor(weight, None)
@@ -116,7 +110,12 @@ def _corrected(node: WeightedNode, derived: WeightQuant, extra: _Extra) -> Weigh
     return WeightQuant(weight.astype(np.int8), derived.scale, bias.astype(np.int32))
 
 
-def _derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None) -> WeightQuant:
+def derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None) -> WeightQuant:
+    """The integers that follow from a layer's floats, and from its scales where they are given.
+
+    Raises:
+        CodecError: values that are not finite or too far apart.
+    """
     for tensor in (graph.weight(node), graph.bias(node)):
         if not np.isfinite(tensor).all():
             raise CodecError(f"layer {node.name!r} has values that are not finite, so it has no int8 form")
@@ -125,6 +124,22 @@ def _derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats 
             return quantize_layer(graph, node, input_scale, scale)
     except FloatingPointError as error:
         raise CodecError(f"weights and activation grids are too far apart for int8: {error}") from error
+
+
+def check_layers(graph: Graph, spec: QuantSpec) -> None:
+    """Refuse int8 layers that are no layers of the graph.
+
+    Raises:
+        CodecError: layers missing or foreign, or arrays no int8 network can have.
+    """
+    names = [node.name for node in graph.weighted]
+    if set(spec.weights) != set(names):
+        odd = sorted(set(spec.weights) ^ set(names))
+        raise CodecError(
+            f"the int8 weights of {odd[0]!r} do not follow from the graph: it is missing or foreign"
+        )
+    for node in graph.weighted:
+        _check_layer(graph, node, spec.weights[node.name])
 
 
 def _check_layer(graph: Graph, node: WeightedNode, quant: WeightQuant) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqz_networks import DEEP_COMPRESSION_LENET5, every_kind, lenet5, spec_for
 
 from edgesqueeze.coding.container import write_container
-from edgesqueeze.emit.sqz import describe_sqz, emit_sqz, read_sqz
+from edgesqueeze.emit.sqz_v1 import describe_v1, emit_v1, read_v1
 from edgesqueeze.errors import CodecError, CorruptFileError
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
@@ -33,7 +33,7 @@ def lenet():
 
 @pytest.mark.parametrize("index_bits", [None, 2, 5, 12])
 def test_the_graph_comes_back_bit_for_bit(network, index_bits):
-    graph, spec = read_sqz(emit_sqz(network, None, index_bits))
+    graph, spec = read_v1(emit_v1(network, None, index_bits))
     assert spec is None
     assert graph.nodes == network.nodes
     _same_tensors(network.tensors, graph.tensors)
@@ -41,8 +41,8 @@ def test_the_graph_comes_back_bit_for_bit(network, index_bits):
 
 def test_the_int8_form_comes_back_exactly(network):
     spec = spec_for(network)
-    data = emit_sqz(network, spec)
-    _, decoded = read_sqz(data)
+    data = emit_v1(network, spec)
+    _, decoded = read_v1(data)
     assert decoded.activations == spec.activations
     assert list(decoded.weights) == list(spec.weights)
     for name, layer in spec.weights.items():
@@ -51,20 +51,20 @@ def test_the_int8_form_comes_back_exactly(network):
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
     # Twenty nodes in eleven share-groups, five bytes each, and twelve bytes around the block.
-    assert len(data) - len(emit_sqz(network, None)) == 12 + 5 * 11
+    assert len(data) - len(emit_v1(network, None)) == 12 + 5 * 11
 
 
 def test_the_same_network_gives_the_same_bytes(network):
-    assert emit_sqz(network, spec_for(network)) == emit_sqz(every_kind(), spec_for(every_kind()))
+    assert emit_v1(network, spec_for(network)) == emit_v1(every_kind(), spec_for(every_kind()))
 
 
 def test_lenet5_at_the_published_densities_takes_about_the_published_bytes(lenet):
-    data = emit_sqz(lenet, None, index_bits=5)
+    data = emit_v1(lenet, None, index_bits=5)
     # Han et al. 2016 report 44 KB; an independent count of their scheme on Laplacian weights gave 43.8 KB.
     assert 0.96 * 43_800 < len(data) < 1.04 * 43_800
     assert 4 * 431_080 / len(data) > 38
-    assert len(emit_sqz(lenet, None)) <= len(data)
-    by_name = {tensor.name: tensor for tensor in describe_sqz(data).tensors}
+    assert len(emit_v1(lenet, None)) <= len(data)
+    by_name = {tensor.name: tensor for tensor in describe_v1(data).tensors}
     for name, (density, num_bits) in DEEP_COMPRESSION_LENET5.items():
         tensor = by_name[f"{name}.weight"]
         assert tensor.density == pytest.approx(density, abs=0.002)
@@ -72,8 +72,8 @@ def test_lenet5_at_the_published_densities_takes_about_the_published_bytes(lenet
 
 
 def test_the_description_accounts_for_every_byte(lenet):
-    data = emit_sqz(lenet, spec_for(lenet))
-    description = describe_sqz(data)
+    data = emit_v1(lenet, spec_for(lenet))
+    description = describe_v1(data)
     assert description.num_bytes == len(data) == sum(block.num_bytes for block in description.blocks)
     assert [block.tag for block in description.blocks] == ["header", "GRPH", "ACTQ", "TENS"]
     end = 0
@@ -98,7 +98,7 @@ def test_the_description_accounts_for_every_byte(lenet):
 
 
 def test_the_description_says_which_encoding_was_taken(lenet):
-    tensors = {tensor.name: tensor for tensor in describe_sqz(emit_sqz(lenet, None, 6)).tensors}
+    tensors = {tensor.name: tensor for tensor in describe_v1(emit_v1(lenet, None, 6)).tensors}
     fc1 = tensors["fc1.weight"]
     assert (fc1.encoding, fc1.index_bits, fc1.shape) == ("sparse codebook", 6, (500, 800))
     assert (tensors["fc1.bias"].encoding, tensors["fc1.bias"].index_bits) == ("raw", None)
@@ -115,13 +115,13 @@ def test_tensors_that_do_not_fit_the_graph_are_refused(network):
         ({**network.tensors, name: np.zeros(2)}, "float64"),
     ]:
         with pytest.raises(CodecError, match=message):
-            emit_sqz(Graph(network.nodes, tensors), None)
+            emit_v1(Graph(network.nodes, tensors), None)
 
 
 def test_a_graph_whose_shapes_do_not_follow_is_refused(network):
     nodes = (*network.nodes[:-1], replace(network.nodes[-1], inputs=("pooled",)))
     with pytest.raises(CodecError, match="classes"):
-        emit_sqz(Graph(nodes, network.tensors), None)
+        emit_v1(Graph(nodes, network.tensors), None)
 
 
 def _with_layer(spec, name, **changes):
@@ -151,9 +151,9 @@ def test_integers_that_do_not_follow_come_back_exactly(network):
         _with_layer(spec, "left", scale=learned),
         _with_layer(spec, "left", scale=learned, weight=-changed, bias=layer.bias + 3),
     ):
-        data = emit_sqz(network, other)
-        assert [b.tag for b in describe_sqz(data).blocks] == ["header", "GRPH", "ACTQ", "WGTQ", "TENS"]
-        graph, decoded = read_sqz(data)
+        data = emit_v1(network, other)
+        assert [b.tag for b in describe_v1(data).blocks] == ["header", "GRPH", "ACTQ", "WGTQ", "TENS"]
+        graph, decoded = read_v1(data)
         _same_tensors(network.tensors, graph.tensors)
         _same_specs(other, decoded)
 
@@ -163,8 +163,8 @@ def test_rounding_up_or_down_costs_about_a_bit_per_weight(lenet):
     layer = spec.weights["fc1"]
     up = np.random.default_rng(0).random(layer.weight.shape) < 0.3
     moved = np.where(up & (layer.weight != 0), np.clip(layer.weight + 1, -127, 127), layer.weight)
-    data = emit_sqz(lenet, _with_layer(spec, "fc1", weight=moved.astype(np.int8)))
-    extra = len(data) - len(emit_sqz(lenet, spec))
+    data = emit_v1(lenet, _with_layer(spec, "fc1", weight=moved.astype(np.int8)))
+    extra = len(data) - len(emit_v1(lenet, spec))
     assert extra < np.count_nonzero(layer.weight)
 
 
@@ -183,7 +183,7 @@ def test_rounding_up_or_down_costs_about_a_bit_per_weight(lenet):
 def test_integers_no_network_can_have_are_refused(network, changes, message):
     network = Graph(network.nodes, {**network.tensors, "left.bias": np.array([1e4, 1], np.float32)})
     with pytest.raises(CodecError, match=message):
-        emit_sqz(network, _with_layer(spec_for(network), "left", **changes))
+        emit_v1(network, _with_layer(spec_for(network), "left", **changes))
 
 
 def test_a_spec_of_other_layers_is_refused(network):
@@ -193,20 +193,20 @@ def test_a_spec_of_other_layers_is_refused(network):
         {**spec.weights, "other": spec.weights["left"]},
     ):
         with pytest.raises(CodecError, match="do not follow"):
-            emit_sqz(network, QuantSpec(spec.activations, weights))
+            emit_v1(network, QuantSpec(spec.activations, weights))
 
 
 def test_a_damaged_block_of_integers_is_refused(network):
     spec = spec_for(network)
     scale = spec.weights["left"].scale * np.float32(0.7)
-    blocks = _payloads(emit_sqz(network, _with_layer(spec, "left", scale=scale.astype(np.float32))))
+    blocks = _payloads(emit_v1(network, _with_layer(spec, "left", scale=scale.astype(np.float32))))
     silent = bytes(len(spec.weights))
     for payload in (silent, b"\x08" + silent[1:], blocks["WGTQ"][:-1], blocks["WGTQ"] + b"\0", b""):
         with pytest.raises(CorruptFileError):
-            read_sqz(write_container([*{**blocks, "WGTQ": payload}.items()]))
+            read_v1(write_container([*{**blocks, "WGTQ": payload}.items()]))
     del blocks["ACTQ"]
     with pytest.raises(CorruptFileError, match="no activation grids"):
-        read_sqz(write_container([*blocks.items()]))
+        read_v1(write_container([*blocks.items()]))
 
 
 @pytest.mark.parametrize(
@@ -225,34 +225,34 @@ def test_a_damaged_block_of_integers_is_refused(network):
 def test_activation_grids_that_cannot_be_stored_are_refused(network, name, grid):
     spec = spec_for(network)
     with pytest.raises(CodecError, match=r"grid|scale"):
-        emit_sqz(network, QuantSpec({**spec.activations, name: grid}, spec.weights))
+        emit_v1(network, QuantSpec({**spec.activations, name: grid}, spec.weights))
     missing = {key: value for key, value in spec.activations.items() if key != name}
     with pytest.raises(CodecError, match="names other nodes"):
-        emit_sqz(network, QuantSpec(missing, spec.weights))
+        emit_v1(network, QuantSpec(missing, spec.weights))
 
 
 def test_weights_that_are_not_finite_travel_but_have_no_int8_form(network):
     bias = np.array([np.nan, -np.inf], np.float32)
     odd = Graph(network.nodes, {**network.tensors, "left.bias": bias})
-    graph, _ = read_sqz(emit_sqz(odd, None))
+    graph, _ = read_v1(emit_v1(odd, None))
     assert graph.tensors["left.bias"].tobytes() == bias.tobytes()
     with pytest.raises(CodecError, match="not finite"):
-        emit_sqz(odd, spec_for(network))
+        emit_v1(odd, spec_for(network))
 
 
 def test_tensors_and_grids_of_another_length_are_refused(network):
-    structure = _payloads(emit_sqz(network, spec_for(network)))
+    structure = _payloads(emit_v1(network, spec_for(network)))
     for tag, change in [
         ("ACTQ", lambda p: p[:-1]), ("ACTQ", lambda p: p + b"\x00" * 5), ("TENS", lambda p: p + b"\x00"),
         ("TENS", lambda p: b""), ("GRPH", lambda p: p[:-1]), ("GRPH", lambda p: b""),
     ]:  # fmt: skip
         blocks = [(t, change(p) if t == tag else p) for t, p in structure.items()]
         with pytest.raises(CorruptFileError):
-            read_sqz(write_container(blocks))
+            read_v1(write_container(blocks))
 
 
 def _payloads(data):
-    description = describe_sqz(data)
+    description = describe_v1(data)
     return {b.tag: data[b.offset + 8 : b.offset + b.num_bytes - 4] for b in description.blocks[1:]}
 
 

@@ -1,0 +1,272 @@
+"""Templates: model files with their weights cut out, and what has to be filled in where.
+
+A template is a list of pieces that follow each other in the file: literal bytes, runs (the last few bytes over
+and over again), and fills, each of them one array of one layer in one form. In block M the pieces of a file
+are a list of numbers (varints), the literal bytes of all files lie behind all numbers.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqueeze.coding.byte_reader import ByteReader, encode_varint, unzigzag, zigzag
+from edgesqueeze.decoder.layers import Layer
+from edgesqueeze.errors import CorruptFileError
+from edgesqueeze.numerics.integers import Floats
+
+_END, _RUN, _FIRST_FORM = 0, 1, 2
+MAX_PERIOD = 16
+LARGEST_FILE = (1 << 32) - 1
+MAX_FILES = 64
+MAX_NAME = 100
+_NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way in which a file holds an array of a layer."""
+
+    array: str
+    dtype: str
+    order: int = 0
+    """Of a weight: AS_IT_IS, or one of the others."""
+
+
+AS_IT_IS, CHANNELS_LAST, CHANNELS_FIRST_LAST, BLOCKS_LAST = range(4)
+"""Orders of a weight [out, …]: unchanged; [out, in, rest] as [out, rest, in]; [out, rest] as [rest, out];
+[out, blocks, rest] as [out, rest, blocks] with a number of blocks that the file says."""
+FORMS = (
+    *(Form(a, d, order) for a, d in (("weight", "<f4"), ("weight", "<f2"), ("int8_weight", "|i1")) for order in range(4)),
+    Form("bias", "<f4"),
+    Form("bias", "<f2"),
+    Form("int32_bias", "<i4"),
+    Form("scale", "<f4"),
+    Form("bias_scale", "<f4"),
+)  # fmt: skip
+"""The forms by number."""
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Bytes of the file itself."""
+
+    content: bytes
+
+    @property
+    def num_bytes(self) -> int:
+        """How many."""
+        return len(self.content)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The last ``period`` bytes, which are literal or from a run, repeated for ``num_bytes`` more."""
+
+    period: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Fill:
+    """An array of a layer in one of the FORMS."""
+
+    form: int
+    layer: int
+    blocks: int
+    num_bytes: int
+
+
+Piece = Literal | Run | Fill
+
+
+@dataclass(frozen=True)
+class Template:
+    """A file by name, piece after piece."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the file."""
+        return sum(piece.num_bytes for piece in self.pieces)
+
+    def fills(self) -> Iterator[tuple[int, Fill]]:
+        """What has to be filled in, and where in the file."""
+        offset = 0
+        for piece in self.pieces:
+            if isinstance(piece, Fill):
+                yield offset, piece
+            offset += piece.num_bytes
+
+    def skeleton(self) -> Iterator[tuple[int, bytes]]:
+        """Everything else, and where."""
+        offset, last = 0, b""
+        for piece in self.pieces:
+            match piece:
+                case Literal():
+                    yield offset, piece.content
+                    last = piece.content
+                case Run():
+                    pattern = last[-piece.period :]
+                    content = (pattern * (piece.num_bytes // piece.period + 1))[: piece.num_bytes]
+                    yield offset, content
+                    last += content
+                case Fill():
+                    last = b""
+            last = last[-MAX_PERIOD:]
+            offset += piece.num_bytes
+
+
+def make_fill(form: int, layer: int, blocks: int, layers: Sequence[Layer]) -> Fill:
+    """A fill with its size.
+
+    Raises:
+        CorruptFileError: there is no such form or layer, or the blocks do not divide it.
+    """
+    if form >= len(FORMS) or not 0 <= layer < len(layers):
+        raise CorruptFileError(f"a template wants form {form} of layer {layer} of {len(layers)}")
+    wanted, found = FORMS[form], layers[layer]
+    is_weight = wanted.array.endswith("weight")
+    if wanted.order == BLOCKS_LAST and (blocks < 1 or found.num_weights // found.shape[0] % blocks):
+        raise CorruptFileError(f"a template cuts layer {layer} of shape {found.shape} into {blocks} blocks")
+    count = found.num_weights if is_weight else found.num_channels
+    return Fill(form, layer, blocks, count * np.dtype(wanted.dtype).itemsize)
+
+
+class LayerArrays(Protocol):
+    """The arrays of a layer that files hold; all of them as in graph/spec.py."""
+
+    @property
+    def weight(self) -> Floats:
+        """float32 [out, …]."""
+
+    @property
+    def bias(self) -> Floats:
+        """float32 [out]."""
+
+    @property
+    def scale(self) -> Floats:
+        """float32 [out]."""
+
+    @property
+    def bias_scale(self) -> Floats:
+        """float32 [out]."""
+
+    @property
+    def int8_weight(self) -> NDArray[np.int8]:
+        """int8 [out, …]."""
+
+    @property
+    def int32_bias(self) -> NDArray[np.int32]:
+        """int32 [out]."""
+
+
+def filled(fill: Fill, values: LayerArrays) -> NDArray[Any]:
+    """The array of a fill, as its bytes lie in the file.
+
+    Raises:
+        CorruptFileError: the layer has no such array.
+    """
+    form = FORMS[fill.form]
+    array: NDArray[Any] = getattr(values, form.array)
+    with np.errstate(over="ignore"):
+        array = array.astype(form.dtype, copy=False)
+    if form.order == AS_IT_IS:
+        return array
+    out = len(array)
+    if form.order == CHANNELS_FIRST_LAST:
+        return np.ascontiguousarray(array.reshape(out, -1).T)
+    blocks = array.shape[1] if form.order == CHANNELS_LAST else fill.blocks
+    return np.ascontiguousarray(array.reshape(out, blocks, -1).transpose(0, 2, 1))
+
+
+def encode_templates(templates: Sequence[Template]) -> bytes:
+    """The files section of block M: names and numbers of all files, then the literals of all files."""
+    numbers, literals = [encode_varint(len(templates))], []
+    for template in templates:
+        name = template.name.encode("ascii")
+        numbers += [encode_varint(len(name)), name]
+        count, last_layer = 0, 0
+        for piece in template.pieces:
+            if isinstance(piece, Literal):
+                literals.append(piece.content)
+                count = piece.num_bytes
+                continue
+            row = [count]
+            if isinstance(piece, Run):
+                row += [_RUN, piece.period, piece.num_bytes]
+            else:
+                row += [_FIRST_FORM + piece.form, zigzag(piece.layer - last_layer)]
+                row += [piece.blocks] if FORMS[piece.form].order == BLOCKS_LAST else []
+                last_layer = piece.layer
+            numbers += [encode_varint(number) for number in row]
+            count = 0
+        numbers += [encode_varint(count), encode_varint(_END)]
+    return b"".join(numbers + literals)
+
+
+def parse_templates(reader: ByteReader, layers: Sequence[Layer]) -> tuple[Template, ...]:
+    """The files section, which ends block M.
+
+    Raises:
+        CorruptFileError: bytes that are no such section.
+    """
+    count = reader.varint()
+    if count > MAX_FILES:
+        raise CorruptFileError(f"templates of {count} files; allowed are {MAX_FILES}")
+    drafts = [(_read_name(reader), _read_numbers(reader, layers)) for _ in range(count)]
+    names = [name.lower() for name, _ in drafts]
+    if len(set(names)) != len(names):
+        raise CorruptFileError("two templates are for files of the same name")
+    templates = []
+    for name, draft in drafts:
+        pieces = tuple(Literal(bytes(reader.take(p))) if isinstance(p, int) else p for p in draft)
+        templates.append(Template(name, pieces))
+        if templates[-1].num_bytes > LARGEST_FILE:
+            raise CorruptFileError(f"the template of {name} is for a file of more than {LARGEST_FILE} bytes")
+    return tuple(templates)
+
+
+def _read_name(reader: ByteReader) -> str:
+    length = reader.varint()
+    if not 1 <= length <= MAX_NAME:
+        raise CorruptFileError(f"a template for a file whose name has {length} bytes")
+    name = bytes(reader.take(length))
+    if name.startswith(b".") or not _NAME_BYTES.issuperset(name):
+        raise CorruptFileError(f"a template for a file called {name!r}")
+    return name.decode("ascii")
+
+
+def _read_numbers(reader: ByteReader, layers: Sequence[Layer]) -> list[int | Run | Fill]:
+    """Pieces of a file, with the sizes of literals in their place."""
+    pieces: list[int | Run | Fill] = []
+    layer, known = 0, 0  # known: literal and run bytes just before
+    seen: set[tuple[str, int]] = set()
+    while True:
+        literal = reader.varint()
+        if literal:
+            pieces.append(literal)
+            known += literal
+        command = reader.varint()
+        if command == _END:
+            return pieces
+        if command == _RUN:
+            run = Run(reader.varint(), reader.varint())
+            if not 1 <= run.period <= min(known, MAX_PERIOD) or run.num_bytes < 1:
+                raise CorruptFileError(f"a run of {run.num_bytes} bytes repeats {run.period} of {known} bytes")
+            pieces.append(run)
+            known += run.num_bytes
+            continue
+        layer += unzigzag(reader.varint())
+        form = command - _FIRST_FORM
+        blocks = reader.varint() if form < len(FORMS) and FORMS[form].order == BLOCKS_LAST else 0
+        fill = make_fill(form, layer, blocks, layers)
+        if (FORMS[form].array, layer) in seen:
+            raise CorruptFileError(f"a template wants an array of layer {layer} twice")
+        seen.add((FORMS[form].array, layer))
+        pieces.append(fill)
+        known = 0

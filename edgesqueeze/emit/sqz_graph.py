@@ -1,0 +1,126 @@
+"""The graph section of a .sqz file of version 2: rows of numbers, then the names.
+
+A row is kind, inputs, numbers as in docs/format.md; inputs count backwards (1 is the node just before).
+Kernels and channels of weighted nodes are left out, since the file says the shapes of all weights.
+"""
+
+from collections.abc import Sequence
+
+from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
+from edgesqueeze.emit.sqz_structure import FIELDS, KINDS, WORDS
+from edgesqueeze.errors import CodecError, CorruptFileError
+from edgesqueeze.graph.check import check_structure, complete_shapes
+from edgesqueeze.graph.nodes import AnyNode, structure_from_json
+
+Shape = tuple[int, ...]
+_WEIGHTED = ("Conv", "Dense")
+_FROM_WEIGHTS = ("channels", "kernel")
+_TWO_INPUTS = ("Add", "Mul")
+
+
+def encode_graph(nodes: Sequence[AnyNode]) -> bytes:
+    """The bytes of the section.
+
+    Raises:
+        CodecError: nodes that do not fit together.
+    """
+    check_structure(nodes)
+    places = {node.name: place for place, node in enumerate(nodes)}
+    numbers = [len(nodes)]
+    for place, node in enumerate(nodes):
+        numbers += _row(node, [place - places[name] for name in node.inputs])
+    names = "".join(f"{node.name}\n" for node in nodes)
+    return b"".join(encode_varint(number) for number in numbers) + names.encode("utf-8")
+
+
+def decode_graph(data: bytes, shapes: Sequence[Shape]) -> tuple[AnyNode, ...]:
+    """The nodes, checked to fit together and to have weights of these shapes, in their order.
+
+    Raises:
+        CodecError: the bytes are no graph, or not one with such weights.
+    """
+    reader = ByteReader(data)
+    count = reader.varint()
+    if count > reader.remaining:
+        raise CorruptFileError(f"{count} nodes are claimed in {reader.remaining} bytes")
+    left = iter(shapes)
+    rows = [_read_row(reader, place, left) for place in range(count)]
+    if next(left, None) is not None:
+        raise CorruptFileError("the file has weights of more layers than the graph")
+    names = _names(bytes(reader.take(reader.remaining)), count)
+    for place, (row, name) in enumerate(zip(rows, names, strict=True)):
+        row["name"] = name
+        row["inputs"] = [names[place - distance] for distance in row.pop("distances")]
+    nodes = complete_shapes(structure_from_json(rows))
+    check_structure(nodes)
+    return nodes
+
+
+def _row(node: AnyNode, distances: list[int]) -> list[int]:
+    kind = type(node).__name__
+    row = [KINDS.index(kind)]
+    if kind == "Input":
+        return [*row, len(node.shape), *node.shape]
+    row += [len(distances), *distances] if kind == "Concat" else distances
+    for field, width in _fields(kind).items():
+        value = getattr(node, field)
+        if field in WORDS:
+            row.append(WORDS[field].index(value))
+        else:
+            row += [value] if width == 1 else value
+    return row
+
+
+def _fields(kind: str) -> dict[str, int]:
+    """The numbers of a row and how wide they are, without those that weights tell."""
+    return {
+        field: width
+        for field, width in FIELDS[kind].items()
+        if kind not in _WEIGHTED or field not in _FROM_WEIGHTS
+    }
+
+
+def _read_row(reader: ByteReader, place: int, shapes) -> dict[str, object]:
+    number = reader.varint()
+    if number >= len(KINDS):
+        raise CorruptFileError(f"node {place} is of kind {number}; known are 0 to {len(KINDS) - 1}")
+    kind = KINDS[number]
+    row: dict[str, object] = {"kind": kind, "distances": [], "shape": [1, 1]}
+    if kind == "Input":
+        return row | {"shape": _varints(reader, reader.varint())}
+    width = reader.varint() if kind == "Concat" else 2 if kind in _TWO_INPUTS else 1
+    row["distances"] = distances = _varints(reader, width)
+    if not all(1 <= distance <= place for distance in distances):
+        raise CorruptFileError(f"node {place} reads a node that is not before it")
+    for field, width in _fields(kind).items():
+        values = _varints(reader, width)
+        if field in WORDS:
+            if values[0] >= len(WORDS[field]):
+                raise CorruptFileError(f"node {place} has {field} {values[0]}")
+            row[field] = WORDS[field][values[0]]
+        else:
+            row[field] = values[0] if width == 1 else values
+    if kind in _WEIGHTED:
+        shape = next(shapes, None)
+        if shape is None or len(shape) != (4 if kind == "Conv" else 2):
+            raise CorruptFileError(f"node {place} has no weight of its kind, but one of shape {shape}")
+        row["shape"] = [1, shape[0]]
+        if kind == "Conv":
+            row["kernel"] = list(shape[2:])
+    return row
+
+
+def _varints(reader: ByteReader, count: int) -> list[int]:
+    if count > reader.remaining:
+        raise CorruptFileError(f"{count} numbers are claimed in {reader.remaining} bytes")
+    return [reader.varint() for _ in range(count)]
+
+
+def _names(data: bytes, count: int) -> list[str]:
+    try:
+        names = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise CorruptFileError(f"the names of the nodes are not UTF-8: {error}") from error
+    if len(names) != count + 1 or names.pop():
+        raise CorruptFileError(f"the graph has {count} nodes, but not as many names")
+    return names

@@ -1,0 +1,213 @@
+"""Making templates: finding the weights of a network in a model file that was written from it.
+
+Nothing here knows ONNX or TFLite. Each array of each layer is looked for in every form that the format has;
+what is not found stays literal. Every template is filled again and compared with its file.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqueeze.decoder.layers import Layer
+from edgesqueeze.decoder.templates import (
+    BLOCKS_LAST,
+    FORMS,
+    Fill,
+    Literal,
+    Piece,
+    Run,
+    Template,
+    filled,
+    make_fill,
+)
+from edgesqueeze.errors import CodecError
+from edgesqueeze.graph.nodes import Dense, Flatten, Floats, Graph, WeightedNode
+from edgesqueeze.graph.spec import QuantSpec, WeightQuant
+
+_SMALLEST_FILL = 8
+"""Fewer bytes than these are as cheap as they are."""
+_SMALLEST_RUN = 64
+_PERIODS = (1, 4, 8)
+_ALTERNATIVES = (("weight", "int8_weight"), ("bias", "int32_bias"), ("scale",), ("bias_scale",))
+"""Arrays of a layer of which a file holds one at most."""
+
+
+def make_templates(graph: Graph, spec: QuantSpec | None, files: Mapping[str, bytes]) -> tuple[Template, ...]:
+    """The templates of model files, proven: each of them filled is its file, byte for byte.
+
+    Args:
+        graph: the network with its float32 tensors.
+        spec: its int8 form, or None.
+        files: the files by name.
+
+    Raises:
+        CodecError: a file has no name or size that the format has room for.
+    """
+    sources = [_Source.of(graph, spec, node) for node in graph.weighted]
+    layers = [Layer(source.weight.shape) for source in sources]
+    templates = []
+    for name, data in files.items():
+        template = Template(name, tuple(_Search(data, sources, layers).pieces()))
+        _prove(template, sources, data)
+        templates.append(template)
+    return tuple(templates)
+
+
+def _prove(template: Template, sources: Sequence["_Source"], data: bytes) -> None:
+    content = bytearray(template.num_bytes)
+    for offset, literal in template.skeleton():
+        content[offset : offset + len(literal)] = literal
+    for offset, fill in template.fills():
+        content[offset : offset + fill.num_bytes] = filled(fill, sources[fill.layer]).tobytes()
+    if content != data:
+        raise AssertionError(f"the template of {template.name} does not give the file it was made from")
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """The arrays of a layer, and in how many blocks a flattened map before it lies."""
+
+    weight: Floats
+    bias: Floats
+    integers: WeightQuant | None
+    input_scale: float
+    blocks: int
+
+    @classmethod
+    def of(cls, graph: Graph, spec: QuantSpec | None, node: WeightedNode) -> "_Source":
+        integers = None if spec is None else spec.weights[node.name]
+        scale = 0.0 if spec is None else spec.activations[node.inputs[0]].scale
+        return cls(graph.weight(node), graph.bias(node), integers, scale, _blocks(graph, node))
+
+    @property
+    def int8_weight(self) -> NDArray[np.int8]:
+        return self._integers.weight
+
+    @property
+    def int32_bias(self) -> NDArray[np.int32]:
+        return self._integers.bias
+
+    @property
+    def scale(self) -> Floats:
+        return self._integers.scale
+
+    @property
+    def bias_scale(self) -> Floats:
+        return self._integers.bias_scale(self.input_scale)
+
+    @property
+    def _integers(self) -> WeightQuant:
+        if self.integers is None:
+            raise CodecError("a layer without an int8 form has no integers")
+        return self.integers
+
+    def has(self, array: str) -> bool:
+        """Whether there is such an array."""
+        return array in ("weight", "bias") or self.integers is not None
+
+
+def _blocks(graph: Graph, node: WeightedNode) -> int:
+    """Channels of the map that a dense layer reads flattened; 1 if there is none."""
+    source = graph.source(node)
+    while isinstance(node, Dense) and source.inputs:
+        if isinstance(source, Flatten):
+            return graph.source(source).shape[1]
+        source = graph.source(source)
+    return 1
+
+
+@dataclass
+class _Search:
+    """Finds arrays in a file. ``claims`` are places that have been found, in the order of the file."""
+
+    data: bytes
+    sources: Sequence[_Source]
+    layers: Sequence[Layer]
+    claims: list[tuple[int, Fill]] = field(default_factory=list)
+    favourites: list[int] = field(default_factory=lambda: list(range(len(FORMS))))
+
+    def pieces(self) -> Iterator[Piece]:
+        """The file as pieces."""
+        self._claim_all()
+        end = 0
+        for offset, fill in self.claims:
+            yield from _literals(self.data[end:offset])
+            yield fill
+            end = offset + fill.num_bytes
+        yield from _literals(self.data[end:])
+
+    def _claim_all(self) -> None:
+        """The largest arrays first, so that no small one lands inside of a large one by chance."""
+        for arrays in _ALTERNATIVES:
+            for layer in sorted(range(len(self.layers)), key=lambda i: -self.layers[i].num_weights):
+                self._claim(layer, arrays)
+
+    def _claim(self, layer: int, arrays: tuple[str, ...]) -> None:
+        source = self.sources[layer]
+        for form in self.favourites:
+            array = FORMS[form].array
+            if array not in arrays or not source.has(array):
+                continue
+            for fill in self._fills(form, layer):
+                content = filled(fill, source).tobytes()
+                if len(content) < _SMALLEST_FILL or content.count(content[:1]) == len(content):
+                    continue  # a run is as cheap
+                offset = self._find(content)
+                if offset >= 0:
+                    self.claims.insert(bisect_right(self._starts(), offset), (offset, fill))
+                    self.favourites.remove(form)
+                    self.favourites.insert(0, form)
+                    return
+
+    def _fills(self, form: int, layer: int) -> list[Fill]:
+        """The ways in which the format can describe an array in this form."""
+        if FORMS[form].order != BLOCKS_LAST:
+            return [make_fill(form, layer, 0, self.layers)]
+        blocks, shape = self.sources[layer].blocks, self.layers[layer].shape
+        fits = len(shape) == 2 and 1 < blocks < shape[1] and shape[1] % blocks == 0
+        return [make_fill(form, layer, blocks, self.layers)] if fits else []
+
+    def _find(self, content: bytes) -> int:
+        """The first place of bytes that nothing else has claimed; -1 if there is none."""
+        offset, starts = self.data.find(content), self._starts()
+        while offset >= 0:
+            place = bisect_right(starts, offset + len(content) - 1) - 1
+            if place < 0:
+                return offset
+            start, fill = self.claims[place]
+            if start + fill.num_bytes <= offset:
+                return offset
+            offset = self.data.find(content, start + fill.num_bytes)
+        return -1
+
+    def _starts(self) -> list[int]:
+        return [start for start, _ in self.claims]
+
+
+def _literals(content: bytes) -> Iterator[Literal | Run]:
+    """Bytes as literals and runs."""
+    pieces: list[Literal | Run] = [Literal(content)] if content else []
+    for period in _PERIODS:
+        split: list[Literal | Run] = []
+        for piece in pieces:
+            split += _split(piece.content, period) if isinstance(piece, Literal) else [piece]
+        pieces = split
+    yield from pieces
+
+
+def _split(content: bytes, period: int) -> Iterator[Literal | Run]:
+    """A literal cut where the last ``period`` bytes repeat for long."""
+    values = np.frombuffer(content, np.uint8)
+    steps = np.diff(np.concatenate(([0], values[period:] == values[:-period], [0])).astype(np.int8))
+    done = 0
+    for start, stop in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
+        first, last = int(start) + period, int(stop) + period
+        if last - first >= _SMALLEST_RUN and first - done >= period:
+            yield Literal(content[done:first])
+            yield Run(period, last - first)
+            done = last
+    if done < len(content):
+        yield Literal(content[done:])
