@@ -1,4 +1,4 @@
-"""The coders of a .sqz file behind one interface: tensors by number of the coder, and short strings of bytes."""
+"""The coders of a .sqz file behind one interface: tensors, and short strings of bytes."""
 
 import zlib
 
@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
+from edgesqueeze.coding.tensors import ENCODINGS
 from edgesqueeze.coding.tensors import decode_tensor as decode_huffman
 from edgesqueeze.coding.tensors import encode_tensor as encode_huffman
+from edgesqueeze.coding.tensors import parse_tensor as parse_huffman
 from edgesqueeze.errors import CorruptFileError
 
 HUFFMAN, RANGE = 0, 1
@@ -26,6 +28,13 @@ def decode_tensor(coder: int, payload: memoryview, shape: tuple[int, ...]) -> ND
         CorruptFileError: the bytes are no payload of a tensor with this shape.
     """
     return decode_huffman(payload, shape)
+
+
+def describe_payload(coder: int, payload: memoryview, shape: tuple[int, ...]) -> tuple[str, int]:
+    """How a tensor is coded, and how many of its bytes are no symbols: header, codebook, raw values."""
+    coded = parse_huffman(payload, int(np.prod(shape)))
+    streams = [stream for stream in (coded.gaps, coded.indices) if stream is not None]
+    return ENCODINGS[coded.encoding], len(payload) - sum(s.payload_bytes for s in streams)
 
 
 def pack_bytes(data: bytes) -> bytes:

@@ -25,7 +25,7 @@ from edgesqueeze.numerics.integers import (
 )
 
 SCALES, WEIGHTS, BIASES = 1, 2, 4
-"""Which integers of a layer do not follow from its floats: bits of its flags, and tensors more in the file."""
+"""Which integers of a layer do not follow from its floats: bits of its flags, each with one more payload."""
 _ROWS_AT_A_TIME = 1 << 20
 """Weights quantized at a time: bounds the float64 temporaries."""
 
@@ -141,7 +141,7 @@ class LayerValues:
             raise CorruptFileError("a bias does not fit in int32 on the grid of its weights")
         integers = nearest.astype(np.int64)
         if self.layer.flags & BIASES:
-            integers += _read_steps(self._extra(BIASES), self.layer.num_channels)
+            integers += read_steps(self._extra(BIASES), self.layer.num_channels)
         return integers.astype(np.uint32).view(np.int32)  # sums are taken modulo 2^32
 
     def _extra(self, flag: int) -> memoryview:
@@ -174,7 +174,12 @@ def read_layers(
         yield LayerValues(layer, coder, None if layer.grid is None else scales[layer.grid], parts)
 
 
-def _read_steps(payload: memoryview, count: int) -> NDArray[np.int64]:
+def read_steps(payload: memoryview, count: int) -> NDArray[np.int64]:
+    """The differences of int32 biases.
+
+    Raises:
+        CorruptFileError: there are not as many.
+    """
     reader = ByteReader(unpack_bytes(payload, 5 * count))
     steps = [unzigzag(reader.varint()) for _ in range(count)]
     reader.finish("the last bias")

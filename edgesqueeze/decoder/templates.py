@@ -1,7 +1,7 @@
 """Templates: model files with their weights cut out, and what has to be filled in where.
 
-A template is a list of pieces that follow each other in the file: literal bytes, runs (the last few bytes over
-and over again), and fills, each of them one array of one layer in one form. In block M the pieces of a file
+A template is a list of pieces that follow each other in the file: literal bytes, runs (the last few bytes
+over and over again), and fills, each of them one array of one layer in one form. In block M the pieces of a file
 are a list of numbers (varints), the literal bytes of all files lie behind all numbers.
 """
 
@@ -39,7 +39,9 @@ AS_IT_IS, CHANNELS_LAST, CHANNELS_FIRST_LAST, BLOCKS_LAST = range(4)
 """Orders of a weight [out, …]: unchanged; [out, in, rest] as [out, rest, in]; [out, rest] as [rest, out];
 [out, blocks, rest] as [out, rest, blocks] with a number of blocks that the file says."""
 FORMS = (
-    *(Form(a, d, order) for a, d in (("weight", "<f4"), ("weight", "<f2"), ("int8_weight", "|i1")) for order in range(4)),
+    *(Form("weight", "<f4", order) for order in range(4)),
+    *(Form("weight", "<f2", order) for order in range(4)),
+    *(Form("int8_weight", "|i1", order) for order in range(4)),
     Form("bias", "<f4"),
     Form("bias", "<f2"),
     Form("int32_bias", "<i4"),
@@ -257,7 +259,9 @@ def _read_numbers(reader: ByteReader, layers: Sequence[Layer]) -> list[int | Run
         if command == _RUN:
             run = Run(reader.varint(), reader.varint())
             if not 1 <= run.period <= min(known, MAX_PERIOD) or run.num_bytes < 1:
-                raise CorruptFileError(f"a run of {run.num_bytes} bytes repeats {run.period} of {known} bytes")
+                raise CorruptFileError(
+                    f"a run of {run.num_bytes} bytes repeats {run.period} of {known} bytes"
+                )
             pieces.append(run)
             known += run.num_bytes
             continue

@@ -1,4 +1,4 @@
-"""Turning a .sqz file back into the model files whose templates it carries: numpy and nothing else is needed."""
+"""Turning a .sqz file back into the model files that it has templates of; only numpy is needed."""
 
 import filecmp
 import sys

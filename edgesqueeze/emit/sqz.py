@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from edgesqueeze.coding.container import VERSION as VERSION_1
 from edgesqueeze.decoder.container import VERSION, file_version
 from edgesqueeze.decoder.unsqueeze import SqueezedFile, is_missing, open_squeezed, written_beside
-from edgesqueeze.emit.sqz_v1 import VERSION as VERSION_1
 from edgesqueeze.emit.sqz_v1 import read_v1
 from edgesqueeze.emit.sqz_v2 import Coding, emit_v2, read_v2
 from edgesqueeze.errors import CodecError, OutputError, UnsupportedVersionError

@@ -4,15 +4,17 @@ A row is kind, inputs, numbers as in docs/format.md; inputs count backwards (1 i
 Kernels and channels of weighted nodes are left out, since the file says the shapes of all weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.emit.sqz_structure import FIELDS, KINDS, WORDS
-from edgesqueeze.errors import CodecError, CorruptFileError
+from edgesqueeze.errors import CorruptFileError
 from edgesqueeze.graph.check import check_structure, complete_shapes
 from edgesqueeze.graph.nodes import AnyNode, structure_from_json
 
 Shape = tuple[int, ...]
+Row = tuple[list[int], dict[str, object]]
+"""The places of the nodes it reads, and its fields."""
 _WEIGHTED = ("Conv", "Dense")
 _FROM_WEIGHTS = ("channels", "kernel")
 _TWO_INPUTS = ("Add", "Mul")
@@ -48,10 +50,11 @@ def decode_graph(data: bytes, shapes: Sequence[Shape]) -> tuple[AnyNode, ...]:
     if next(left, None) is not None:
         raise CorruptFileError("the file has weights of more layers than the graph")
     names = _names(bytes(reader.take(reader.remaining)), count)
-    for place, (row, name) in enumerate(zip(rows, names, strict=True)):
-        row["name"] = name
-        row["inputs"] = [names[place - distance] for distance in row.pop("distances")]
-    nodes = complete_shapes(structure_from_json(rows))
+    items = [
+        {**row, "name": name, "inputs": [names[place] for place in inputs]}
+        for (inputs, row), name in zip(rows, names, strict=True)
+    ]
+    nodes = complete_shapes(structure_from_json(items))
     check_structure(nodes)
     return nodes
 
@@ -63,11 +66,12 @@ def _row(node: AnyNode, distances: list[int]) -> list[int]:
         return [*row, len(node.shape), *node.shape]
     row += [len(distances), *distances] if kind == "Concat" else distances
     for field, width in _fields(kind).items():
-        value = getattr(node, field)
         if field in WORDS:
-            row.append(WORDS[field].index(value))
+            row.append(WORDS[field].index(getattr(node, field)))
+        elif width == 1:
+            row.append(getattr(node, field))
         else:
-            row += [value] if width == 1 else value
+            row.extend(getattr(node, field))
     return row
 
 
@@ -80,17 +84,18 @@ def _fields(kind: str) -> dict[str, int]:
     }
 
 
-def _read_row(reader: ByteReader, place: int, shapes) -> dict[str, object]:
+def _read_row(reader: ByteReader, place: int, shapes: Iterator[Shape]) -> Row:
+    """A row as structure_from_json wants it, but for its name; of its shape only channels are right."""
     number = reader.varint()
     if number >= len(KINDS):
         raise CorruptFileError(f"node {place} is of kind {number}; known are 0 to {len(KINDS) - 1}")
     kind = KINDS[number]
-    row: dict[str, object] = {"kind": kind, "distances": [], "shape": [1, 1]}
+    row: dict[str, object] = {"kind": kind, "shape": [1, 1]}
     if kind == "Input":
-        return row | {"shape": _varints(reader, reader.varint())}
+        return [], row | {"shape": _varints(reader, reader.varint())}
     width = reader.varint() if kind == "Concat" else 2 if kind in _TWO_INPUTS else 1
-    row["distances"] = distances = _varints(reader, width)
-    if not all(1 <= distance <= place for distance in distances):
+    inputs = [place - distance for distance in _varints(reader, width)]
+    if not all(0 <= source < place for source in inputs):
         raise CorruptFileError(f"node {place} reads a node that is not before it")
     for field, width in _fields(kind).items():
         values = _varints(reader, width)
@@ -101,13 +106,14 @@ def _read_row(reader: ByteReader, place: int, shapes) -> dict[str, object]:
         else:
             row[field] = values[0] if width == 1 else values
     if kind in _WEIGHTED:
-        shape = next(shapes, None)
-        if shape is None or len(shape) != (4 if kind == "Conv" else 2):
-            raise CorruptFileError(f"node {place} has no weight of its kind, but one of shape {shape}")
-        row["shape"] = [1, shape[0]]
-        if kind == "Conv":
-            row["kernel"] = list(shape[2:])
-    return row
+        row |= _from_weight(kind, place, next(shapes, None))
+    return inputs, row
+
+
+def _from_weight(kind: str, place: int, shape: Shape | None) -> dict[str, object]:
+    if shape is None or len(shape) != (4 if kind == "Conv" else 2):
+        raise CorruptFileError(f"node {place} is a {kind}, but its weight has shape {shape}")
+    return {"shape": [1, shape[0]], **({"kernel": list(shape[2:])} if kind == "Conv" else {})}
 
 
 def _varints(reader: ByteReader, count: int) -> list[int]:

@@ -11,10 +11,10 @@ from math import isfinite
 import numpy as np
 
 from edgesqueeze.errors import CodecError
-from edgesqueeze.numerics.integers import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.ranges import share_groups
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
+from edgesqueeze.numerics.integers import SMALLEST_SCALE
 
 _GRID = struct.Struct("<fb")
 

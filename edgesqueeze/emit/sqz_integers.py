@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.tensors import decode_tensor, encode_tensor
 from edgesqueeze.errors import CodecError
-from edgesqueeze.numerics.integers import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quantize_layer
+from edgesqueeze.numerics.integers import SMALLEST_SCALE
 
 SCALES, WEIGHTS, BIASES = 1, 2, 4
 """Which differences a layer has: bits of the first byte of its entry."""

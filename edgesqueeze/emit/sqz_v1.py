@@ -192,7 +192,11 @@ def _describe_tensor(name: str, shape: Shape, offset: int, payload: memoryview) 
 
 
 def tensor_layout(nodes: Sequence[AnyNode]) -> dict[str, Shape]:
-    """The tensors in the order of the file, weight then bias of every weighted node, and their shapes."""
+    """The tensors in the order of the file, weight then bias of every weighted node, and their shapes.
+
+    Raises:
+        CodecError: the graph has more weights than the format takes.
+    """
     graph = Graph(tuple(nodes), {})
     layout: dict[str, Shape] = {}
     for node in graph.weighted:
@@ -205,6 +209,11 @@ def tensor_layout(nodes: Sequence[AnyNode]) -> dict[str, Shape]:
 
 
 def check_tensors(graph: Graph, layout: dict[str, Shape]) -> None:
+    """Refuse a graph whose tensors are not those of its structure.
+
+    Raises:
+        CodecError: a tensor is missing, foreign, or of another shape.
+    """
     if set(graph.tensors) != set(layout):
         odd = sorted(set(graph.tensors) ^ set(layout))
         raise CodecError(f"tensors missing from the graph or foreign to it: {', '.join(odd)}")

@@ -119,9 +119,10 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
     graph = Graph(decode_graph(meta.graph, [layer.shape for layer in meta.layers]), {})
     layout = tensor_layout(graph.nodes)
     for node, layer in zip(graph.weighted, meta.layers, strict=True):
-        if layout[weight_name(node)] != layer.shape:
+        wanted = layout[weight_name(node)]
+        if wanted != layer.shape:
             raise CorruptFileError(
-                f"layer {node.name!r} has a weight of {layer.shape}, its inputs make {layout[weight_name(node)]}"
+                f"layer {node.name!r} has a weight of shape {layer.shape}, its inputs make {wanted}"
             )
     activations = _activations(graph, meta)
     tensors, weights = {}, {}
@@ -129,7 +130,9 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
         tensors[weight_name(node)], tensors[bias_name(node)] = values.weight, values.bias
         if activations:
             if values.input_scale != activations[node.inputs[0]].scale:
-                raise CorruptFileError(f"layer {node.name!r} says that it reads another grid than its input has")
+                raise CorruptFileError(
+                    f"layer {node.name!r} says that it reads another grid than its input has"
+                )
             weights[node.name] = WeightQuant(values.int8_weight, values.scale, values.int32_bias)
     graph = Graph(graph.nodes, tensors)
     return graph, QuantSpec(activations, weights) if activations else None

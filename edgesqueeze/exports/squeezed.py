@@ -22,7 +22,7 @@ class SqueezedExport(Export):
 
     export: Literal["squeezed"] = "squeezed"
     coder: Literal["range", "huffman"] = "range"
-    """``huffman`` is the form of Han et al. 2016, sections 3 and 4: relative and codebook indices, Huffman coded."""
+    """``huffman`` is the form of Han et al. 2016, sections 3 and 4: relative and codebook indices."""
     index_bits: Annotated[int, Field(ge=2, le=12, strict=True)] | None = None
     """Bits of a relative index, for ``huffman``; by default the best number for each tensor. The paper uses 5
     for LeNet-5."""

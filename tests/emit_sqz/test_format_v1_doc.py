@@ -8,8 +8,8 @@ import numpy as np
 from edgesqueeze.coding.container import VERSION
 from edgesqueeze.coding.symbol_stream import CHUNK_SYMBOLS
 from edgesqueeze.coding.tensors import ENCODINGS
-from edgesqueeze.emit.sqz_v1 import emit_v1, read_v1
 from edgesqueeze.emit.sqz_structure import KINDS
+from edgesqueeze.emit.sqz_v1 import emit_v1, read_v1
 from edgesqueeze.graph.nodes import Dense, Graph, Input
 from edgesqueeze.graph.spec import ActivationQuant, spec_from_activations
 

@@ -9,8 +9,8 @@ import pytest
 from sqz_networks import every_kind, spec_for
 
 from edgesqueeze.coding.container import write_container
-from edgesqueeze.emit.sqz_v1 import describe_v1, emit_v1, read_v1
 from edgesqueeze.emit.sqz_structure import decode_structure
+from edgesqueeze.emit.sqz_v1 import describe_v1, emit_v1, read_v1
 from edgesqueeze.errors import CodecError, CorruptFileError
 from edgesqueeze.graph.spec import QuantSpec, WeightQuant
 

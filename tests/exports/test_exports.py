@@ -17,7 +17,7 @@ from edgesqueeze.weights import bake
 BOTH = ("fp32", "int8")
 EXPORTS = {
     "squeezed": SqueezedExport(),
-    "squeezed_paper": SqueezedExport(index_bits=5),
+    "squeezed_paper": SqueezedExport(coder="huffman", index_bits=5),
     "onnx": OnnxExport(precision=BOTH),
     "tflite": TfliteExport(precision=BOTH),
 }
