@@ -1,8 +1,8 @@
 """Templates: model files with their weights cut out, and what has to be filled in where.
 
-A template is a list of pieces that follow each other in the file: literal bytes, runs (the last few bytes
-over and over again), and fills, each of them one array of one layer in one form. In block M the pieces of a file
-are a list of numbers (varints), the literal bytes of all files lie behind all numbers.
+A template is a list of pieces that follow each other in the file: literal bytes, runs (the last few bytes of
+the literal before over and over again), and fills, each of them one array of one layer in one form. In block
+M the pieces of a file are a list of numbers, and the literal bytes of all files lie behind all numbers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Run:
-    """The last ``period`` bytes, which are literal or from a run, repeated for ``num_bytes`` more."""
+    """The last ``period`` bytes of the literal just before, repeated for ``num_bytes`` more."""
 
     period: int
     num_bytes: int
@@ -116,10 +116,8 @@ class Template:
                     pattern = last[-piece.period :]
                     content = (pattern * (piece.num_bytes // piece.period + 1))[: piece.num_bytes]
                     yield offset, content
-                    last += content
                 case Fill():
-                    last = b""
-            last = last[-MAX_PERIOD:]
+                    pass
             offset += piece.num_bytes
 
 
@@ -246,24 +244,18 @@ def _read_name(reader: ByteReader) -> str:
 def _read_numbers(reader: ByteReader, layers: Sequence[Layer]) -> list[int | Run | Fill]:
     """Pieces of a file, with the sizes of literals in their place."""
     pieces: list[int | Run | Fill] = []
-    layer, known = 0, 0  # known: literal and run bytes just before
+    layer = 0
     seen: set[tuple[str, int]] = set()
     while True:
-        literal = reader.varint()
-        if literal:
-            pieces.append(literal)
-            known += literal
-        command = reader.varint()
+        literal, command = reader.varint(), reader.varint()
+        pieces += [literal] if literal else []
         if command == _END:
             return pieces
         if command == _RUN:
             run = Run(reader.varint(), reader.varint())
-            if not 1 <= run.period <= min(known, MAX_PERIOD) or run.num_bytes < 1:
-                raise CorruptFileError(
-                    f"a run of {run.num_bytes} bytes repeats {run.period} of {known} bytes"
-                )
+            if not 1 <= run.period <= min(literal, MAX_PERIOD) or run.num_bytes < 1:
+                raise CorruptFileError(f"a run of {run.num_bytes} bytes repeats {run.period} of {literal}")
             pieces.append(run)
-            known += run.num_bytes
             continue
         layer += unzigzag(reader.varint())
         form = command - _FIRST_FORM
@@ -273,4 +265,3 @@ def _read_numbers(reader: ByteReader, layers: Sequence[Layer]) -> list[int | Run
             raise CorruptFileError(f"a template wants an array of layer {layer} twice")
         seen.add((FORMS[form].array, layer))
         pieces.append(fill)
-        known = 0
