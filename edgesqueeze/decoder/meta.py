@@ -25,6 +25,8 @@ _GRID = struct.Struct("<fb")
 MAX_META_BYTES = 1 << 24
 MAX_WEIGHTS = 1 << 28
 """Weights and biases of a file."""
+_FREE_WEIGHTS, _WEIGHTS_PER_BYTE = 1 << 22, 1 << 12
+"""How many weights a file may have however small it is, and how many more for each byte of its tensors."""
 _RANKS = (2, 4)
 
 
@@ -91,6 +93,17 @@ def parse_meta(data: bytes) -> Meta:
     files = parse_templates(reader, layers)
     reader.finish("the last template")
     return Meta(coder, graph, grids, layers, files)
+
+
+def check_plausible(meta: Meta, num_bytes: int) -> None:
+    """Refuse more weights than tensors of so many bytes can be meant to hold, before there is memory for them.
+
+    Raises:
+        CorruptFileError: a few bytes claim to be a huge network.
+    """
+    total = sum(layer.num_weights + layer.num_channels for layer in meta.layers)
+    if total > _FREE_WEIGHTS + _WEIGHTS_PER_BYTE * num_bytes:
+        raise CorruptFileError(f"{num_bytes} bytes of tensors are said to hold {total} weights")
 
 
 def check_grid(grid: Grid, where: str) -> None:

@@ -26,6 +26,8 @@
 
 #define MAX_META ((uint32_t)1 << 24)
 #define MAX_WEIGHTS ((uint32_t)1 << 28)
+#define FREE_WEIGHTS ((uint64_t)1 << 22) /* however small the file is */
+#define WEIGHTS_PER_BYTE ((uint64_t)1 << 12)
 #define MAX_FILES 64
 #define MAX_NAME 100
 #define MAX_PERIOD 16
@@ -161,6 +163,7 @@ struct sqz_model {
     piece *pieces;
     output *files;
     uint32_t num_layers, num_files, num_fills, num_pieces;
+    uint64_t num_weights; /* and biases */
 };
 
 static sqz_status take_layer(bytes *from, const bytes *grids, uint32_t num_grids, layer *found)
@@ -219,6 +222,7 @@ static sqz_status take_layers(sqz_model *model, bytes *from)
         TRY(take_layer(from, &grids, num_grids, &model->layers[i]));
         total += model->layers[i].num_weights + (uint64_t)model->layers[i].shape[0];
     }
+    model->num_weights = total;
     return total > MAX_WEIGHTS ? SQZ_CORRUPT : SQZ_OK;
 }
 
@@ -427,6 +431,8 @@ static sqz_status read_file(sqz_model *model, bytes file)
     TRY(unpack(packed, MAX_META, &model->meta, &meta.size));
     meta.data = model->meta;
     TRY(read_meta(model, meta, &coder));
+    if (model->num_weights > FREE_WEIGHTS + WEIGHTS_PER_BYTE * tensors.size)
+        return SQZ_CORRUPT;
     TRY(read_tensors(model, tensors));
     return coder != 1 || model->num_files == 0 ? SQZ_UNSUPPORTED : SQZ_OK;
 }
@@ -477,7 +483,7 @@ static void min_max_scales(const arrays *a)
         scale = scale > 0 ? scale : default_scale;
         scale = scale > needed ? scale : needed;
         scale = scale > SMALLEST_SCALE ? scale : SMALLEST_SCALE;
-        a->scale[c] = scale > FLT_MAX ? INFINITY : (float)scale;
+        a->scale[c] = (float)scale;
     }
 }
 

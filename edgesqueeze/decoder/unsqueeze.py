@@ -11,7 +11,7 @@ from typing import BinaryIO
 from edgesqueeze.coding.coders import unpack_bytes
 from edgesqueeze.decoder.container import Block, read_container
 from edgesqueeze.decoder.layers import LayerValues, read_layers
-from edgesqueeze.decoder.meta import MAX_META_BYTES, Meta, parse_meta
+from edgesqueeze.decoder.meta import MAX_META_BYTES, Meta, check_plausible, parse_meta
 from edgesqueeze.decoder.templates import Fill, filled
 from edgesqueeze.errors import CodecError, EdgeSqueezeError, OutputError
 
@@ -39,6 +39,7 @@ def open_squeezed(data: bytes | memoryview) -> SqueezedFile:
     """
     meta_block, tensors_block = read_container(data)
     meta = parse_meta(unpack_bytes(meta_block.payload, MAX_META_BYTES))
+    check_plausible(meta, len(tensors_block.payload))
     return SqueezedFile(meta, meta_block, tensors_block)
 
 

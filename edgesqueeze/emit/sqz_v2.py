@@ -14,7 +14,7 @@ from edgesqueeze.coding.byte_reader import encode_varint, zigzag
 from edgesqueeze.coding.coders import CODERS, encode_tensor, pack_bytes
 from edgesqueeze.decoder.container import write_container
 from edgesqueeze.decoder.layers import BIASES, SCALES, WEIGHTS, Layer
-from edgesqueeze.decoder.meta import Grid, Meta, encode_sections
+from edgesqueeze.decoder.meta import Grid, Meta, check_plausible, encode_sections
 from edgesqueeze.decoder.unsqueeze import SqueezedFile, open_squeezed
 from edgesqueeze.emit.sqz_graph import decode_graph, encode_graph
 from edgesqueeze.emit.sqz_grids import group_grids
@@ -91,7 +91,9 @@ def emit_v2(graph: Graph, spec: QuantSpec | None, files: Mapping[str, bytes], co
         tuple(layers),
         make_templates(graph, spec, files),
     )
-    return write_container(pack_bytes(b"".join(encode_sections(meta).values())), b"".join(parts))
+    tensors = b"".join(parts)
+    check_plausible(meta, len(tensors))
+    return write_container(pack_bytes(b"".join(encode_sections(meta).values())), tensors)
 
 
 def read_v2(data: bytes) -> tuple[Graph, QuantSpec | None]:
@@ -130,9 +132,7 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
         tensors[weight_name(node)], tensors[bias_name(node)] = values.weight, values.bias
         if activations:
             if values.input_scale != activations[node.inputs[0]].scale:
-                raise CorruptFileError(
-                    f"layer {node.name!r} says that it reads another grid than its input has"
-                )
+                raise CorruptFileError(f"layer {node.name!r} claims another grid than its input has")
             weights[node.name] = WeightQuant(values.int8_weight, values.scale, values.int32_bias)
     graph = Graph(graph.nodes, tensors)
     return graph, QuantSpec(activations, weights) if activations else None
