@@ -1,7 +1,8 @@
 """Decoders to carry along: the Python modules of this package in one file, and the C sources.
 
 ``unsqueeze.pyz`` is a zip archive that Python runs or imports from. It holds the very modules that
-edgesqueeze itself decodes with, found by following their imports; they need numpy only, and use numba where it is there.
+edgesqueeze itself decodes with, found by following their imports; they need numpy only, and use numba where
+it is there.
 """
 
 import ast

@@ -3,7 +3,7 @@
 Tensors are decoded layer by layer, so that no more than one layer is in memory at a time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -148,7 +148,7 @@ class LayerValues:
         return self.parts[2 + (self.layer.flags & (flag - 1)).bit_count()].payload
 
 
-def split_tensors(tensors: memoryview, layers: Sequence[Layer]) -> list[tuple[Part, ...]]:
+def split_tensors(tensors: memoryview, layers: Sequence[Layer]) -> tuple[tuple[Part, ...], ...]:
     """The payloads of every layer.
 
     Raises:
@@ -163,15 +163,7 @@ def split_tensors(tensors: memoryview, layers: Sequence[Layer]) -> list[tuple[Pa
             parts.append(Part(offset, reader.take(reader.varint())))
         found.append(tuple(parts))
     reader.finish("the last tensor")
-    return found
-
-
-def read_layers(
-    coder: int, layers: Sequence[Layer], scales: Sequence[float], tensors: memoryview
-) -> Iterator[LayerValues]:
-    """The layers one after another; ``scales`` are those of the activation grids."""
-    for layer, parts in zip(layers, split_tensors(tensors, layers), strict=True):
-        yield LayerValues(layer, coder, None if layer.grid is None else scales[layer.grid], parts)
+    return tuple(found)
 
 
 def read_steps(payload: memoryview, count: int) -> NDArray[np.int64]:

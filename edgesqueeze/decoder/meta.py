@@ -48,11 +48,6 @@ class Meta:
     layers: tuple[Layer, ...]
     files: tuple[Template, ...]
 
-    @property
-    def scales(self) -> tuple[float, ...]:
-        """The scales of the grids."""
-        return tuple(grid.scale for grid in self.grids)
-
 
 def encode_sections(meta: Meta) -> dict[str, bytes]:
     """The sections of block M by name, in their order, before they are packed together.
@@ -96,7 +91,7 @@ def parse_meta(data: bytes) -> Meta:
 
 
 def check_plausible(meta: Meta, num_bytes: int) -> None:
-    """Refuse more weights than tensors of so many bytes can be meant to hold, before there is memory for them.
+    """Refuse more weights than so many bytes can be meant to hold, before there is memory for them.
 
     Raises:
         CorruptFileError: a few bytes claim to be a huge network.

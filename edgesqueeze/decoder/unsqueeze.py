@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from edgesqueeze.coding.coders import unpack_bytes
 from edgesqueeze.decoder.container import Block, read_container
-from edgesqueeze.decoder.layers import LayerValues, read_layers
+from edgesqueeze.decoder.layers import LayerValues, Part, split_tensors
 from edgesqueeze.decoder.meta import MAX_META_BYTES, Meta, check_plausible, parse_meta
 from edgesqueeze.decoder.templates import Fill, filled
 from edgesqueeze.errors import CodecError, EdgeSqueezeError, OutputError
@@ -23,11 +23,13 @@ class SqueezedFile:
     meta: Meta
     meta_block: Block
     tensors_block: Block
+    parts: tuple[tuple[Part, ...], ...]
 
     def layers(self) -> Iterator[LayerValues]:
         """Its layers, one after another."""
-        meta = self.meta
-        return read_layers(meta.coder, meta.layers, meta.scales, self.tensors_block.payload)
+        for layer, parts in zip(self.meta.layers, self.parts, strict=True):
+            scale = None if layer.grid is None else self.meta.grids[layer.grid].scale
+            yield LayerValues(layer, self.meta.coder, scale, parts)
 
 
 def open_squeezed(data: bytes | memoryview) -> SqueezedFile:
@@ -40,7 +42,7 @@ def open_squeezed(data: bytes | memoryview) -> SqueezedFile:
     meta_block, tensors_block = read_container(data)
     meta = parse_meta(unpack_bytes(meta_block.payload, MAX_META_BYTES))
     check_plausible(meta, len(tensors_block.payload))
-    return SqueezedFile(meta, meta_block, tensors_block)
+    return SqueezedFile(meta, meta_block, tensors_block, split_tensors(tensors_block.payload, meta.layers))
 
 
 def fill_templates(squeezed: SqueezedFile, outputs: Mapping[str, BinaryIO]) -> None:

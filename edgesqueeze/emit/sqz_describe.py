@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import encode_varint
 from edgesqueeze.coding.coders import CODERS, decode_tensor, describe_payload, pack_bytes
 from edgesqueeze.decoder.container import HEADER_BYTES, VERSION
-from edgesqueeze.decoder.layers import BIASES, SCALES, WEIGHTS, Layer, Part, read_steps, split_tensors
+from edgesqueeze.decoder.layers import BIASES, SCALES, WEIGHTS, Layer, Part, read_steps
 from edgesqueeze.decoder.meta import encode_sections
 from edgesqueeze.decoder.unsqueeze import SqueezedFile, open_squeezed
 from edgesqueeze.emit.sqz_v2 import network_of
@@ -137,8 +137,7 @@ def _describe_sections(squeezed: SqueezedFile) -> Iterator[SectionDescription]:
 
 def _describe_tensors(squeezed: SqueezedFile, graph: Graph) -> Iterator[CodedDescription]:
     meta, block = squeezed.meta, squeezed.tensors_block
-    split = split_tensors(block.payload, meta.layers)
-    for node, layer, parts in zip(graph.weighted, meta.layers, split, strict=True):
+    for node, layer, parts in zip(graph.weighted, meta.layers, squeezed.parts, strict=True):
         for (name, shape), part in zip(_names(node, layer), parts, strict=True):
             if name.endswith(_STEPS):
                 steps = read_steps(part.payload, layer.num_channels)
