@@ -21,6 +21,9 @@ _END, _RUN, _FIRST_FORM = 0, 1, 2
 MAX_PERIOD = 16
 LARGEST_FILE = (1 << 32) - 1
 MAX_FILES = 64
+_PLAIN, _SWAPPED = 0, 1
+_PERIODS_AT_A_TIME = 1 << 16
+_LARGEST_LOW = (1 << 24) - (1 << 8)
 MAX_NAME = 100
 _NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -86,10 +89,11 @@ Piece = Literal | Run | Fill
 
 @dataclass(frozen=True)
 class Template:
-    """A file by name, piece after piece."""
+    """A file by name, piece after piece; ``swapped`` says in which form its literals are stored."""
 
     name: str
     pieces: tuple[Piece, ...]
+    swapped: bool = False
 
     @property
     def num_bytes(self) -> int:
@@ -113,9 +117,9 @@ class Template:
                     yield offset, piece.content
                     last = piece.content
                 case Run():
-                    pattern = last[-piece.period :]
-                    content = (pattern * (piece.num_bytes // piece.period + 1))[: piece.num_bytes]
-                    yield offset, content
+                    pattern = last[-piece.period :] * min(_PERIODS_AT_A_TIME, piece.num_bytes)
+                    for start in range(0, piece.num_bytes, len(pattern)):
+                        yield offset + start, pattern[: piece.num_bytes - start]
                 case Fill():
                     pass
             offset += piece.num_bytes
@@ -184,16 +188,35 @@ def filled(fill: Fill, values: LayerArrays) -> NDArray[Any]:
     return np.ascontiguousarray(array.reshape(out, blocks, -1).transpose(0, 2, 1))
 
 
+def swap_words(content: bytes, offset: int) -> bytes:
+    """Bytes at some place of a file, its references backwards by distance swapped with those by place.
+
+    A flatbuffer refers to one table description from many places, by negative distances. Every aligned word
+    0xFFxxxxxx has its lower 24 bits replaced by its place less these bits; where these or the new ones lie
+    within 256 of 2^24, as in -1, it is left alone. Doing this twice changes nothing.
+    """
+    start = -offset % 4
+    count = max(len(content) - start, 0) // 4
+    words = np.frombuffer(content, "<u4", count, start).astype(np.int64)
+    low = words & 0xFFFFFF
+    swapped = (offset + start + 4 * np.arange(count) - low) & 0xFFFFFF
+    changes = (words >> 24 == 0xFF) & (low < _LARGEST_LOW) & (swapped < _LARGEST_LOW)
+    middle = np.where(changes, 0xFF000000 | swapped, words).astype("<u4").tobytes()
+    return content[:start] + middle + content[start + 4 * count :]
+
+
 def encode_templates(templates: Sequence[Template]) -> bytes:
     """The files section of block M: names and numbers of all files, then the literals of all files."""
     numbers, literals = [encode_varint(len(templates))], []
     for template in templates:
         name = template.name.encode("ascii")
-        numbers += [encode_varint(len(name)), name]
-        count, last_layer = 0, 0
+        numbers += [encode_varint(len(name)), name, encode_varint(_SWAPPED if template.swapped else _PLAIN)]
+        count, last_layer, offset = 0, 0, 0
         for piece in template.pieces:
+            offset += piece.num_bytes
             if isinstance(piece, Literal):
-                literals.append(piece.content)
+                start = offset - piece.num_bytes
+                literals.append(swap_words(piece.content, start) if template.swapped else piece.content)
                 count = piece.num_bytes
                 continue
             row = [count]
@@ -218,17 +241,35 @@ def parse_templates(reader: ByteReader, layers: Sequence[Layer]) -> tuple[Templa
     count = reader.varint()
     if count > MAX_FILES:
         raise CorruptFileError(f"templates of {count} files; allowed are {MAX_FILES}")
-    drafts = [(_read_name(reader), _read_numbers(reader, layers)) for _ in range(count)]
-    names = [name.lower() for name, _ in drafts]
+    drafts = [(_read_name(reader), _read_form(reader), _read_numbers(reader, layers)) for _ in range(count)]
+    names = [name.lower() for name, _, _ in drafts]
     if len(set(names)) != len(names):
         raise CorruptFileError("two templates are for files of the same name")
     templates = []
-    for name, draft in drafts:
-        pieces = tuple(Literal(bytes(reader.take(p))) if isinstance(p, int) else p for p in draft)
-        templates.append(Template(name, pieces))
-        if templates[-1].num_bytes > LARGEST_FILE:
+    for name, swapped, draft in drafts:
+        size = sum(piece if isinstance(piece, int) else piece.num_bytes for piece in draft)
+        if size > LARGEST_FILE:
             raise CorruptFileError(f"the template of {name} is for a file of more than {LARGEST_FILE} bytes")
+        templates.append(Template(name, tuple(_with_literals(reader, draft, swapped)), swapped))
     return tuple(templates)
+
+
+def _with_literals(reader: ByteReader, draft: list[int | Run | Fill], swapped: bool) -> Iterator[Piece]:
+    offset = 0
+    for piece in draft:
+        if isinstance(piece, int):
+            content = bytes(reader.take(piece))
+            yield Literal(swap_words(content, offset) if swapped else content)
+        else:
+            yield piece
+        offset += piece if isinstance(piece, int) else piece.num_bytes
+
+
+def _read_form(reader: ByteReader) -> bool:
+    form = reader.varint()
+    if form > _SWAPPED:
+        raise CorruptFileError(f"literals are stored in form {form}; known are 0 and 1")
+    return form == _SWAPPED
 
 
 def _read_name(reader: ByteReader) -> str:

@@ -152,6 +152,7 @@ typedef struct {
 
 typedef struct {
     char name[MAX_NAME + 1];
+    uint32_t swapped;
     uint64_t size;
     bytes numbers;
 } output;
@@ -305,6 +306,19 @@ static sqz_status take_fill(sqz_model *model, bytes *from, fill wanted, int64_t 
     return SQZ_OK;
 }
 
+/* Aligned words 0xFFxxxxxx get their place less their lower 24 bits, unless these or those are nearly 2^24. */
+static void swap_words(uint8_t *data, size_t size, uint64_t offset)
+{
+    const uint32_t largest = 0xFFFF00;
+    for (size_t i = (size_t)(-offset & 3); i + 4 <= size; i += 4) {
+        uint32_t low = little_endian(data + i) & 0xFFFFFF, swapped = ((uint32_t)(offset + i) - low) & 0xFFFFFF;
+        if (data[i + 3] != 0xFF || low >= largest || swapped >= largest)
+            continue;
+        for (int byte = 0; byte < 3; byte++, swapped >>= 8)
+            data[i + (size_t)byte] = (uint8_t)swapped;
+    }
+}
+
 /* One file's numbers. They are read twice: to be checked and counted, then (`literals` not NULL) to be kept. */
 static sqz_status take_numbers(sqz_model *model, uint32_t file, bytes *from, bytes *literals)
 {
@@ -325,6 +339,8 @@ static sqz_status take_numbers(sqz_model *model, uint32_t file, bytes *from, byt
                 piece *kept = &model->pieces[model->num_pieces];
                 *kept = (piece){file, period, run, offset, {NULL, 0}};
                 TRY(take(literals, literal, &kept->literal));
+                if (model->files[file].swapped)
+                    swap_words(model->meta + (kept->literal.data - model->meta), literal, offset);
             }
             model->num_pieces++;
             offset += (uint64_t)literal + run;
@@ -357,6 +373,9 @@ static sqz_status take_files(sqz_model *model, bytes *from)
         for (uint32_t other = 0; other < file; other++)
             if (same_name(found->name, model->files[other].name))
                 return SQZ_CORRUPT;
+        TRY(take_varint(from, &found->swapped));
+        if (found->swapped > 1)
+            return SQZ_CORRUPT;
         found->numbers = *from;
         TRY(take_numbers(model, file, from, NULL));
     }

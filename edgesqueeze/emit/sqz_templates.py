@@ -6,11 +6,12 @@ what is not found stays literal. Every template is filled again and compared wit
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.coding.coders import pack_bytes
 from edgesqueeze.decoder.layers import Layer
 from edgesqueeze.decoder.templates import (
     BLOCKS_LAST,
@@ -20,6 +21,7 @@ from edgesqueeze.decoder.templates import (
     Piece,
     Run,
     Template,
+    encode_templates,
     filled,
     make_fill,
 )
@@ -52,7 +54,8 @@ def make_templates(graph: Graph, spec: QuantSpec | None, files: Mapping[str, byt
     for name, data in files.items():
         template = Template(name, tuple(_Search(data, sources, layers).pieces()))
         _prove(template, sources, data)
-        templates.append(template)
+        forms = (template, replace(template, swapped=True))
+        templates.append(min(forms, key=lambda form: len(pack_bytes(encode_templates([form])))))
     return tuple(templates)
 
 

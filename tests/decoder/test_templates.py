@@ -1,5 +1,6 @@
 """Templates: found by themselves, proven, and hostile ones refused."""
 
+import struct
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from edgesqueeze.decoder.templates import (
     filled,
     make_fill,
     parse_templates,
+    swap_words,
 )
 from edgesqueeze.emit.sqz import MODEL_FILES, emit_model_file
 from edgesqueeze.emit.sqz_templates import make_templates
@@ -41,7 +43,7 @@ def parse(data, layers=LAYERS):
 
 
 def one_file(*values, name=b"f", literals=b""):
-    return numbers(1, len(name)) + name + numbers(*values) + literals
+    return numbers(1, len(name)) + name + numbers(0, *values) + literals
 
 
 class Arrays:
@@ -62,6 +64,7 @@ def test_weights_are_found_and_the_rest_is_small(network):
     templates = make_templates(network, spec, files)
     layers = [Layer(network.weight(node).shape) for node in network.weighted]
     assert parse(encode_templates(templates), layers) == templates
+    assert [template.swapped for template in templates] == [name.endswith(".tflite") for name in files]
     for template in templates:
         assert template.num_bytes == len(files[template.name])
         arrays = {(FORMS[fill.form].array, fill.layer) for _, fill in template.fills()}
@@ -125,17 +128,37 @@ def test_pieces_come_back():
     assert content == {0: b"abc", 3: b"bcbcb", 8 + 4 * 48: b"z"}
 
 
+def test_swapping_words_twice_changes_nothing():
+    rng = np.random.default_rng(0)
+    for offset in range(8):
+        words = rng.integers(0, 2**32, 500).astype("<u4") | np.uint32(0xFF000000)
+        content = words.tobytes()[: 2000 - offset]
+        swapped = swap_words(content, offset)
+        assert len(swapped) == len(content)
+        assert (swapped != content) == (offset % 4 == 0)
+        assert swap_words(swapped, offset) == content
+    # A reference from 1000 back to 5000 is one to 5000 afterwards; -1 and -200 stay as they are.
+    assert swap_words(struct.pack("<3i", -4000, -1, -200), 1000) == struct.pack("<Iii", 0xFF001388, -1, -200)
+    pieces = (
+        Literal(struct.pack("<5i", 1, -4000, -1, -300, 9)),
+        make_fill(12, 0, 0, LAYERS),
+        Literal(b"end"),
+    )
+    template = Template("f", pieces, swapped=True)
+    assert parse(encode_templates([template])) == (template,)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (numbers(65), "templates of 65 files"),
         (numbers(1, 0), "whose name has 0 bytes"),
-        (numbers(1, 101) + b"a" * 101 + numbers(0, 0), "whose name has 101 bytes"),
+        (numbers(1, 101) + b"a" * 101 + numbers(0, 0, 0), "whose name has 101 bytes"),
         (one_file(0, 0, name=b"../x"), "called"),
         (one_file(0, 0, name=b".hidden"), "called"),
         (one_file(0, 0, name=b"a/b"), "called"),
         (one_file(0, 0, name=b"a\\b"), "called"),
-        (numbers(2, 1) + b"f" + numbers(0, 0, 1) + b"F" + numbers(0, 0), "same name"),
+        (numbers(2, 1) + b"f" + numbers(0, 0, 0, 1) + b"F" + numbers(0, 0, 0), "same name"),
         (one_file(5, 0, literals=b"four"), "are left"),
         (one_file(1, 0, literals=b"ab"), "followed by"),
         (one_file(2, 1, 3, 9, 0, 0, literals=b"ab"), "a run of 9 bytes repeats 3 of 2"),
@@ -149,6 +172,7 @@ def test_pieces_come_back():
         (one_file(0, 5, 0, 0, 0, 0), "into 0 blocks"),
         (one_file(0, 2, 0, 0, 6, 0, 0, 0), "wants an array of layer 0 twice"),
         (one_file(1, 1, 1, 2**32 - 1, 0, 0, literals=b"a"), "more than 4294967295 bytes"),
+        (numbers(1, 1) + b"f" + numbers(2, 0, 0), "stored in form 2"),
         (one_file(0), "wanted at offset"),
         (b"", "wanted at offset"),
     ],
