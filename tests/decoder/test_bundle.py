@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "emit_sqz"))
 from sqz_networks import every_kind, spec_for
 
 from edgesqueeze.decoder.bundle import archive, write_bundle

@@ -1,13 +1,9 @@
 """Templates: found by themselves, proven, and hostile ones refused."""
 
 import struct
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "emit_sqz"))
 from sqz_networks import every_kind, lenet5, spec_for
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
