@@ -25,7 +25,7 @@ _GRID = struct.Struct("<fb")
 MAX_META_BYTES = 1 << 24
 MAX_WEIGHTS = 1 << 28
 """Weights and biases of a file."""
-_FREE_WEIGHTS, _WEIGHTS_PER_BYTE = 1 << 22, 1 << 12
+_FREE_WEIGHTS, _WEIGHTS_PER_BYTE = 1 << 20, 1 << 10
 """How many weights a file may have however small it is, and how many more for each byte of its tensors."""
 _RANKS = (2, 4)
 

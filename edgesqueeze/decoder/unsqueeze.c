@@ -26,8 +26,8 @@
 
 #define MAX_META ((uint32_t)1 << 24)
 #define MAX_WEIGHTS ((uint32_t)1 << 28)
-#define FREE_WEIGHTS ((uint64_t)1 << 22) /* however small the file is */
-#define WEIGHTS_PER_BYTE ((uint64_t)1 << 12)
+#define FREE_WEIGHTS ((uint64_t)1 << 20) /* however small the file is */
+#define WEIGHTS_PER_BYTE ((uint64_t)1 << 10)
 #define MAX_FILES 64
 #define MAX_NAME 100
 #define MAX_PERIOD 16
@@ -120,7 +120,844 @@ static void *allocate(size_t count, size_t size)
     return count > SIZE_MAX / size ? NULL : SQZ_MALLOC(count * size);
 }
 
-/*CODER*/
+static void release(void *memory)
+{
+    if (memory != NULL)
+        SQZ_FREE(memory);
+}
+
+/* -- the binary coder (docs/coder.md) -------------------------------------------------------------- */
+
+#define REACH 2816
+#define HALF ((int32_t)1 << 30)
+#define MAX_INPUTS 12
+enum { SIGNIFICANCE, SIGN, MAGNITUDE, BYTE, NUM_GROUPS };
+
+/* Right shifts of negative numbers round down, as with every compiler in use. */
+typedef char shifts_round_down[(-1 >> 1) == -1 ? 1 : -1];
+
+typedef struct {
+    int32_t squash[2 * REACH], stretch[4096];
+    int32_t paces[NUM_GROUPS][256], rates[NUM_GROUPS][512]; /* of mixers by age, of counters by count */
+    int32_t *counters;
+    int64_t (*weights)[MAX_INPUTS];
+    uint32_t *uses;
+    uint32_t slots[MAX_INPUTS];
+    uint32_t low, high, code;
+    const uint8_t *data;
+    size_t position, size;
+} engine;
+
+static void make_tables(engine *e)
+{
+    static const int32_t final[NUM_GROUPS] = {18, 100, 110, 100}, extra[NUM_GROUPS] = {300, 300, 0, 300};
+    static const int32_t first[NUM_GROUPS] = {30, 30, 30, 11}, last[NUM_GROUPS] = {511, 511, 511, 127};
+    int64_t decay = (int64_t)1 << 30; /* e^(-i/256) in 2^-30 */
+    int32_t x = 0;
+    for (int32_t i = 0; i <= REACH; i++) {
+        int64_t below = (decay << 16) / (((int64_t)1 << 30) + decay);
+        int64_t above = ((int64_t)1 << 46) / (((int64_t)1 << 30) + decay);
+        e->squash[REACH - i] = (int32_t)(below < 1 ? 1 : below);
+        if (i < REACH)
+            e->squash[REACH + i] = (int32_t)(above > 65535 ? 65535 : above);
+        decay = decay * 1069555701 >> 30;
+    }
+    for (int32_t p = 0; p < 4096; p++) {
+        while (x < 2 * REACH - 1 && e->squash[x] < 16 * p + 8)
+            x++;
+        e->stretch[p] = x - REACH;
+    }
+    for (int group = 0; group < NUM_GROUPS; group++) {
+        for (int32_t age = 0; age < 256; age++)
+            e->paces[group][age] = final[group] + extra[group] * 8 / (8 + age);
+        for (int32_t count = 0; count < 512; count++)
+            e->rates[group][count] = 655360 / (10 * (count < last[group] ? count : last[group]) + first[group]);
+    }
+}
+
+static sqz_status start_engine(engine *e, bytes from, size_t num_counters, uint32_t num_mixers)
+{
+    memset(e, 0, sizeof *e);
+    make_tables(e);
+    e->counters = allocate(num_counters, sizeof *e->counters);
+    e->weights = allocate(num_mixers, sizeof *e->weights);
+    e->uses = allocate(num_mixers, sizeof *e->uses);
+    if (e->counters == NULL || e->weights == NULL || e->uses == NULL)
+        return SQZ_MEMORY;
+    for (size_t i = 0; i < num_counters; i++)
+        e->counters[i] = HALF;
+    memset(e->weights, 0, num_mixers * sizeof *e->weights);
+    memset(e->uses, 0, num_mixers * sizeof *e->uses);
+    e->high = UINT32_MAX;
+    e->data = from.data;
+    e->size = from.size;
+    for (; e->position < 4; e->position++)
+        e->code = e->code << 8 | (e->position < e->size ? e->data[e->position] : 0);
+    return SQZ_OK;
+}
+
+static void stop_engine(engine *e)
+{
+    release(e->counters);
+    release(e->weights);
+    release(e->uses);
+}
+
+static void set_weights(engine *e, uint32_t first, uint32_t end, uint32_t count, int32_t weight)
+{
+    for (uint32_t mixer = first; mixer < end; mixer++)
+        for (uint32_t k = 0; k < count; k++)
+            e->weights[mixer][k] = weight;
+}
+
+static int32_t stretched(const engine *e, size_t slot)
+{
+    return e->stretch[e->counters[slot] >> 19];
+}
+
+static void learn(engine *e, size_t slot, int32_t bit, int group)
+{
+    int32_t count = e->counters[slot] & 511;
+    int64_t probability = e->counters[slot] >> 9;
+    probability += (bit * (((int64_t)1 << 22) - 1) - probability) * e->rates[group][count] >> 16;
+    e->counters[slot] = (int32_t)(probability << 9) | (count < 511 ? count + 1 : 511);
+}
+
+static int32_t decode_with(engine *e, int32_t probability)
+{
+    uint32_t middle = e->low + (uint32_t)((uint64_t)(e->high - e->low) * (uint32_t)probability >> 16);
+    int32_t bit = e->code <= middle;
+    if (bit)
+        e->high = middle;
+    else
+        e->low = middle + 1;
+    while ((e->low ^ e->high) >> 24 == 0) {
+        e->code = e->code << 8 | (e->position < e->size ? e->data[e->position] : 0);
+        e->position++;
+        e->low <<= 8;
+        e->high = e->high << 8 | 255;
+    }
+    return bit;
+}
+
+/* A bit by the counters in slots[0] to slots[count - 1], which learn from it. */
+static int32_t code_bit(engine *e, uint32_t count, uint32_t mixer, int group)
+{
+    int64_t *weights = e->weights[mixer], total = 256 * weights[count], error;
+    int32_t inputs[MAX_INPUTS], bit, probability;
+    for (uint32_t k = 0; k < count; k++) {
+        inputs[k] = stretched(e, e->slots[k]);
+        total += inputs[k] * weights[k];
+    }
+    total >>= 16;
+    total = total < -REACH ? -REACH : total > REACH - 1 ? REACH - 1 : total;
+    probability = e->squash[total + REACH];
+    bit = decode_with(e, probability);
+    error = (int64_t)(bit * 65536 - probability) * e->paces[group][e->uses[mixer] >> 4];
+    if (e->uses[mixer] < 4095)
+        e->uses[mixer]++;
+    for (uint32_t k = 0; k < count; k++) {
+        weights[k] += (inputs[k] * error + ((int64_t)1 << 21)) >> 22;
+        learn(e, e->slots[k], bit, group);
+    }
+    weights[count] += (256 * error + ((int64_t)1 << 21)) >> 22;
+    return bit;
+}
+
+/* Whether more bytes were used than an encoder can have left out at the end. */
+static int overrun(const engine *e)
+{
+    return e->position > e->size + 4;
+}
+
+/* The data must end where the shortest bytes end which, followed by zeros, lie in the interval. */
+static sqz_status finish_engine(const engine *e)
+{
+    size_t used = e->position - 4;
+    for (uint32_t count = 0; count < 5; count++) {
+        uint64_t rest = ((uint64_t)1 << (32 - 8 * count)) - 1, value = (e->low + rest) & ~rest;
+        if (value > e->high)
+            continue;
+        if (used + count != e->size)
+            return SQZ_CORRUPT;
+        for (uint32_t i = 0; i < count; i++)
+            if (e->data[used + i] != (uint8_t)(value >> (24 - 8 * i)))
+                return SQZ_CORRUPT;
+        return SQZ_OK;
+    }
+    return SQZ_CORRUPT;
+}
+
+/* -- weight symbols -------------------------------------------------------------------------------- */
+
+/* Where each kind of counter starts. */
+enum { ALL = 0, ROW = 1, EMPTY_ROW = 2, EMPTY_COLUMN = 4, DENSITIES = 8, NEIGHBOURS = 264, LEVELS = 392 };
+enum { SIGNS = 648, LAST_SIGNS = 729, SIGN_SUMS = 810, NODES = 1322, NUM_NODES = 312 };
+enum {
+    BY_COLUMN = NODES + NUM_NODES,
+    BY_BOTH = BY_COLUMN + 32 * NUM_NODES,
+    BY_NEIGHBOURS = BY_BOTH + 256 * NUM_NODES,
+    BY_LAST = BY_NEIGHBOURS + 16 * NUM_NODES,
+    CHANNELS = BY_LAST + 16 * NUM_NODES
+};
+enum { SIGN_MIXERS = 1, MAGNITUDE_MIXERS = 9, FLAG_MIXER = 72, NUM_MIXERS = 73 };
+#define MAX_BITS 30
+#define MAX_CHUNKS 16
+
+typedef struct {
+    engine e;
+    int32_t *line, *column_magnitudes; /* line: the row so far, behind `pad` zeros */
+    uint8_t *skip;                     /* 1 for a column that is empty in all rows */
+    uint32_t channels, positions, width, pad, columns;
+    int is_first;
+    int64_t near[7]; /* A to G */
+    int64_t row_magnitude, last, last_but_one;
+    uint32_t contexts[4];
+} weight_model;
+
+static uint32_t at_most(int64_t value, uint32_t largest)
+{
+    return value > largest ? largest : (uint32_t)value;
+}
+
+static int64_t size_of_symbol(int64_t symbol)
+{
+    return symbol < 0 ? -symbol : symbol;
+}
+
+static uint32_t level(int64_t magnitude)
+{
+    uint32_t found = 0;
+    for (; magnitude >= 4; magnitude >>= 1)
+        found += 2;
+    return at_most(found + magnitude, 15);
+}
+
+static uint32_t density(int32_t value)
+{
+    value = (value + 1536) >> 7;
+    return value < 0 ? 0 : value > 15 ? 15 : (uint32_t)value;
+}
+
+static uint32_t sign(int64_t symbol)
+{
+    return symbol > 0 ? 1 : symbol < 0 ? 2 : 0;
+}
+
+static void look_around(weight_model *m, const int32_t *at, uint32_t k)
+{
+    uint32_t x = k % m->width, w = m->width;
+    m->near[0] = x > 0 ? at[-1] : 0;
+    m->near[4] = x > 1 ? at[-2] : 0;
+    m->near[6] = *(at - m->positions);
+    m->near[1] = k >= w ? *(at - w) : 0;
+    m->near[2] = k >= w && x < w - 1 ? *(at - w + 1) : 0;
+    m->near[3] = k >= w && x > 0 ? *(at - w - 1) : 0;
+    m->near[5] = k >= 2 * (uint64_t)w ? *(at - 2 * (size_t)w) : 0;
+}
+
+static uint32_t around_level(const weight_model *m)
+{
+    int64_t sum = 0;
+    for (int n = 0; n < 6; n++)
+        sum += (n < 2 ? 2 : 1) * size_of_symbol(m->near[n]);
+    return level(sum);
+}
+
+static int32_t code_significance(weight_model *m, uint32_t c, uint32_t j, uint32_t around)
+{
+    engine *e = &m->e;
+    uint32_t column_slot = CHANNELS + m->channels + j, pattern = 0;
+    int32_t column = stretched(e, column_slot), row = stretched(e, ROW), everywhere = stretched(e, ALL), bit;
+    for (int n = 0; n < 7; n++)
+        pattern = 2 * pattern + (m->near[n] != 0);
+    e->slots[0] = column_slot;
+    e->slots[1] = ROW;
+    e->slots[2] = CHANNELS + c;
+    e->slots[3] = DENSITIES + 16 * density(column) + density(row);
+    e->slots[4] = NEIGHBOURS + pattern;
+    e->slots[5] = LEVELS + 16 * around + density(column + row - everywhere);
+    bit = code_bit(e, 6, 0, SIGNIFICANCE);
+    learn(e, ALL, bit, SIGNIFICANCE);
+    return bit;
+}
+
+static uint32_t code_node(weight_model *m, uint32_t node, uint32_t mixer)
+{
+    engine *e = &m->e;
+    e->slots[0] = NODES + node;
+    e->slots[1] = BY_COLUMN + 32 * node + m->contexts[0];
+    e->slots[2] = BY_BOTH + 256 * node + m->contexts[1];
+    e->slots[3] = BY_NEIGHBOURS + 16 * node + m->contexts[2];
+    e->slots[4] = BY_LAST + 16 * node + m->contexts[3];
+    for (int k = 1; k < 5; k++)
+        if (e->counters[e->slots[k]] == HALF)
+            e->counters[e->slots[k]] = (e->counters[e->slots[0]] & ~511) | 2;
+    return (uint32_t)code_bit(e, 5, MAGNITUDE_MIXERS + mixer, MAGNITUDE);
+}
+
+static int64_t code_magnitude(weight_model *m, uint32_t j, uint32_t around)
+{
+    uint32_t by_column = at_most(m->column_magnitudes[j] >> 6, 31), bits = 0, prefix = 1;
+    m->contexts[0] = by_column;
+    m->contexts[1] = 16 * at_most(m->row_magnitude >> 7, 15) + (by_column >> 1);
+    m->contexts[2] = around;
+    m->contexts[3] = level(size_of_symbol(m->last) + size_of_symbol(m->last_but_one));
+    while (bits < MAX_BITS && code_node(m, bits, bits))
+        bits++;
+    for (uint32_t rest = bits; rest-- > 0;) {
+        uint32_t node = prefix < 8 ? 32 + 8 * bits + prefix : 280 + rest;
+        prefix = 2 * prefix + code_node(m, node, 32 + bits);
+    }
+    return prefix;
+}
+
+static int32_t code_sign(weight_model *m, uint32_t j, int64_t magnitude)
+{
+    engine *e = &m->e;
+    uint32_t pattern = 0;
+    int32_t total = 0;
+    for (int n = 0; n < 6; n++) {
+        uint32_t found = sign(m->near[n]);
+        int32_t weight = 4 >> (n >> 1);
+        if (n < 4)
+            pattern = 3 * pattern + found;
+        total += found == 1 ? weight : found == 2 ? -weight : 0;
+    }
+    e->slots[0] = CHANNELS + m->channels + m->columns + j;
+    e->slots[1] = SIGNS + pattern;
+    e->slots[2] = LAST_SIGNS + 24 * sign(m->last) + 8 * sign(m->last_but_one) + at_most(magnitude, 7);
+    e->slots[3] = SIGN_SUMS + 16 * (uint32_t)(total + 16) + level(magnitude);
+    return code_bit(e, 4, SIGN_MIXERS + at_most(total < 0 ? -total : total, 7), SIGN);
+}
+
+static int32_t code_nonzero(weight_model *m, uint32_t j, uint32_t around)
+{
+    int64_t magnitude = code_magnitude(m, j, around), exact;
+    int32_t negative = code_sign(m, j, magnitude), bits = 0, before = m->column_magnitudes[j];
+    while (magnitude >> bits > 1)
+        bits++;
+    exact = bits * 256 + ((magnitude << 8 >> bits) & 255) + 128;
+    m->column_magnitudes[j] = (int32_t)(before ? (before * 3 + exact) >> 2 : exact);
+    m->row_magnitude = m->row_magnitude ? (m->row_magnitude * 7 + exact) >> 3 : exact;
+    m->last_but_one = m->last;
+    m->last = negative ? -magnitude : magnitude;
+    return (int32_t)m->last;
+}
+
+static void code_row(weight_model *m, int32_t *symbols)
+{
+    int32_t *counters = m->e.counters;
+    memset(m->line, 0, ((size_t)m->columns + m->pad) * sizeof *m->line);
+    m->row_magnitude = m->last = m->last_but_one = 0;
+    counters[ROW] = (counters[ALL] & ~511) | 10;
+    for (uint32_t c = 0; c < m->channels; c++) {
+        if (m->is_first)
+            counters[CHANNELS + c] = (counters[ALL] & ~511) | 20;
+        for (uint32_t k = 0; k < m->positions; k++) {
+            uint32_t j = c * m->positions + k, around;
+            if (m->skip[j])
+                continue;
+            if (m->is_first)
+                counters[CHANNELS + m->channels + j] = (counters[ALL] & ~511) | 6;
+            look_around(m, m->line + m->pad + j, k);
+            around = around_level(m);
+            if (code_significance(m, c, j, around))
+                symbols[j] = m->line[m->pad + j] = code_nonzero(m, j, around);
+        }
+    }
+}
+
+/* Rows of symbols into `symbols`, which holds zeros. Flags: 1 empty rows are marked, 2 empty columns. */
+static sqz_status code_rows(weight_model *m, int32_t *symbols, uint32_t num_rows, uint32_t flags)
+{
+    uint32_t previous = 0, has_symbols = 1;
+    for (uint32_t j = 0; flags & 2 && j < m->columns; j++) {
+        m->e.slots[0] = EMPTY_COLUMN + previous;
+        previous = m->skip[j] = (uint8_t)code_bit(&m->e, 1, FLAG_MIXER, SIGN);
+    }
+    for (uint32_t row = 0; row < num_rows; row++) {
+        if (flags & 1) {
+            m->e.slots[0] = EMPTY_ROW + has_symbols;
+            has_symbols = (uint32_t)code_bit(&m->e, 1, FLAG_MIXER, SIGN);
+        }
+        if (has_symbols) {
+            code_row(m, symbols + (size_t)row * m->columns);
+            m->is_first = 0;
+        }
+        if (overrun(&m->e))
+            return SQZ_CORRUPT;
+    }
+    return SQZ_OK;
+}
+
+static sqz_status start_model(weight_model *m, uint32_t channels, uint32_t height, uint32_t width)
+{
+    memset(m, 0, sizeof *m);
+    m->channels = channels;
+    m->positions = height * width;
+    m->width = width;
+    m->columns = channels * m->positions;
+    m->pad = m->positions + 2 * width + 2;
+    m->line = allocate((size_t)m->columns + m->pad, sizeof *m->line);
+    m->column_magnitudes = allocate(m->columns, sizeof *m->column_magnitudes);
+    m->skip = allocate(m->columns, sizeof *m->skip);
+    return m->line == NULL || m->column_magnitudes == NULL || m->skip == NULL ? SQZ_MEMORY : SQZ_OK;
+}
+
+/* One chunk of rows, by a model that has seen nothing. */
+static sqz_status decode_rows(weight_model *m, bytes stream, int32_t *symbols, uint32_t num_rows, uint32_t flags)
+{
+    size_t num_counters = CHANNELS + (size_t)m->channels + 2 * (size_t)m->columns;
+    sqz_status status = start_engine(&m->e, stream, num_counters, NUM_MIXERS);
+    if (status == SQZ_OK) {
+        set_weights(&m->e, 0, SIGN_MIXERS, 7, 14000);
+        set_weights(&m->e, SIGN_MIXERS, MAGNITUDE_MIXERS, 4, 12000);
+        set_weights(&m->e, MAGNITUDE_MIXERS, FLAG_MIXER, 5, 12000);
+        set_weights(&m->e, FLAG_MIXER, NUM_MIXERS, 1, 65536);
+        memset(m->column_magnitudes, 0, m->columns * sizeof *m->column_magnitudes);
+        memset(m->skip, 0, m->columns);
+        m->is_first = 1;
+        status = code_rows(m, symbols, num_rows, flags);
+    }
+    if (status == SQZ_OK)
+        status = finish_engine(&m->e);
+    stop_engine(&m->e);
+    return status;
+}
+
+/* Symbols [rows, columns] into memory that holds zeros. */
+static sqz_status decode_symbols(bytes payload, uint32_t num_rows, uint32_t columns, int32_t *symbols)
+{
+    uint32_t channels, height, chunks, lengths[MAX_CHUNKS];
+    bytes flags, stream;
+    weight_model m;
+    sqz_status status;
+    TRY(take_varint(&payload, &channels));
+    TRY(take_varint(&payload, &height));
+    TRY(take(&payload, 1, &flags));
+    TRY(take_varint(&payload, &chunks));
+    if (channels == 0 || height == 0 || columns % ((uint64_t)channels * height) != 0)
+        return SQZ_CORRUPT;
+    if (flags.data[0] > 3 || chunks < 1 || chunks > num_rows || chunks > MAX_CHUNKS)
+        return SQZ_CORRUPT;
+    for (uint32_t chunk = 0; chunk + 1 < chunks; chunk++)
+        TRY(take_varint(&payload, &lengths[chunk]));
+    status = start_model(&m, channels, height, columns / channels / height);
+    for (uint32_t chunk = 0; chunk < chunks && status == SQZ_OK; chunk++) {
+        uint32_t first = (uint32_t)((uint64_t)chunk * num_rows / chunks);
+        uint32_t end = (uint32_t)((chunk + (uint64_t)1) * num_rows / chunks);
+        status = take(&payload, chunk + 1 < chunks ? lengths[chunk] : payload.size, &stream);
+        if (status == SQZ_OK)
+            status = decode_rows(&m, stream, symbols + (size_t)first * columns, end - first, flags.data[0]);
+    }
+    release(m.line);
+    release(m.column_magnitudes);
+    release(m.skip);
+    return status;
+}
+
+/* -- floats ---------------------------------------------------------------------------------------- */
+
+enum { ZEROS, GRID_HALF, GRID, CODEBOOK_HALF, CODEBOOK, FLOATS };
+enum { HIGHEST = 32, REST = 64, NUM_ASCENDING = 96 };
+enum { NEXT_EXPONENT = 256, MANTISSA = NEXT_EXPONENT + 65536, MANTISSA_OF = MANTISSA + 8 };
+enum { LOW_BITS = MANTISSA_OF + 2048, NUM_FIELDS = LOW_BITS + 20 };
+#define MAX_DISTINCT 65536
+#define LARGEST_MULTIPLE ((int32_t)1 << 24)
+
+static sqz_status start_numbers(engine *e, bytes stream, size_t num_counters)
+{
+    TRY(start_engine(e, stream, num_counters, 3));
+    set_weights(e, 0, 1, 1, 65536);
+    set_weights(e, 1, 3, 2, 32768);
+    return SQZ_OK;
+}
+
+/* A bit by one counter of its own. */
+static uint32_t plain_bit(engine *e, uint32_t slot)
+{
+    e->slots[0] = slot;
+    return (uint32_t)code_bit(e, 1, 0, SIGN);
+}
+
+static uint32_t code_gap(engine *e)
+{
+    uint32_t bits = 0, value = 1;
+    while (bits < 31 && plain_bit(e, bits))
+        bits++;
+    for (uint32_t rest = bits; rest-- > 0;)
+        value = 2 * value + plain_bit(e, value == 1 ? HIGHEST + bits : REST + rest);
+    return value;
+}
+
+static sqz_status code_ascending(engine *e, uint32_t *values, uint32_t count, uint64_t end)
+{
+    uint64_t before = UINT64_MAX; /* -1 */
+    for (uint32_t i = 0; i < count; i++) {
+        before += code_gap(e);
+        if (before >= end || overrun(e))
+            return SQZ_CORRUPT;
+        values[i] = (uint32_t)before;
+    }
+    return SQZ_OK;
+}
+
+static float half_to_float(uint32_t half)
+{
+    uint32_t exponent = half >> 10 & 31, mantissa = half & 0x3FF;
+    float size = exponent == 0 ? (float)mantissa * 0x1p-24f : as_float((exponent + 112) << 23 | mantissa << 13);
+    if (exponent == 31)
+        size = mantissa == 0 ? INFINITY : NAN;
+    return half & 0x8000 ? -size : size;
+}
+
+typedef struct {
+    uint32_t num_negative, num_positive;
+    uint32_t *patterns; /* outwards: the negative ones, then the positive ones, all without sign */
+} codebook;
+
+static sqz_status take_codebook(bytes *from, int is_half, codebook *book)
+{
+    engine e = {.counters = NULL};
+    bytes stream;
+    uint32_t length, total;
+    uint64_t end = is_half ? 1 << 15 : (uint64_t)1 << 31;
+    sqz_status status;
+    TRY(take_varint(from, &book->num_negative));
+    TRY(take_varint(from, &book->num_positive));
+    if (book->num_negative > MAX_DISTINCT || book->num_positive > MAX_DISTINCT - book->num_negative)
+        return SQZ_CORRUPT;
+    total = book->num_negative + book->num_positive;
+    if (total < 1)
+        return SQZ_CORRUPT;
+    TRY(take_varint(from, &length));
+    TRY(take(from, length, &stream));
+    book->patterns = allocate(total, sizeof *book->patterns);
+    if (book->patterns == NULL)
+        return SQZ_MEMORY;
+    status = start_numbers(&e, stream, NUM_ASCENDING);
+    if (status == SQZ_OK)
+        status = code_ascending(&e, book->patterns, book->num_negative, end);
+    if (status == SQZ_OK)
+        status = code_ascending(&e, book->patterns + book->num_negative, book->num_positive, end);
+    if (status == SQZ_OK)
+        status = finish_engine(&e);
+    stop_engine(&e);
+    for (uint32_t i = 0; i < total && status == SQZ_OK && is_half; i++) {
+        float value = half_to_float(book->patterns[i]);
+        if (!isfinite(value))
+            status = SQZ_CORRUPT;
+        book->patterns[i] = as_pattern(value);
+    }
+    return status;
+}
+
+/* The value of rank -num_negative to num_positive; 0 is zero. */
+static sqz_status value_of(const codebook *book, int32_t rank, float *value)
+{
+    uint32_t pattern = 0;
+    if (rank > 0 && (uint32_t)rank <= book->num_positive)
+        pattern = book->patterns[book->num_negative + (uint32_t)rank - 1];
+    else if (rank < 0 && (uint32_t)-rank <= book->num_negative)
+        pattern = book->patterns[(uint32_t)-rank - 1] | 0x80000000u;
+    else if (rank != 0)
+        return SQZ_CORRUPT;
+    *value = as_float(pattern);
+    return SQZ_OK;
+}
+
+static uint32_t code_field(engine *e, uint32_t *exponent)
+{
+    uint32_t node = 1, value;
+    for (int rest = 0; rest < 8; rest++) {
+        e->slots[0] = node;
+        e->slots[1] = NEXT_EXPONENT + 256 * *exponent + node;
+        node = 2 * node + (uint32_t)code_bit(e, 2, 1, SIGN);
+    }
+    *exponent = node - 256;
+    node = 1;
+    for (int rest = 0; rest < 3; rest++) {
+        e->slots[0] = MANTISSA + node;
+        e->slots[1] = MANTISSA_OF + 8 * *exponent + node;
+        node = 2 * node + (uint32_t)code_bit(e, 2, 2, SIGN);
+    }
+    value = *exponent << 3 | (node - 8);
+    for (uint32_t rest = 20; rest-- > 0;)
+        value = 2 * value + plain_bit(e, LOW_BITS + rest);
+    return value;
+}
+
+/* Signs and zeros are symbols in the values' own memory; each is replaced by its value. */
+static sqz_status fill_floats(engine *e, const int32_t *signs, float *values, uint32_t count)
+{
+    uint32_t exponent = 127;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t sign = signs[i];
+        uint32_t pattern = sign < 0 ? 0x80000000u : 0;
+        if (sign < -1 || sign > 1)
+            return SQZ_CORRUPT;
+        if (sign != 0) {
+            pattern |= code_field(e, &exponent);
+            if (pattern == 0 || overrun(e))
+                return SQZ_CORRUPT;
+        }
+        values[i] = as_float(pattern);
+    }
+    return finish_engine(e);
+}
+
+static sqz_status decode_grid(bytes payload, int is_half, uint32_t num_rows, uint32_t columns, float *values)
+{
+    int32_t *symbols = (int32_t *)(void *)values;
+    bytes raw;
+    float step;
+    TRY(take(&payload, is_half ? 2 : 4, &raw));
+    step = is_half ? half_to_float(raw.data[0] | (uint32_t)raw.data[1] << 8) : as_float(little_endian(raw.data));
+    if (!isfinite(step) || step <= 0)
+        return SQZ_CORRUPT;
+    TRY(decode_symbols(payload, num_rows, columns, symbols));
+    for (uint32_t i = 0; i < num_rows * columns; i++) {
+        int32_t multiple = symbols[i];
+        if (multiple > LARGEST_MULTIPLE || multiple < -LARGEST_MULTIPLE)
+            return SQZ_CORRUPT;
+        values[i] = step * (float)multiple;
+    }
+    return SQZ_OK;
+}
+
+static sqz_status decode_codebook(bytes payload, int is_half, uint32_t num_rows, uint32_t columns, float *values)
+{
+    int32_t *symbols = (int32_t *)(void *)values;
+    codebook book = {0, 0, NULL};
+    sqz_status status = take_codebook(&payload, is_half, &book);
+    if (status == SQZ_OK)
+        status = decode_symbols(payload, num_rows, columns, symbols);
+    for (uint32_t i = 0; i < num_rows * columns && status == SQZ_OK; i++) {
+        int32_t rank = symbols[i];
+        status = value_of(&book, rank, &values[i]);
+    }
+    release(book.patterns);
+    return status;
+}
+
+static sqz_status decode_plain(bytes payload, uint32_t num_rows, uint32_t columns, float *values)
+{
+    engine e = {.counters = NULL};
+    bytes signs;
+    uint32_t length;
+    sqz_status status;
+    TRY(take_varint(&payload, &length));
+    TRY(take(&payload, length, &signs));
+    TRY(decode_symbols(signs, num_rows, columns, (int32_t *)(void *)values));
+    status = start_numbers(&e, payload, NUM_FIELDS);
+    if (status == SQZ_OK)
+        status = fill_floats(&e, (const int32_t *)(const void *)values, values, num_rows * columns);
+    stop_engine(&e);
+    return status;
+}
+
+/* A tensor [rows, …]; one of a single dimension is one row. */
+static sqz_status decode_tensor(bytes payload, const uint32_t *shape, uint32_t rank, float *values)
+{
+    uint32_t num_rows = rank > 1 ? shape[0] : 1, columns = rank > 1 ? 1 : shape[0];
+    bytes kind;
+    for (uint32_t axis = 1; axis < rank; axis++)
+        columns *= shape[axis];
+    TRY(take(&payload, 1, &kind));
+    memset(values, 0, (size_t)num_rows * columns * sizeof *values);
+    switch (kind.data[0]) {
+    case ZEROS: return payload.size > 0 ? SQZ_CORRUPT : SQZ_OK;
+    case GRID_HALF: return decode_grid(payload, 1, num_rows, columns, values);
+    case GRID: return decode_grid(payload, 0, num_rows, columns, values);
+    case CODEBOOK_HALF: return decode_codebook(payload, 1, num_rows, columns, values);
+    case CODEBOOK: return decode_codebook(payload, 0, num_rows, columns, values);
+    case FLOATS: return decode_plain(payload, num_rows, columns, values);
+    default: return SQZ_CORRUPT;
+    }
+}
+
+/* -- strings of bytes ------------------------------------------------------------------------------ */
+
+enum { HASHED = 8, INPUTS = 11, BYTE_MIXERS = 12, NUM_PLACES = 65536 };
+enum { MATCH_COUNTERS = 512, FURTHER_COUNTERS = 512 + 2 * 512 };
+enum { SHORTEST_MATCH = 5, SURE_MATCH = 16, LONGEST_MATCH = 64 };
+#define GOLDEN 0x9E3779B1u
+
+typedef struct {
+    engine e;
+    uint8_t *text;
+    uint32_t contexts[HASHED], mask; /* the hash of each context; the size of a table less 1 */
+    uint32_t *places;                /* by a hash of four bytes, the position behind where they were last */
+    uint32_t pointer, misses, matched;
+    int64_t length;                         /* of the match; -1 after a miss */
+    uint32_t guess[2], is_same[2], gone[2]; /* words guessed, right so far, and how often they were not */
+} byte_model;
+
+static uint32_t byte_at(const byte_model *m, int64_t position)
+{
+    return position >= 0 ? m->text[position] : 0;
+}
+
+static uint32_t word_at(const byte_model *m, int64_t position)
+{
+    return byte_at(m, position) | byte_at(m, position + 1) << 8 | byte_at(m, position + 2) << 16 |
+           byte_at(m, position + 3) << 24;
+}
+
+static void set_contexts(byte_model *m, int64_t position)
+{
+    uint32_t last = word_at(m, position - 4), four = byte_at(m, position - 4), eight = byte_at(m, position - 8);
+    uint32_t b1 = byte_at(m, position - 1), phase = (uint32_t)(position & 3) << 8, *c = m->contexts;
+    int64_t distance = position - m->pointer;
+    m->matched = m->pointer > 0 ? byte_at(m, m->pointer) : 0;
+    c[0] = 0;
+    c[1] = b1;
+    c[2] = b1 | byte_at(m, position - 2) << 8;
+    c[3] = last;
+    c[4] = four | phase | eight << 16;
+    c[5] = eight | phase;
+    c[6] = m->matched | b1 << 8 | level(m->length > 0 ? m->length : 0) << 16;
+    c[7] = m->matched | (m->misses & 15) << 8;
+    for (uint32_t i = 0; i < HASHED; i++) {
+        uint32_t mixed = (c[i] + i + 1) * GOLDEN;
+        c[i] = (mixed ^ mixed >> 15) * 0x85EBCA6Bu;
+    }
+    if (phase != 0)
+        return;
+    m->guess[0] = m->pointer > 0 && distance >= 4 ? word_at(m, m->pointer) + (uint32_t)distance : 0;
+    m->guess[1] = 2 * last - word_at(m, position - 8);
+    m->is_same[0] = m->is_same[1] = 1;
+}
+
+/* The counter of the match; which state it is in, 0 for none. */
+static uint32_t match_state(byte_model *m, uint32_t node, uint32_t rest, uint32_t *expected)
+{
+    uint32_t predicted = m->matched | 256;
+    *expected = 0;
+    if (m->pointer == 0 || m->length < 0)
+        return 0;
+    if (predicted >> (rest + 1) != node) {
+        m->length = -1;
+        return 0;
+    }
+    *expected = predicted >> rest & 1;
+    return 8 * level(m->length) + (m->misses & 7) + 1;
+}
+
+static uint32_t guess_slot(const byte_model *m, uint32_t number, uint32_t node, uint32_t rest, uint32_t phase)
+{
+    uint32_t predicted = (m->guess[number] >> 8 * phase & 255) | 256, fits = 0;
+    if (m->is_same[number] && predicted >> (rest + 1) == node)
+        fits = 1 + (predicted >> rest & 1);
+    return MATCH_COUNTERS + 512 * number + 4 * (32 * phase + 4 * (m->gone[number] & 7) + rest / 2) + fits;
+}
+
+static uint32_t code_byte(byte_model *m, uint32_t phase)
+{
+    uint32_t first = HASHED * (m->mask + 1), node = 1, state, expected, seen, mixer;
+    for (uint32_t rest = 8; rest-- > 0;) {
+        seen = 0;
+        for (uint32_t i = 0; i < HASHED; i++) {
+            uint32_t mixed = (m->contexts[i] + node * 0x3C6EF372u) * GOLDEN;
+            m->e.slots[i] = i * (m->mask + 1) + (mixed >> 11 & m->mask);
+            if (i > 0 && i < 4 && m->e.counters[m->e.slots[i]] & 511)
+                seen = i;
+        }
+        state = match_state(m, node, rest, &expected);
+        m->e.slots[HASHED] = first + 2 * state + expected;
+        m->e.slots[HASHED + 1] = first + guess_slot(m, 0, node, rest, phase);
+        m->e.slots[HASHED + 2] = first + guess_slot(m, 1, node, rest, phase);
+        mixer = seen + (state == 0 ? 0 : m->length < SURE_MATCH ? 4 : 8);
+        node = 2 * node + (uint32_t)code_bit(&m->e, INPUTS, mixer, BYTE);
+    }
+    return node & 255;
+}
+
+static void check_guesses(byte_model *m, uint32_t byte, uint32_t phase)
+{
+    for (int number = 0; number < 2; number++) {
+        if ((m->guess[number] >> 8 * phase & 255) != byte)
+            m->is_same[number] = 0;
+        if (phase == 3)
+            m->gone[number] = (2 * m->gone[number] + !m->is_same[number]) & 255;
+    }
+}
+
+static void find_match(byte_model *m, uint32_t position)
+{
+    uint32_t place = word_at(m, (int64_t)position - 3) * GOLDEN >> 16, length = 0;
+    if (m->pointer > 0) {
+        m->misses = (2 * m->misses + (m->length < 0)) & 255;
+        m->pointer++;
+        m->length++;
+    }
+    if (m->length < SURE_MATCH) {
+        uint32_t candidate = m->places[place];
+        while (length < LONGEST_MATCH && length < candidate &&
+               m->text[candidate - 1 - length] == m->text[position - length])
+            length++;
+        if (length >= SHORTEST_MATCH && length > m->length) {
+            m->length = length;
+            m->pointer = candidate;
+            m->misses = 0;
+        }
+    }
+    m->places[place] = position + 1;
+}
+
+static sqz_status code_bytes(byte_model *m, uint32_t count)
+{
+    for (uint32_t position = 0; position < count; position++) {
+        set_contexts(m, position);
+        m->text[position] = (uint8_t)code_byte(m, position & 3);
+        check_guesses(m, m->text[position], position & 3);
+        find_match(m, position);
+        if (overrun(&m->e))
+            return SQZ_CORRUPT;
+    }
+    return finish_engine(&m->e);
+}
+
+static sqz_status start_bytes(byte_model *m, bytes stream, uint32_t count)
+{
+    uint32_t bits = 5;
+    while (bits < 20 && count >> (bits - 5) > 0)
+        bits++;
+    m->mask = ((uint32_t)1 << bits) - 1;
+    m->text = allocate(count, 1);
+    m->places = allocate(NUM_PLACES, sizeof *m->places);
+    if (m->text == NULL || m->places == NULL)
+        return SQZ_MEMORY;
+    memset(m->places, 0, NUM_PLACES * sizeof *m->places);
+    TRY(start_engine(&m->e, stream, ((size_t)HASHED << bits) + FURTHER_COUNTERS, BYTE_MIXERS));
+    set_weights(&m->e, 0, BYTE_MIXERS, INPUTS + 1, 16000);
+    return SQZ_OK;
+}
+
+/* A packed string of at most `limit` bytes; `*text` is the caller's, NULL if it is empty or broken. */
+static sqz_status unpack(bytes payload, uint32_t limit, uint8_t **text, size_t *size)
+{
+    byte_model m = {.text = NULL};
+    uint32_t count;
+    sqz_status status;
+    TRY(take_varint(&payload, &count));
+    if (count > limit)
+        return SQZ_CORRUPT;
+    *size = count;
+    if (count == 0)
+        return payload.size > 0 ? SQZ_CORRUPT : SQZ_OK;
+    status = start_bytes(&m, payload, count);
+    if (status == SQZ_OK)
+        status = code_bytes(&m, count);
+    stop_engine(&m.e);
+    release(m.places);
+    if (status == SQZ_OK)
+        *text = m.text;
+    else
+        release(m.text);
+    return status;
+}
 
 /* -- block M -------------------------------------------------------------------------------------- */
 
@@ -706,12 +1543,6 @@ static sqz_status write_fill(arrays *a, const fill *wanted, writer *to)
         for (uint32_t c = 0; c < a->from->shape[0]; c++)
             TRY(put_channel(a, wanted->form, c, to));
     return flush(to);
-}
-
-static void release(void *memory)
-{
-    if (memory != NULL)
-        SQZ_FREE(memory);
 }
 
 static sqz_status fill_from(const sqz_model *model, const layer *from, writer *to)

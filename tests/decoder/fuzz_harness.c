@@ -10,7 +10,7 @@ static void counted_free(void *memory);
 #define UNSQUEEZE_NO_MAIN
 #include "unsqueeze.c"
 
-#define LIMIT ((size_t)256 << 20)
+#define LIMIT ((size_t)1 << 30)
 #define LARGEST_OUTPUT ((uint64_t)1 << 24)
 
 static size_t used, peak;

@@ -17,7 +17,7 @@ from edgesqueeze.errors import CodecError
 
 NUM_FILES = 700
 SECONDS_PER_FILE = 5.0
-LARGEST_PEAK = 64 << 20
+LARGEST_PEAK = 512 << 20
 
 
 @pytest.fixture(scope="module")
