@@ -1,7 +1,7 @@
 """Compile a function where numba is installed; the same function runs as plain Python where it is not."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,26 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 IS_COMPILED = numba is not None
 
 
-def compiled(function: _Function) -> _Function:
-    """``function``, compiled at its first call; the machine code is kept beside the source or in the user's cache.
+class Integers(Protocol):
+    """A numpy array of one dimension for compiled functions, a list for plain Python.
 
-    The functions treated so know integers and one-dimensional arrays only, and release the GIL.
+    Python indexes lists faster, and they keep its integers, which do not overflow as numpy's scalars do.
+    """
+
+    @overload
+    def __getitem__(self, index: int, /) -> int: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> "Integers": ...
+    def __setitem__(self, index: int, value: int, /) -> None: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[int]: ...
+
+
+def compiled(function: _Function) -> _Function:
+    """``function``, compiled at its first call; its machine code is kept beside the source or in a user's cache.
+
+    Functions treated so know integers and arrays of integers only, and release the GIL. They allocate
+    nothing, so counting references to the arrays (``nrt``) is left out: it would take most of the time.
     """
     if numba is None:
         return function
@@ -28,19 +44,16 @@ def compiled(function: _Function) -> _Function:
         return cast("_Function", numba.njit(nogil=True, _nrt=False)(function))
 
 
-def integers(values: Sequence[int], dtype: type[np.integer]) -> NDArray[np.integer]:
-    """An array for compiled functions, a list for plain Python, which indexes lists faster.
-
-    Lists also keep Python's integers, which do not overflow where numpy's scalars would.
-    """
-    return np.array(values, dtype) if IS_COMPILED else cast("NDArray[np.integer]", list(values))
+def integers(values: Sequence[int], dtype: type[np.integer[Any]]) -> Integers:
+    """These values."""
+    return cast("Integers", np.array(values, dtype) if IS_COMPILED else list(values))
 
 
-def filled(count: int, value: int, dtype: type[np.integer]) -> NDArray[np.integer]:
-    """``count`` times the same value, as :func:`integers` keeps them."""
-    return np.full(count, value, dtype) if IS_COMPILED else cast("NDArray[np.integer]", [value] * count)
+def filled(count: int, value: int, dtype: type[np.integer[Any]]) -> Integers:
+    """``count`` times the same value."""
+    return cast("Integers", np.full(count, value, dtype) if IS_COMPILED else [value] * count)
 
 
-def from_array(array: NDArray[np.integer]) -> NDArray[np.integer]:
-    """An existing array as compiled functions or plain Python want it."""
-    return array if IS_COMPILED else cast("NDArray[np.integer]", array.tolist())
+def from_array(array: NDArray[np.integer[Any]]) -> Integers:
+    """The values of an array: itself for compiled functions, a copy for plain Python."""
+    return cast("Integers", array if IS_COMPILED else array.tolist())

@@ -9,9 +9,8 @@ learns from every bit, and a carry-less 32-bit range coder.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgesqueeze.coding.compiled import compiled, filled, from_array, integers
+from edgesqueeze.coding.compiled import Integers, compiled, filled, from_array, integers
 from edgesqueeze.errors import CorruptFileError
 
 ENCODE, DECODE, PRICE = range(3)
@@ -19,35 +18,35 @@ LOW, HIGH, CODE, POSITION, MODE, PRICED, END = range(7)
 """Places in ``Engine.coder``: the interval, the decoder's 32 bits, the next byte, what code_bit does, …"""
 HALF = 1 << 30
 """A counter that has seen nothing: probability 1/2, count 0."""
-MAX_INPUTS = 8
-"""Weights per mixer: up to seven counters and the bias."""
+MAX_INPUTS = 12
+"""Weights per mixer: up to eleven counters and the bias."""
 PRICE_BITS = 12
 """Prices are in units of 2⁻¹² bit."""
 _REACH = 2816  # ±11 in units of 1/256: probabilities down to 2⁻¹⁶
 STRETCH = 2 * _REACH
-RATE = STRETCH + 4096
-PRICES = RATE + 512
-SIGNIFICANCE_PACE, SIGN_PACE, MAGNITUDE_PACE, BYTE_PACE = (PRICES + 4096 + 256 * group for group in range(4))
-_PACES = ((18, 300), (100, 300), (110, 0), (100, 300))
-"""For each group of bits how fast its mixers learn in the end, and how much faster at first."""
+PRICES = STRETCH + 4096
+SIGNIFICANCE_PACE, SIGN_PACE, MAGNITUDE_PACE, BYTE_PACE = (PRICES + 4096 + 768 * group for group in range(4))
+"""Where the rates of each group of bits are: 256 of its mixers by age / 16, 512 of its counters by count."""
+_PACES = ((18, 300, 30, 511), (100, 300, 30, 511), (110, 0, 30, 511), (100, 300, 11, 127))
+"""What mixers learn at in the end, and more at first; counters at 10 / (10 count + third), up to the last."""
 _MASK = (1 << 32) - 1
 
 
 class Engine(NamedTuple):
     """All that changes while bits are coded, and the tables that do not. Arrays, or lists without numba."""
 
-    tables: NDArray[np.int32]
-    counters: NDArray[np.int32]
-    weights: NDArray[np.int64]
-    uses: NDArray[np.int64]
-    slots: NDArray[np.int64]
-    inputs: NDArray[np.int64]
-    coder: NDArray[np.int64]
-    buffer: NDArray[np.uint8]
+    tables: Integers
+    counters: Integers
+    weights: Integers
+    uses: Integers
+    slots: Integers
+    inputs: Integers
+    coder: Integers
+    buffer: Integers
 
 
 def _make_tables() -> list[int]:
-    """Squash, stretch, the rates of the counters, prices, and the paces of the mixers, from integers alone."""
+    """Squash, stretch, prices, and the rates of mixers and counters, from integers alone."""
     decay = [1 << 30]  # e^(-i/256) in 2⁻³⁰
     for _ in range(_REACH):
         decay.append(decay[-1] * 1069555701 >> 30)
@@ -61,10 +60,12 @@ def _make_tables() -> list[int]:
         while x < 2 * _REACH - 1 and squash[x] < 16 * probability + 8:
             x += 1
         stretch.append(x - _REACH)
-    rates = [65536 // (count + 3) for count in range(512)]
     prices = [_minus_log2(2 * index + 1) for index in range(4096)]
-    paces = [final + extra * 8 // (8 + age) for final, extra in _PACES for age in range(256)]
-    return squash + stretch + rates + prices + paces
+    tables = squash + stretch + prices
+    for final, extra, first, last in _PACES:
+        tables += [final + extra * 8 // (8 + age) for age in range(256)]
+        tables += [655360 // (10 * min(count, last) + first) for count in range(512)]
+    return tables
 
 
 def _minus_log2(share: int) -> int:
@@ -84,7 +85,7 @@ TABLES = integers(_make_tables(), np.int32)
 
 
 def new_engine(num_counters: int, weights: list[int]) -> Engine:
-    """An engine that has coded nothing yet and only prices; see :func:`start_encoding`, :func:`start_decoding`.
+    """An engine that has coded nothing yet, and prices bits until it is told to encode or decode.
 
     Args:
         num_counters: how many counters the model uses.
@@ -154,9 +155,9 @@ def code_bit(engine: Engine, bit: int, count: int, mixer: int, pace: int) -> int
     Args:
         engine: whose counters and weights learn from the bit.
         bit: 0 or 1; what it is does not matter when decoding.
-        count: the number of counters, at most 7.
+        count: the number of counters, at most 11.
         mixer: which weights mix them.
-        pace: where in the tables the paces of this group of mixers start.
+        pace: where in the tables the rates of this group of bits start.
     """
     tables, counters, weights = engine.tables, engine.counters, engine.weights
     slots, inputs = engine.slots, engine.inputs
@@ -174,18 +175,18 @@ def code_bit(engine: Engine, bit: int, count: int, mixer: int, pace: int) -> int
         engine.uses[mixer] = used + 1
     for k in range(count):
         weights[first + k] += (inputs[k] * error + (1 << 21)) >> 22
-        learn(engine, slots[k], bit)
+        learn(engine, slots[k], bit, pace)
     weights[first + count] += (256 * error + (1 << 21)) >> 22
     return bit
 
 
 @compiled
-def learn(engine: Engine, slot: int, bit: int) -> None:
-    """Move a counter towards a bit: by 1/3 of the way at first, by 1/514 in the end."""
+def learn(engine: Engine, slot: int, bit: int, pace: int) -> None:
+    """Move a counter towards a bit, by less the more it has seen."""
     counter = engine.counters[slot]
     count = counter & 511
     probability = counter >> 9
-    probability += (((bit << 22) - bit - probability) * engine.tables[RATE + count]) >> 16
+    probability += (((bit << 22) - bit - probability) * engine.tables[pace + 256 + count]) >> 16
     engine.counters[slot] = probability << 9 | min(count + 1, 511)
 
 

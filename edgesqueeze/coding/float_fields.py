@@ -1,7 +1,7 @@
-"""Numbers that are neither zero nor few: fields of float32 patterns, and the ascending patterns of a codebook.
+"""float32 patterns that are neither zero nor few, and the ascending patterns of a codebook.
 
-Both are streams of the engine in engine.py, with few contexts: the high bits of a float are worth modelling, the
-low ones mostly are noise, or zeros where the value came from a narrower format.
+Both are streams of the engine in engine.py, with few contexts: the high bits of a float are worth modelling,
+the low ones mostly are noise, or zeros where the value came from a narrower format.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.coding.compiled import compiled, filled, from_array, integers
+from edgesqueeze.coding.compiled import Integers, compiled, filled, from_array, integers
 from edgesqueeze.coding.engine import (
-    BYTE_PACE,
     MAX_INPUTS,
+    SIGN_PACE,
     Engine,
     code_bit,
     encoded,
@@ -27,7 +27,7 @@ from edgesqueeze.errors import CorruptFileError
 _MAX_BITS = 31
 # Counters of ascending patterns.
 _BUCKETS, _HIGHEST, _REST, _NUM_ASCENDING = 0, 32, 64, 96
-# Counters of fields: exponents alone and after the one before, high mantissa bits alone and by exponent, others.
+# Counters of fields: exponents alone and after another, high mantissa bits alone and by exponent, the rest.
 _EXPONENT, _NEXT_EXPONENT = 0, 256
 _MANTISSA, _MANTISSA_OF = _NEXT_EXPONENT + (1 << 16), _NEXT_EXPONENT + (1 << 16) + 8
 _LOW_BITS = _MANTISSA_OF + 2048
@@ -44,7 +44,7 @@ def _engine(num_counters: int) -> Engine:
 
 
 def encode_ascending(lists: Sequence[Sequence[int]]) -> bytes:
-    """Lists of ascending integers from 0 on, below 2³¹: the differences, less by none, in Elias's gamma code."""
+    """Lists of ascending integers from 0 to 2³¹ - 1: their differences in Elias's gamma code."""
     num_values = sum(len(values) for values in lists)
     engine = start_encoding(_engine(_NUM_ASCENDING), 16 * num_values + 16)
     for values in lists:
@@ -66,14 +66,16 @@ def decode_ascending(data: memoryview, counts: Sequence[int], bits: int) -> list
     for count in counts:
         values = filled(count, 0, np.int64)
         if not _code_ascending(engine, values, count, 1 << bits):
-            raise CorruptFileError(f"a codebook of {len(data)} bytes does not hold {sum(counts)} ascending values")
+            raise CorruptFileError(
+                f"a codebook of {len(data)} bytes does not hold {sum(counts)} ascending values"
+            )
         lists.append([int(value) for value in values])
     finish_decoding(engine)
     return lists
 
 
 @compiled
-def _code_ascending(engine: Engine, values: NDArray[np.int64], count: int, end: int) -> bool:
+def _code_ascending(engine: Engine, values: Integers, count: int, end: int) -> bool:
     before = -1
     for i in range(count):
         gap = _code_gap(engine, values[i] - before)
@@ -91,13 +93,13 @@ def _code_gap(engine: Engine, gap: int) -> int:
     bits = 0
     while bits < _MAX_BITS:
         slots[0] = _BUCKETS + bits
-        if not code_bit(engine, 1 if gap >> (bits + 1) != 0 else 0, 1, 0, BYTE_PACE):
+        if not code_bit(engine, 1 if gap >> (bits + 1) != 0 else 0, 1, 0, SIGN_PACE):
             break
         bits += 1
     value = 1
     for rest in range(bits - 1, -1, -1):
         slots[0] = _HIGHEST + bits if value == 1 else _REST + rest
-        value = 2 * value + code_bit(engine, gap >> rest & 1, 1, 0, BYTE_PACE)
+        value = 2 * value + code_bit(engine, gap >> rest & 1, 1, 0, SIGN_PACE)
     return value
 
 
@@ -128,7 +130,7 @@ def decode_fields(data: memoryview, count: int) -> NDArray[np.uint32]:
 
 
 @compiled
-def _code_fields(engine: Engine, patterns: NDArray[np.int64], count: int) -> bool:
+def _code_fields(engine: Engine, patterns: Integers, count: int) -> bool:
     slots = engine.slots
     exponent = 127
     for i in range(count):
@@ -137,17 +139,17 @@ def _code_fields(engine: Engine, patterns: NDArray[np.int64], count: int) -> boo
         for rest in range(7, -1, -1):
             slots[0] = _EXPONENT + node
             slots[1] = _NEXT_EXPONENT + 256 * before + node
-            node = 2 * node + code_bit(engine, pattern >> (23 + rest) & 1, 2, 1, BYTE_PACE)
+            node = 2 * node + code_bit(engine, pattern >> (23 + rest) & 1, 2, 1, SIGN_PACE)
         exponent = node - 256
         node = 1
         for rest in range(2, -1, -1):
             slots[0] = _MANTISSA + node
             slots[1] = _MANTISSA_OF + 8 * exponent + node
-            node = 2 * node + code_bit(engine, pattern >> (20 + rest) & 1, 2, 2, BYTE_PACE)
+            node = 2 * node + code_bit(engine, pattern >> (20 + rest) & 1, 2, 2, SIGN_PACE)
         value = exponent << 3 | (node - 8)
         for rest in range(19, -1, -1):
             slots[0] = _LOW_BITS + rest
-            value = 2 * value + code_bit(engine, pattern >> rest & 1, 1, 0, BYTE_PACE)
+            value = 2 * value + code_bit(engine, pattern >> rest & 1, 1, 0, SIGN_PACE)
         patterns[i] = value
         if overrun(engine):
             return False

@@ -163,7 +163,10 @@ def _collect(patterns: NDArray[np.int32], table: NDArray[np.int64]) -> bool:
 
 @compiled
 def _fill(
-    distinct: NDArray[np.int32], levels: NDArray[np.int32], table: NDArray[np.int64], values: NDArray[np.int32]
+    distinct: NDArray[np.int32],
+    levels: NDArray[np.int32],
+    table: NDArray[np.int64],
+    values: NDArray[np.int32],
 ) -> None:
     for i in range(len(distinct)):
         pattern = distinct[i] & _WORD
@@ -174,7 +177,10 @@ def _fill(
 
 @compiled
 def _assign(
-    patterns: NDArray[np.int32], table: NDArray[np.int64], values: NDArray[np.int32], result: NDArray[np.int32]
+    patterns: NDArray[np.int32],
+    table: NDArray[np.int64],
+    values: NDArray[np.int32],
+    result: NDArray[np.int32],
 ) -> None:
     for i in range(len(patterns)):
         if patterns[i] != 0:

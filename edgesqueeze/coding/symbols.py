@@ -4,8 +4,8 @@
 
     symbols = channels varint  height varint  flags u8  chunks varint  (length varint) × (chunks - 1)  stream…
 
-A tensor [out, in, kh, kw] has rows of ``in`` channels with windows of kh × kw. The columns of a dense layer often
-are the pixels of channels too; which window they form is found by pricing a part of the rows.
+A tensor [out, in, kh, kw] has rows of ``in`` channels with windows of kh × kw. The columns of a dense layer
+often are the pixels of channels too; which window they form is found by pricing a part of the rows.
 """
 
 import os
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.compiled import IS_COMPILED, from_array
 from edgesqueeze.coding.engine import PRICED, encoded, finish_decoding, start_decoding, start_encoding
-from edgesqueeze.coding.weight_model import ROWS_MARKED, COLUMNS_MARKED, code_rows, new_weight_model
+from edgesqueeze.coding.weight_model import COLUMNS_MARKED, ROWS_MARKED, code_rows, new_weight_model
 from edgesqueeze.errors import CodecError, CorruptFileError
 
 Symbols = NDArray[np.int32]
@@ -28,7 +28,7 @@ Window = tuple[int, int, int]
 LARGEST = (1 << 31) - 1
 MAX_CHUNKS = 16
 _CHUNK = 1 << 22
-"""Symbols per chunk from which on a tensor is cut: what one more chunk has to learn anew is then under 0.2 %."""
+"""Symbols per chunk from which on a tensor is cut: what one more has to learn anew is then under 0.2 %."""
 _OUR_CHUNKS = 4
 _SAMPLE = 1 << 17
 _SEARCHED = 1 << 12
@@ -42,7 +42,9 @@ def encode_symbols(symbols: Symbols) -> bytes:
         CodecError: another dtype than int32, no symbols, or the number -2³¹.
     """
     if symbols.dtype != np.int32 or symbols.size == 0 or int(symbols.min()) < -LARGEST:
-        raise CodecError(f"{symbols.size} symbols of {symbols.dtype}; allowed is int32, at least one, above -2^31")
+        raise CodecError(
+            f"{symbols.size} symbols of {symbols.dtype}; allowed is int32, at least one, above -2^31"
+        )
     rows = np.ascontiguousarray(symbols).reshape(_num_rows(symbols.shape), -1)
     window = _choose_window(rows, symbols.shape)
     flags = _choose_flags(rows)
@@ -74,7 +76,7 @@ def decode_symbols(payload: bytes | memoryview, shape: tuple[int, ...]) -> Symbo
     rows = np.zeros((num_rows, columns), np.int32)
     parts = [rows[start:end] for start, end in _bounds(num_rows, chunks)]
     with ThreadPoolExecutor(_num_threads(chunks)) as pool:
-        list(pool.map(lambda job: _decode_rows(*job, window, flags), zip(parts, streams, strict=True)))
+        list(pool.map(lambda rows, stream: _decode_rows(rows, stream, window, flags), parts, streams))
     return rows.reshape(shape)
 
 

@@ -9,9 +9,8 @@ whole of it as a specification; the order of the mixed counters below is part of
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgesqueeze.coding.compiled import compiled, filled
+from edgesqueeze.coding.compiled import Integers, compiled, filled
 from edgesqueeze.coding.engine import (
     DECODE,
     HALF,
@@ -55,11 +54,11 @@ class WeightModel(NamedTuple):
     """The engine and what the contexts remember."""
 
     engine: Engine
-    line: NDArray[np.int32]  # the row so far, behind ``pad`` zeros
-    near: NDArray[np.int64]  # neighbours A to G, then the row's magnitude, its last symbols, contexts
-    column_magnitudes: NDArray[np.int32]
-    skip: NDArray[np.uint8]  # 1 for a column that is empty in all rows
-    shape: NDArray[np.int64]  # channels, positions per channel, width, pad, 1 while no row was coded
+    line: Integers  # the row so far, behind ``pad`` zeros
+    near: Integers  # neighbours A to G, then the row's magnitude, its last symbols, contexts
+    column_magnitudes: Integers
+    skip: Integers  # 1 for a column that is empty in all rows
+    shape: Integers  # channels, positions per channel, width, pad, 1 while no row was coded
 
 
 def new_weight_model(channels: int, height: int, width: int) -> WeightModel:
@@ -84,7 +83,7 @@ def new_weight_model(channels: int, height: int, width: int) -> WeightModel:
 
 
 @compiled
-def code_rows(model: WeightModel, symbols: NDArray[np.int32], num_rows: int, flags: int) -> bool:
+def code_rows(model: WeightModel, symbols: Integers, num_rows: int, flags: int) -> bool:
     """Code rows of symbols, in the engine's mode; False if a decoder ran out of data.
 
     Args:
@@ -117,7 +116,7 @@ def code_rows(model: WeightModel, symbols: NDArray[np.int32], num_rows: int, fla
 
 
 @compiled
-def _code_columns(model: WeightModel, symbols: NDArray[np.int32], num_rows: int) -> None:
+def _code_columns(model: WeightModel, symbols: Integers, num_rows: int) -> None:
     """Mark the columns that are empty in all rows; a flag is likely what the one before was."""
     columns = len(model.skip)
     for j in range(columns):
@@ -135,11 +134,11 @@ def _code_columns(model: WeightModel, symbols: NDArray[np.int32], num_rows: int)
 
 
 @compiled
-def _code_row(model: WeightModel, symbols: NDArray[np.int32], start: int) -> None:
+def _code_row(model: WeightModel, symbols: Integers, start: int) -> None:
     """Code one row that is not marked as empty."""
     engine, line, near, shape = model.engine, model.line, model.near, model.shape
     channels, positions, pad, is_first = shape[0], shape[1], shape[3], shape[4]
-    counters, columns = engine.counters, shape[0] * shape[1]
+    counters = engine.counters
     for j in range(len(line)):
         line[j] = 0
     near[_ROW_MAGNITUDE] = near[_LAST] = near[_LAST_BUT_ONE] = 0
@@ -166,7 +165,7 @@ def _code_row(model: WeightModel, symbols: NDArray[np.int32], start: int) -> Non
 def _look_around(model: WeightModel, o: int, k: int) -> None:
     """Set the neighbours of position k of a channel, ``line[o]``: zero where the window ends.
 
-    A left, B above, C above right, D above left, E two to the left, F two above, G same place one channel before.
+    A left, B above, C above right, D above left, E two to the left, F two above, G one channel before.
     """
     line, near, positions, width = model.line, model.near, model.shape[1], model.shape[2]
     x = k % width
@@ -183,7 +182,7 @@ def _look_around(model: WeightModel, o: int, k: int) -> None:
 
 
 @compiled
-def _weighted(near: NDArray[np.int64]) -> int:
+def _weighted(near: Integers) -> int:
     """The magnitudes around, the closest counted twice."""
     return 2 * (abs(near[0]) + abs(near[1])) + abs(near[2]) + abs(near[3]) + abs(near[4]) + abs(near[5])
 
@@ -229,7 +228,7 @@ def _code_significance(model: WeightModel, bit: int, c: int, j: int, around: int
     slots[4] = _NEIGHBOURS + pattern
     slots[5] = _LEVELS + 16 * around + _density(column + row - everywhere)
     bit = code_bit(engine, bit, _SIGNIFICANCE_INPUTS, 0, SIGNIFICANCE_PACE)
-    learn(engine, _ALL, bit)
+    learn(engine, _ALL, bit, SIGNIFICANCE_PACE)
     return bit
 
 

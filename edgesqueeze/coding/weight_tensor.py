@@ -42,7 +42,9 @@ def encode_weights(tensor: NDArray[np.float32]) -> bytes:
         CodecError: another dtype, or no weights.
     """
     if tensor.dtype != np.float32 or tensor.size == 0:
-        raise CodecError(f"a tensor of {tensor.size} {tensor.dtype} values; allowed is float32 and at least one")
+        raise CodecError(
+            f"a tensor of {tensor.size} {tensor.dtype} values; allowed is float32 and at least one"
+        )
     patterns = np.ascontiguousarray(tensor).reshape(-1).view(np.uint32)
     distinct = distinct_patterns(patterns)
     if distinct is not None and not len(distinct):
