@@ -31,7 +31,7 @@ class Integers(Protocol):
 
 
 def compiled(function: _Function) -> _Function:
-    """``function``, compiled at its first call; its machine code is kept beside the source or in a user's cache.
+    """``function``, compiled at its first call; its machine code is kept beside the source or in a cache.
 
     Functions treated so know integers and arrays of integers only, and release the GIL. They allocate
     nothing, so counting references to the arrays (``nrt``) is left out: it would take most of the time.

@@ -45,7 +45,7 @@ def encode_symbols(symbols: Symbols) -> bytes:
         raise CodecError(
             f"{symbols.size} symbols of {symbols.dtype}; allowed is int32, at least one, above -2^31"
         )
-    rows = np.ascontiguousarray(symbols).reshape(_num_rows(symbols.shape), -1)
+    rows = np.require(symbols, requirements="CW").reshape(_num_rows(symbols.shape), -1)
     window = _choose_window(rows, symbols.shape)
     flags = _choose_flags(rows)
     chunks = min(_OUR_CHUNKS, len(rows), -(-rows.size // _CHUNK))
