@@ -19,6 +19,7 @@ from edgesqueeze.coding.weight_tensor import (
     decode_weights,
     encode_weights,
 )
+from edgesqueeze.errors import CodecError
 
 HUFFMAN, RANGE = 0, 1
 CODERS = ("huffman", "range")
@@ -39,7 +40,7 @@ def decode_tensor(coder: int, payload: memoryview, shape: tuple[int, ...]) -> ND
 
 
 def describe_payload(coder: int, payload: memoryview, shape: tuple[int, ...]) -> tuple[str, int]:
-    """How a tensor is coded, and how many of its bytes are no symbols: header, codebook, values that are coded as such."""
+    """How a tensor is coded, and how many of its bytes are no symbols: header, codebook, plain values."""
     if coder == HUFFMAN:
         coded = parse_huffman(payload, int(np.prod(shape)))
         streams = [stream for stream in (coded.gaps, coded.indices) if stream is not None]
@@ -60,15 +61,25 @@ def pack_bytes(data: bytes) -> bytes:
     """A string of bytes in fewer.
 
     Raises:
-        CodecError: more than 16 MiB.
+        CodecError: more than 16 MiB, or so much alike that no reader would believe it.
     """
-    return encode_bytes(data)
+    packed = encode_bytes(data)
+    if len(data) > _longest(len(packed)):
+        raise CodecError(
+            f"a string of {len(data)} bytes packs into {len(packed)}; that is too few to be read"
+        )
+    return packed
 
 
 def unpack_bytes(payload: memoryview, limit: int) -> bytes:
-    """The inverse of :func:`pack_bytes`; nothing longer than ``limit`` is made.
+    """The inverse of :func:`pack_bytes`; nothing longer than ``limit`` is made, and not much from few bytes.
 
     Raises:
         CorruptFileError: the bytes are no packed string, or one that is too long.
     """
-    return decode_bytes(payload, limit)
+    return decode_bytes(payload, min(limit, _longest(len(payload))))
+
+
+def _longest(num_bytes: int) -> int:
+    """How long a string may be that takes so many bytes: time and memory stay in proportion to them."""
+    return (1 << 16) + (num_bytes << 8)

@@ -941,8 +941,9 @@ static sqz_status unpack(bytes payload, uint32_t limit, uint8_t **text, size_t *
     byte_model m = {.text = NULL};
     uint32_t count;
     sqz_status status;
+    uint64_t longest = ((uint64_t)1 << 16) + ((uint64_t)payload.size << 8); /* no bombs */
     TRY(take_varint(&payload, &count));
-    if (count > limit)
+    if (count > limit || count > longest)
         return SQZ_CORRUPT;
     *size = count;
     if (count == 0)
