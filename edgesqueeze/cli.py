@@ -62,6 +62,10 @@ def compress(
     resume: Annotated[
         Path | None, typer.Option(help="Continue the run in this directory from its last finished stage.")
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
+    ] = False,
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
     from edgesqueeze.painting import painter
@@ -92,6 +96,8 @@ def compress(
         report = run_recipe(parsed, task, run, progress)
     typer.echo(report.table("simple"))
     typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
+    if strict:
+        report.require_checks()
 
 
 @app.command()
@@ -193,11 +199,18 @@ def verify(
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")]) -> None:
+def report(
+    directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Print zeros and distinct values of every layer instead."),
+    ] = False,
+) -> None:
     """Print the table of a finished run again."""
     from edgesqueeze.rundir import read_report
 
-    typer.echo(read_report(directory).table("simple"))
+    found = read_report(directory)
+    typer.echo(found.layers_table("simple") if layers else found.table("simple"))
 
 
 @app.command()

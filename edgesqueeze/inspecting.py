@@ -99,6 +99,7 @@ def _inspect_v2(path: Path, data: bytes) -> Inspection:
         _table(["template", "bytes", "of them weights", "places"], templates),
         _table(header, tensors),
         "values: distinct ones. The entropy bound in bytes is of order zero, for all values as symbols.",
+        *_kept_in_float(found.float_layers),
     )
     return Inspection(title, tables, asdict(found))
 
@@ -158,8 +159,13 @@ def _inspect_v1(path: Path, data: bytes) -> Inspection:
         _table(["block", "offset", "bytes", "crc32"], [*blocks, ["total", "", total, ""]]),
         _table(header, tensors),
         "Columns from Huffman to tables are bytes; the entropy bound is of order zero, for the same symbols.",
+        *_kept_in_float(found.float_layers),
     )
     return Inspection(title, tables, asdict(found))
+
+
+def _kept_in_float(layers: Sequence[str]) -> list[str]:
+    return [f"layers the int8 form keeps in float: {', '.join(layers)}"] if layers else []
 
 
 def _inspect_model(path: Path) -> Inspection:
@@ -180,6 +186,7 @@ def _inspect_model(path: Path) -> Inspection:
         _table(["", "name", "shape", "type"], ends),
         _table(["operator", "count"], [list(item) for item in facts.operators.items()]),
         _table(["parameters stored as", "count"], [list(item) for item in facts.weight_dtypes.items()]),
+        *([f"weights kept in float: {', '.join(facts.float_weights)}"] if facts.float_weights else []),
     )
     return Inspection(title, tables, facts.to_json())
 

@@ -19,13 +19,15 @@ from edgesqueeze.numerics.integers import (
     SMALLEST_SCALE,
     Floats,
     bias_scales,
-    min_max_scale,
+    min_max_scales,
     nearest_biases,
     nearest_weights,
+    usable_scale,
 )
 
-SCALES, WEIGHTS, BIASES = 1, 2, 4
-"""Which integers of a layer do not follow from its floats: bits of its flags, each with one more payload."""
+SCALES, WEIGHTS, BIASES, ONE_SCALE, FLOAT = 1, 2, 4, 8, 16
+"""What does not follow from a layer's floats: bits of its flags. The first three each have one more payload;
+ONE_SCALE goes with SCALES, which are one for the tensor then; FLOAT stands alone: there are no integers."""
 _ROWS_AT_A_TIME = 1 << 20
 """Weights quantized at a time: bounds the float64 temporaries."""
 
@@ -51,7 +53,17 @@ class Layer:
     @property
     def num_parts(self) -> int:
         """Payloads in block T: weight, bias, and one for every flag."""
-        return 2 + self.flags.bit_count()
+        return 2 + (self.flags & (SCALES | WEIGHTS | BIASES)).bit_count()
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether it may have an int8 form; layer norms, of one dimension, never do."""
+        return self.flags != FLOAT and len(self.shape) > 1
+
+    @property
+    def num_scales(self) -> int:
+        """Scales of the int8 weight."""
+        return 1 if self.flags & ONE_SCALE else self.num_channels
 
 
 @dataclass(frozen=True)
@@ -90,30 +102,37 @@ class LayerValues:
 
     @cached_property
     def scale(self) -> Floats:
-        """The int8 scale of every output channel, float32 [out].
+        """The scales of the int8 weight, float32 [out] or [1].
 
         Raises:
             CorruptFileError: there is no int8 form, or not one with these values.
         """
-        if self.input_scale is None:
-            raise CorruptFileError("int8 values of a layer are wanted, but the file has no activation grids")
+        if not self.layer.has_integers:
+            raise CorruptFileError("integers are wanted of a layer that has none")
         if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
             raise CorruptFileError("a layer has values that are not finite, so it has no int8 form")
         with np.errstate(over="ignore"):
             if self.layer.flags & SCALES:
-                shape = (self.layer.num_channels,)
-                scale = decode_tensor(self.coder, self._extra(SCALES), shape)
+                scale = decode_tensor(self.coder, self._extra(SCALES), (self.layer.num_scales,))
+            elif self.input_scale is None:  # biases are float then, and need no room
+                scale = usable_scale(min_max_scales(self.weight), np.zeros_like(self.bias), 1.0)
             else:
-                scale = min_max_scale(self.weight, self.bias, self.input_scale)
+                scale = usable_scale(min_max_scales(self.weight), self.bias, self.input_scale)
             usable = np.isfinite(scale) & (scale >= SMALLEST_SCALE)
-            if not usable.all() or not np.isfinite(bias_scales(scale, self.input_scale)).all():
+            if not usable.all() or not np.isfinite(bias_scales(scale, self.input_scale or 1.0)).all():
                 raise CorruptFileError("a layer has weight scales outside of 2^-40 and more")
         return scale
 
     @cached_property
     def bias_scale(self) -> Floats:
-        """The grid of the int32 biases, float32 [out]."""
-        return bias_scales(self.scale, self.input_scale or 0.0)
+        """The grid of the int32 biases, float32 [out] or [1].
+
+        Raises:
+            CorruptFileError: as for ``scale``, or there are no activation grids.
+        """
+        if self.input_scale is None:
+            raise CorruptFileError("int32 biases are wanted, but the file has no activation grids")
+        return bias_scales(self.scale, self.input_scale)
 
     @cached_property
     def int8_weight(self) -> NDArray[np.int8]:
@@ -122,7 +141,7 @@ class LayerValues:
         rows = max(1, _ROWS_AT_A_TIME * len(integers) // integers.size)
         for row in range(0, len(integers), rows):
             part = slice(row, row + rows)
-            integers[part] = nearest_weights(self.weight[part], scale[part])
+            integers[part] = nearest_weights(self.weight[part], scale if len(scale) == 1 else scale[part])
         if self.layer.flags & WEIGHTS:
             steps = decode_tensor(self.coder, self._extra(WEIGHTS), self.layer.shape)
             if not (np.abs(steps) <= 254).all() or not (steps == np.rint(steps)).all():
@@ -132,6 +151,11 @@ class LayerValues:
                 raise CorruptFileError("an int8 weight lies outside of -127 to 127")
             integers = moved.astype(np.int8)
         return integers
+
+    @cached_property
+    def uint8_weight(self) -> NDArray[np.uint8]:
+        """The int8 weight + 128, uint8 [out, …]."""
+        return (self.int8_weight.astype(np.int16) + 128).astype(np.uint8)
 
     @cached_property
     def int32_bias(self) -> NDArray[np.int32]:

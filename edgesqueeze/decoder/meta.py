@@ -16,7 +16,7 @@ from math import isfinite, prod
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.coders import CODERS
-from edgesqueeze.decoder.layers import BIASES, SCALES, WEIGHTS, Layer
+from edgesqueeze.decoder.layers import FLOAT, ONE_SCALE, SCALES, Layer
 from edgesqueeze.decoder.templates import Template, encode_templates, parse_templates
 from edgesqueeze.errors import CodecError, CorruptFileError
 from edgesqueeze.numerics.integers import SMALLEST_SCALE
@@ -27,7 +27,7 @@ MAX_WEIGHTS = 1 << 28
 """Weights and biases of a file."""
 _FREE_WEIGHTS, _WEIGHTS_PER_BYTE = 1 << 20, 1 << 10
 """How many weights a file may have however small it is, and how many more for each byte of its tensors."""
-_RANKS = (2, 4)
+_RANKS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def parse_meta(data: bytes) -> Meta:
         raise CorruptFileError(f"tensors are coded by method {coder}; known are 0 to {len(CODERS) - 1}")
     graph = bytes(reader.take(reader.varint()))
     grids = tuple(_read_grid(reader) for _ in range(_count(reader, _GRID.size)))
-    layers = tuple(_read_layer(reader, len(grids)) for _ in range(_count(reader, 3)))
+    layers = tuple(_read_layer(reader, len(grids)) for _ in range(_count(reader, 2)))
     total = sum(layer.num_weights + layer.num_channels for layer in layers)
     if total > MAX_WEIGHTS:
         raise CorruptFileError(f"the file has {total} weights; allowed are {MAX_WEIGHTS}")
@@ -113,7 +113,7 @@ def check_grid(grid: Grid, where: str) -> None:
 
 def _encode_layer(layer: Layer, has_grids: bool) -> bytes:
     numbers: Sequence[int] = (len(layer.shape), *layer.shape)
-    if has_grids:
+    if has_grids and len(layer.shape) > 1:
         numbers = (*numbers, layer.flags, layer.grid or 0)
     return b"".join(encode_varint(number) for number in numbers)
 
@@ -121,14 +121,15 @@ def _encode_layer(layer: Layer, has_grids: bool) -> bytes:
 def _read_layer(reader: ByteReader, num_grids: int) -> Layer:
     rank = reader.varint()
     if rank not in _RANKS:
-        raise CorruptFileError(f"a weight of {rank} dimensions; allowed are 2 and 4")
+        raise CorruptFileError(f"a weight of {rank} dimensions; allowed are 1, 2 and 4")
     shape = tuple(reader.varint() for _ in range(rank))
     if min(shape) < 1 or prod(shape) > MAX_WEIGHTS:
         raise CorruptFileError(f"a weight of shape {shape}; allowed are 1 to 2^28 values")
-    if not num_grids:
+    if not num_grids or rank == 1:
         return Layer(shape)
     flags, grid = reader.varint(), reader.varint()
-    if flags > SCALES | WEIGHTS | BIASES or grid >= num_grids:
+    known = flags < FLOAT and flags & (SCALES | ONE_SCALE) != ONE_SCALE
+    if (not known and flags != FLOAT) or grid >= num_grids:
         raise CorruptFileError(f"a layer has flags {flags} and reads grid {grid} of {num_grids}")
     return Layer(shape, flags, grid)
 

@@ -7,7 +7,7 @@ M the pieces of a file are a list of numbers, and the literal bytes of all files
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint, unzigzag, zigzag
 from edgesqueeze.decoder.layers import Layer
 from edgesqueeze.errors import CorruptFileError
-from edgesqueeze.numerics.integers import Floats
 
 _END, _RUN, _FIRST_FORM = 0, 1, 2
 MAX_PERIOD = 16
@@ -38,13 +37,15 @@ class Form:
     """Of a weight: AS_IT_IS, or one of the others."""
 
 
-AS_IT_IS, CHANNELS_LAST, CHANNELS_FIRST_LAST, BLOCKS_LAST = range(4)
+ORDERS = AS_IT_IS, IN_LAST, OUT_LAST, BLOCKS_LAST, IN_FIRST = range(5)
 """Orders of a weight [out, …]: unchanged; [out, in, rest] as [out, rest, in]; [out, rest] as [rest, out];
-[out, blocks, rest] as [out, rest, blocks] with a number of blocks that the file says."""
+[out, blocks, rest] as [out, rest, blocks] with a number of blocks that the file says; [out, in, rest] as
+[in, out, rest]."""
 FORMS = (
-    *(Form("weight", "<f4", order) for order in range(4)),
-    *(Form("weight", "<f2", order) for order in range(4)),
-    *(Form("int8_weight", "|i1", order) for order in range(4)),
+    *(Form("weight", "<f4", order) for order in ORDERS),
+    *(Form("weight", "<f2", order) for order in ORDERS),
+    *(Form("int8_weight", "|i1", order) for order in ORDERS),
+    *(Form("uint8_weight", "|u1", order) for order in ORDERS),
     Form("bias", "<f4"),
     Form("bias", "<f2"),
     Form("int32_bias", "<i4"),
@@ -137,54 +138,27 @@ def make_fill(form: int, layer: int, blocks: int, layers: Sequence[Layer]) -> Fi
     is_weight = wanted.array.endswith("weight")
     if wanted.order == BLOCKS_LAST and (blocks < 1 or found.num_weights // found.shape[0] % blocks):
         raise CorruptFileError(f"a template cuts layer {layer} of shape {found.shape} into {blocks} blocks")
+    if wanted.order != AS_IT_IS and len(found.shape) == 1:
+        raise CorruptFileError(f"a template wants the vector of layer {layer} in another order")
     count = found.num_weights if is_weight else found.num_channels
+    if wanted.array.endswith("scale"):
+        count = found.num_scales
     return Fill(form, layer, blocks, count * np.dtype(wanted.dtype).itemsize)
 
 
-class LayerArrays(Protocol):
-    """The arrays of a layer that files hold; all of them as in graph/spec.py."""
-
-    @property
-    def weight(self) -> Floats:
-        """float32 [out, …]."""
-
-    @property
-    def bias(self) -> Floats:
-        """float32 [out]."""
-
-    @property
-    def scale(self) -> Floats:
-        """float32 [out]."""
-
-    @property
-    def bias_scale(self) -> Floats:
-        """float32 [out]."""
-
-    @property
-    def int8_weight(self) -> NDArray[np.int8]:
-        """int8 [out, …]."""
-
-    @property
-    def int32_bias(self) -> NDArray[np.int32]:
-        """int32 [out]."""
-
-
-def filled(fill: Fill, values: LayerArrays) -> NDArray[Any]:
-    """The array of a fill, as its bytes lie in the file.
-
-    Raises:
-        CorruptFileError: the layer has no such array.
-    """
+def filled(fill: Fill, array: NDArray[Any]) -> NDArray[Any]:
+    """The array that a fill names, [out, …], as its bytes lie in the file."""
     form = FORMS[fill.form]
-    array: NDArray[Any] = getattr(values, form.array)
     with np.errstate(over="ignore"):
         array = array.astype(form.dtype, copy=False)
     if form.order == AS_IT_IS:
         return array
     out = len(array)
-    if form.order == CHANNELS_FIRST_LAST:
+    if form.order == OUT_LAST:
         return np.ascontiguousarray(array.reshape(out, -1).T)
-    blocks = array.shape[1] if form.order == CHANNELS_LAST else fill.blocks
+    if form.order == IN_FIRST:
+        return np.ascontiguousarray(array.swapaxes(0, 1))
+    blocks = array.shape[1] if form.order == IN_LAST else fill.blocks
     return np.ascontiguousarray(array.reshape(out, blocks, -1).transpose(0, 2, 1))
 
 

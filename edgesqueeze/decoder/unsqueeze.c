@@ -962,10 +962,12 @@ static sqz_status unpack(bytes payload, uint32_t limit, uint8_t **text, size_t *
 
 /* -- block M -------------------------------------------------------------------------------------- */
 
-enum { SCALES = 1, WEIGHTS = 2, BIASES = 4 };
+enum { SCALES = 1, WEIGHTS = 2, BIASES = 4, ONE_SCALE = 8, FLOAT = 16 };
 enum { END, RUN, FIRST_FORM };
-enum { FLOAT32, FLOAT16 = 4, INT8 = 8, BIAS_FLOAT32 = 12, BIAS_FLOAT16, BIAS_INT32, SCALE, BIAS_SCALE, NUM_FORMS };
-enum { AS_IT_IS, CHANNELS_LAST, CHANNELS_FIRST_LAST, BLOCKS_LAST };
+enum { FLOAT32, FLOAT16 = 5, INT8 = 10, UINT8 = 15 };
+enum { BIAS_FLOAT32 = 20, BIAS_FLOAT16, BIAS_INT32, SCALE, BIAS_SCALE, NUM_FORMS };
+enum { AS_IT_IS, IN_LAST, OUT_LAST, BLOCKS_LAST, IN_FIRST };
+enum { WEIGHT, INT8_WEIGHT, UINT8_WEIGHT, BIAS, INT_BIAS, SCALE_ARRAY, BIAS_SCALE_ARRAY, NUM_ARRAYS };
 #define NOTHING UINT32_MAX
 
 typedef struct {
@@ -973,7 +975,7 @@ typedef struct {
     float input_scale; /* 0 without an int8 form */
     bytes parts[5];    /* weight, bias, and one for each flag */
     uint32_t first_fill;
-    uint32_t seen[6]; /* number + 1 of the last file that wants an array */
+    uint32_t seen[NUM_ARRAYS]; /* number + 1 of the last file that wants an array */
 } layer;
 
 typedef struct {
@@ -1012,7 +1014,7 @@ static sqz_status take_layer(bytes *from, const bytes *grids, uint32_t num_grids
     memset(found, 0, sizeof *found);
     found->first_fill = NOTHING;
     TRY(take_varint(from, &found->rank));
-    if (found->rank != 2 && found->rank != 4)
+    if (found->rank != 1 && found->rank != 2 && found->rank != 4)
         return SQZ_CORRUPT;
     for (uint32_t axis = 0; axis < found->rank; axis++) {
         TRY(take_varint(from, &found->shape[axis]));
@@ -1021,11 +1023,11 @@ static sqz_status take_layer(bytes *from, const bytes *grids, uint32_t num_grids
             return SQZ_CORRUPT;
     }
     found->num_weights = (uint32_t)count;
-    if (num_grids == 0)
+    if (num_grids == 0 || found->rank == 1)
         return SQZ_OK;
     TRY(take_varint(from, &found->flags));
     TRY(take_varint(from, &grid));
-    if (found->flags > (SCALES | WEIGHTS | BIASES) || grid >= num_grids)
+    if (found->flags > FLOAT || (found->flags & (SCALES | ONE_SCALE)) == ONE_SCALE || grid >= num_grids)
         return SQZ_CORRUPT;
     found->input_scale = as_float(little_endian(grids->data + 5 * (size_t)grid));
     return SQZ_OK;
@@ -1052,7 +1054,7 @@ static sqz_status take_layers(sqz_model *model, bytes *from)
     uint64_t total = 0;
     TRY(take_grids(from, &grids, &num_grids));
     TRY(take_varint(from, &model->num_layers));
-    if (model->num_layers > from->size / 3)
+    if (model->num_layers > from->size / 2)
         return SQZ_CORRUPT;
     model->layers = allocate((size_t)model->num_layers + 1, sizeof *model->layers);
     if (model->layers == NULL)
@@ -1099,18 +1101,26 @@ static int same_name(const char *one, const char *other)
 
 static uint32_t order_of(uint32_t form)
 {
-    return form < BIAS_FLOAT32 ? form % 4 : AS_IT_IS;
+    return form < BIAS_FLOAT32 ? form % 5 : AS_IT_IS;
 }
 
-/* The array that a form is made of, as a number below 6. */
 static uint32_t array_of(uint32_t form)
 {
-    static const uint8_t arrays[NUM_FORMS] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 5};
-    return arrays[form];
+    static const uint8_t behind[] = {BIAS, BIAS, INT_BIAS, SCALE_ARRAY, BIAS_SCALE_ARRAY};
+    if (form >= BIAS_FLOAT32)
+        return behind[form - BIAS_FLOAT32];
+    return form < INT8 ? WEIGHT : form < UINT8 ? INT8_WEIGHT : UINT8_WEIGHT;
+}
+
+static uint32_t num_scales(const layer *from)
+{
+    return from->flags & ONE_SCALE ? 1 : from->shape[0];
 }
 
 static uint64_t size_of(const layer *from, uint32_t form)
 {
+    if (form >= SCALE)
+        return 4 * (uint64_t)num_scales(from);
     if (form >= BIAS_FLOAT32)
         return (uint64_t)from->shape[0] * (form == BIAS_FLOAT16 ? 2 : 4);
     return (uint64_t)from->num_weights * (form < FLOAT16 ? 4 : form < INT8 ? 2 : 1);
@@ -1126,6 +1136,8 @@ static sqz_status take_fill(sqz_model *model, bytes *from, fill wanted, int64_t 
     if (wanted.form >= NUM_FORMS || *place < 0 || *place >= model->num_layers)
         return SQZ_CORRUPT;
     source = &model->layers[*place];
+    if (order_of(wanted.form) != AS_IT_IS && source->rank == 1)
+        return SQZ_CORRUPT;
     if (order_of(wanted.form) == BLOCKS_LAST) {
         TRY(take_varint(from, &wanted.blocks));
         if (wanted.blocks < 1 || source->num_weights / source->shape[0] % wanted.blocks != 0)
@@ -1248,7 +1260,7 @@ static sqz_status read_tensors(sqz_model *model, bytes tensors)
         layer *owner = &model->layers[i];
         for (uint32_t part = 0; part < 5; part++) {
             uint32_t length;
-            if (part >= 2 && !(owner->flags >> (part - 2) & 1))
+            if (part >= 2 && !(owner->flags & (SCALES | WEIGHTS | BIASES) & 1u << (part - 2)))
                 continue;
             TRY(take_varint(&tensors, &length));
             TRY(take(&tensors, length, &owner->parts[part]));
@@ -1336,17 +1348,24 @@ static void min_max_scales(const arrays *a)
     default_scale = default_scale > 0 ? default_scale : 1.0;
     for (uint32_t c = 0; c < channels; c++) {
         double scale = largest_of(a, c) / 127.0;
-        double needed = fabs((double)a->bias[c]) / (0x1p30 * (double)a->from->input_scale);
         scale = scale > 0 ? scale : default_scale;
-        scale = scale > needed ? scale : needed;
+        if (a->from->input_scale > 0) { /* else biases are float, and need no room */
+            double needed = fabs((double)a->bias[c]) / (0x1p30 * (double)a->from->input_scale);
+            scale = scale > needed ? scale : needed;
+        }
         scale = scale > SMALLEST_SCALE ? scale : SMALLEST_SCALE;
         a->scale[c] = (float)scale;
     }
 }
 
+static float scale_of(const arrays *a, uint32_t channel)
+{
+    return a->scale[a->from->flags & ONE_SCALE ? 0 : channel];
+}
+
 static float bias_scale(const arrays *a, uint32_t channel)
 {
-    return a->scale[channel] * a->from->input_scale;
+    return scale_of(a, channel) * (a->from->input_scale > 0 ? a->from->input_scale : 1);
 }
 
 static int all_finite(const float *values, uint32_t count)
@@ -1359,18 +1378,20 @@ static int all_finite(const float *values, uint32_t count)
 
 static sqz_status find_scales(arrays *a)
 {
-    uint32_t channels = a->from->shape[0];
-    if (a->from->input_scale == 0 || !all_finite(a->weight, a->from->num_weights) || !all_finite(a->bias, channels))
+    uint32_t count = num_scales(a->from);
+    if (a->from->rank == 1 || a->from->flags & FLOAT)
+        return SQZ_CORRUPT;
+    if (!all_finite(a->weight, a->from->num_weights) || !all_finite(a->bias, a->from->shape[0]))
         return SQZ_CORRUPT;
     if (a->from->flags & SCALES) {
-        TRY(decode_floats(a->from->parts[2], &channels, 1, &a->scale));
+        TRY(decode_floats(a->from->parts[2], &count, 1, &a->scale));
     } else {
-        a->scale = allocate(channels, sizeof *a->scale);
+        a->scale = allocate(count, sizeof *a->scale);
         if (a->scale == NULL)
             return SQZ_MEMORY;
         min_max_scales(a);
     }
-    for (uint32_t c = 0; c < channels; c++)
+    for (uint32_t c = 0; c < count; c++)
         if (!(isfinite(a->scale[c]) && a->scale[c] >= SMALLEST_SCALE && isfinite(bias_scale(a, c))))
             return SQZ_CORRUPT;
     return SQZ_OK;
@@ -1429,7 +1450,7 @@ static uint16_t as_half(float value)
 static sqz_status int8_weight(const arrays *a, uint32_t place, int8_t *integer)
 {
     uint32_t channel = place / (a->from->num_weights / a->from->shape[0]);
-    double nearest = rint((double)a->weight[place] / (double)a->scale[channel]);
+    double nearest = rint((double)a->weight[place] / (double)scale_of(a, channel));
     nearest = nearest > 127 ? 127 : nearest < -127 ? -127 : nearest;
     if (a->weight_steps != NULL) {
         double step = a->weight_steps[place];
@@ -1496,24 +1517,40 @@ static sqz_status put_weight(const arrays *a, uint32_t form, uint32_t place, wri
     if (form < INT8)
         return put(to, as_half(a->weight[place]), 2);
     TRY(int8_weight(a, place, &integer));
-    return put(to, (uint8_t)integer, 1);
+    return put(to, (uint8_t)(form < UINT8 ? integer : integer + 128), 1);
 }
 
-/* A weight [outer, blocks, rest] is written as [outer, rest, blocks]. */
+/* Three loops over a weight, each with its count and its step, in the order in which the file has the values. */
+static void find_loops(const layer *from, const fill *wanted, uint32_t count[3], uint32_t step[3])
+{
+    uint32_t out = from->shape[0], fan_in = from->num_weights / out, blocks = wanted->blocks;
+    uint32_t order = order_of(wanted->form);
+    count[0] = out, step[0] = fan_in;
+    count[1] = 1, step[1] = 0;
+    count[2] = fan_in, step[2] = 1;
+    if (order == IN_LAST || order == IN_FIRST)
+        blocks = from->shape[1];
+    if (order == IN_LAST || order == BLOCKS_LAST) {
+        count[1] = fan_in / blocks, step[1] = 1;
+        count[2] = blocks, step[2] = fan_in / blocks;
+    } else if (order == OUT_LAST) {
+        count[0] = fan_in, step[0] = 1;
+        count[2] = out, step[2] = fan_in;
+    } else if (order == IN_FIRST) {
+        count[0] = blocks, step[0] = fan_in / blocks;
+        count[1] = out, step[1] = fan_in;
+        count[2] = fan_in / blocks;
+    }
+}
+
 static sqz_status write_weight(const arrays *a, const fill *wanted, writer *to)
 {
-    uint32_t outer = a->from->shape[0], blocks = 1, rest;
-    switch (order_of(wanted->form)) {
-    case CHANNELS_LAST: blocks = a->from->shape[1]; break;
-    case CHANNELS_FIRST_LAST: blocks = outer; outer = 1; break;
-    case BLOCKS_LAST: blocks = wanted->blocks; break;
-    default: break;
-    }
-    rest = a->from->num_weights / outer / blocks;
-    for (uint32_t i = 0; i < outer; i++)
-        for (uint32_t k = 0; k < rest; k++)
-            for (uint32_t j = 0; j < blocks; j++)
-                TRY(put_weight(a, wanted->form, (i * blocks + j) * rest + k, to));
+    uint32_t count[3], step[3];
+    find_loops(a->from, wanted, count, step);
+    for (uint32_t i = 0; i < count[0]; i++)
+        for (uint32_t j = 0; j < count[1]; j++)
+            for (uint32_t k = 0; k < count[2]; k++)
+                TRY(put_weight(a, wanted->form, i * step[0] + j * step[1] + k * step[2], to));
     return SQZ_OK;
 }
 
@@ -1523,25 +1560,27 @@ static sqz_status put_channel(const arrays *a, uint32_t form, uint32_t channel, 
     case BIAS_FLOAT32: return put(to, as_pattern(a->bias[channel]), 4);
     case BIAS_FLOAT16: return put(to, as_half(a->bias[channel]), 2);
     case BIAS_INT32: return put(to, (uint32_t)a->int_bias[channel], 4);
-    case SCALE: return put(to, as_pattern(a->scale[channel]), 4);
+    case SCALE: return put(to, as_pattern(scale_of(a, channel)), 4);
     default: return put(to, as_pattern(bias_scale(a, channel)), 4);
     }
 }
 
 static sqz_status write_fill(arrays *a, const fill *wanted, writer *to)
 {
-    uint32_t array = array_of(wanted->form);
-    if (array != 0 && array != 2 && a->scale == NULL)
+    uint32_t array = array_of(wanted->form), count = wanted->form < SCALE ? a->from->shape[0] : num_scales(a->from);
+    if ((array == INT_BIAS || array == BIAS_SCALE_ARRAY) && a->from->input_scale == 0)
+        return SQZ_CORRUPT;
+    if (array != WEIGHT && array != BIAS && a->scale == NULL)
         TRY(find_scales(a));
-    if (array == 1 && a->from->flags & WEIGHTS && a->weight_steps == NULL)
+    if ((array == INT8_WEIGHT || array == UINT8_WEIGHT) && a->from->flags & WEIGHTS && a->weight_steps == NULL)
         TRY(decode_floats(a->from->parts[3], a->from->shape, a->from->rank, &a->weight_steps));
-    if (array == 3 && a->int_bias == NULL)
+    if (array == INT_BIAS && a->int_bias == NULL)
         TRY(find_int_bias(a));
     seek(to, wanted->file, wanted->offset);
     if (wanted->form < BIAS_FLOAT32)
         TRY(write_weight(a, wanted, to));
     else
-        for (uint32_t c = 0; c < a->from->shape[0]; c++)
+        for (uint32_t c = 0; c < count; c++)
             TRY(put_channel(a, wanted->form, c, to));
     return flush(to);
 }

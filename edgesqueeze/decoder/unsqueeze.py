@@ -12,7 +12,7 @@ from edgesqueeze.coding.coders import unpack_bytes
 from edgesqueeze.decoder.container import Block, read_container
 from edgesqueeze.decoder.layers import LayerValues, Part, split_tensors
 from edgesqueeze.decoder.meta import MAX_META_BYTES, Meta, check_plausible, parse_meta
-from edgesqueeze.decoder.templates import Fill, filled
+from edgesqueeze.decoder.templates import FORMS, Fill, filled
 from edgesqueeze.errors import CodecError, EdgeSqueezeError, OutputError
 
 
@@ -63,7 +63,7 @@ def fill_templates(squeezed: SqueezedFile, outputs: Mapping[str, BinaryIO]) -> N
     for place, values in enumerate(squeezed.layers()):
         for output, offset, fill in wanted.get(place, []):
             output.seek(offset)
-            output.write(filled(fill, values).data)
+            output.write(filled(fill, getattr(values, FORMS[fill.form].array)).data)
 
 
 def _by_layer(

@@ -13,7 +13,8 @@ from edgesqueeze.decoder.layers import BIASES, SCALES, WEIGHTS, Layer, Part, rea
 from edgesqueeze.decoder.meta import encode_sections
 from edgesqueeze.decoder.unsqueeze import SqueezedFile, open_squeezed
 from edgesqueeze.emit.sqz_v2 import network_of
-from edgesqueeze.graph.nodes import Graph, WeightedNode, bias_name, weight_name
+from edgesqueeze.graph.nodes import Graph, ParametricNode, bias_name, weight_name
+from edgesqueeze.graph.spec import float_layers
 
 Shape = tuple[int, ...]
 
@@ -85,7 +86,10 @@ class CodedDescription:
 
 @dataclass(frozen=True)
 class SqzDescription:
-    """A .sqz file byte by byte: ``blocks`` sum to ``num_bytes``, ``tensors`` to the payload of T."""
+    """A .sqz file byte by byte: ``blocks`` sum to ``num_bytes``, ``tensors`` to the payload of T.
+
+    ``float_layers`` are the layers that the int8 form keeps in float.
+    """
 
     version: int
     num_bytes: int
@@ -95,6 +99,7 @@ class SqzDescription:
     sections: tuple[SectionDescription, ...]
     templates: tuple[TemplateDescription, ...]
     tensors: tuple[CodedDescription, ...]
+    float_layers: tuple[str, ...]
 
 
 def describe_v2(data: bytes) -> SqzDescription:
@@ -104,7 +109,7 @@ def describe_v2(data: bytes) -> SqzDescription:
         CodecError: as :func:`edgesqueeze.emit.sqz.read_sqz`.
     """
     squeezed = open_squeezed(data)
-    graph, _ = network_of(squeezed)
+    graph, spec = network_of(squeezed)
     meta_block, tensors_block = squeezed.meta_block, squeezed.tensors_block
     blocks = [BlockDescription("header", 0, HEADER_BYTES, None)]
     blocks += [BlockDescription(b.tag, b.offset, b.num_bytes, b.crc32) for b in (meta_block, tensors_block)]
@@ -123,6 +128,7 @@ def describe_v2(data: bytes) -> SqzDescription:
         tuple(_describe_sections(squeezed)),
         tuple(templates),
         tuple(_describe_tensors(squeezed, graph)),
+        () if spec is None else float_layers(graph, spec),
     )
 
 
@@ -137,7 +143,7 @@ def _describe_sections(squeezed: SqueezedFile) -> Iterator[SectionDescription]:
 
 def _describe_tensors(squeezed: SqueezedFile, graph: Graph) -> Iterator[CodedDescription]:
     meta, block = squeezed.meta, squeezed.tensors_block
-    for node, layer, parts in zip(graph.weighted, meta.layers, squeezed.parts, strict=True):
+    for node, layer, parts in zip(graph.parametric, meta.layers, squeezed.parts, strict=True):
         for (name, shape), part in zip(_names(node, layer), parts, strict=True):
             if name.endswith(_STEPS):
                 steps = read_steps(part.payload, layer.num_channels)
@@ -151,12 +157,12 @@ def _describe_tensors(squeezed: SqueezedFile, graph: Graph) -> Iterator[CodedDes
 _STEPS = ".int32_bias_steps"
 
 
-def _names(node: WeightedNode, layer: Layer) -> Iterator[tuple[str, Shape]]:
+def _names(node: ParametricNode, layer: Layer) -> Iterator[tuple[str, Shape]]:
     """The names of a layer's tensors in the order of the file, and their shapes."""
     yield weight_name(node), layer.shape
     yield bias_name(node), (layer.num_channels,)
     if layer.flags & SCALES:
-        yield f"{node.name}.int8_scale", (layer.num_channels,)
+        yield f"{node.name}.int8_scale", (layer.num_scales,)
     if layer.flags & WEIGHTS:
         yield f"{node.name}.int8_weight_steps", layer.shape
     if layer.flags & BIASES:

@@ -5,18 +5,22 @@ Kernels and channels of weighted nodes are left out, since the file says the sha
 """
 
 from collections.abc import Iterator, Sequence
+from struct import Struct
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.emit.sqz_structure import FIELDS, KINDS, WORDS
 from edgesqueeze.errors import CorruptFileError
 from edgesqueeze.graph.check import check_structure, complete_shapes
-from edgesqueeze.graph.nodes import AnyNode, structure_from_json
+from edgesqueeze.graph.node_json import structure_from_json
+from edgesqueeze.graph.nodes import AnyNode
 
 Shape = tuple[int, ...]
 Row = tuple[list[int], dict[str, object]]
 """The places of the nodes it reads, and its fields."""
-_WEIGHTED = ("Conv", "Dense")
+_RANKS = {"Conv": 4, "Dense": 2, "ConvTranspose": 4, "LayerNorm": 1}
+"""The dimensions of a node's weight."""
 _FROM_WEIGHTS = ("channels", "kernel")
+_FLOAT, _BITS = Struct("<f"), Struct("<I")
 _TWO_INPUTS = ("Add", "Mul")
 
 
@@ -68,6 +72,8 @@ def _row(node: AnyNode, distances: list[int]) -> list[int]:
     for field, width in _fields(kind).items():
         if field in WORDS:
             row.append(WORDS[field].index(getattr(node, field)))
+        elif field == "epsilon":
+            row += _BITS.unpack(_FLOAT.pack(getattr(node, field)))
         elif width == 1:
             row.append(getattr(node, field))
         else:
@@ -80,7 +86,7 @@ def _fields(kind: str) -> dict[str, int]:
     return {
         field: width
         for field, width in FIELDS[kind].items()
-        if kind not in _WEIGHTED or field not in _FROM_WEIGHTS
+        if kind not in _RANKS or field not in _FROM_WEIGHTS
     }
 
 
@@ -103,17 +109,19 @@ def _read_row(reader: ByteReader, place: int, shapes: Iterator[Shape]) -> Row:
             if values[0] >= len(WORDS[field]):
                 raise CorruptFileError(f"node {place} has {field} {values[0]}")
             row[field] = WORDS[field][values[0]]
+        elif field == "epsilon":
+            row[field] = _FLOAT.unpack(_BITS.pack(values[0]))[0]
         else:
             row[field] = values[0] if width == 1 else values
-    if kind in _WEIGHTED:
+    if kind in _RANKS:
         row |= _from_weight(kind, place, next(shapes, None))
     return inputs, row
 
 
 def _from_weight(kind: str, place: int, shape: Shape | None) -> dict[str, object]:
-    if shape is None or len(shape) != (4 if kind == "Conv" else 2):
+    if shape is None or len(shape) != _RANKS[kind]:
         raise CorruptFileError(f"node {place} is a {kind}, but its weight has shape {shape}")
-    return {"shape": [1, shape[0]], **({"kernel": list(shape[2:])} if kind == "Conv" else {})}
+    return {"shape": [1, shape[0]], **({"kernel": list(shape[2:])} if len(shape) == 4 else {})}
 
 
 def _varints(reader: ByteReader, count: int) -> list[int]:

@@ -7,13 +7,16 @@ what is not found stays literal. Every template is filled again and compared wit
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.coding.coders import pack_bytes
-from edgesqueeze.decoder.layers import Layer
+from edgesqueeze.decoder.layers import ONE_SCALE, SCALES, Layer
 from edgesqueeze.decoder.templates import (
+    AS_IT_IS,
     BLOCKS_LAST,
     FORMS,
     Fill,
@@ -25,15 +28,20 @@ from edgesqueeze.decoder.templates import (
     filled,
     make_fill,
 )
-from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.nodes import Dense, Flatten, Floats, Graph, WeightedNode
+from edgesqueeze.graph.nodes import Dense, Flatten, Graph, ParametricNode, WeightedNode
 from edgesqueeze.graph.spec import QuantSpec, WeightQuant
+from edgesqueeze.graph.weight_only import Int8Weight, nearest_int8
 
 _SMALLEST_FILL = 8
 """Fewer bytes than these are as cheap as they are."""
 _SMALLEST_RUN = 64
 _PERIODS = (1, 4, 8)
-_ALTERNATIVES = (("weight", "int8_weight"), ("bias", "int32_bias"), ("scale",), ("bias_scale",))
+_ALTERNATIVES = (
+    ("weight", "int8_weight", "uint8_weight"),
+    ("bias", "int32_bias"),
+    ("scale",),
+    ("bias_scale",),
+)
 """Arrays of a layer of which a file holds one at most."""
 
 
@@ -46,10 +54,10 @@ def make_templates(graph: Graph, spec: QuantSpec | None, files: Mapping[str, byt
         files: the files by name.
 
     Raises:
-        CodecError: a file has no name or size that the format has room for.
+        AssertionError: a template does not give its file, which is a bug.
     """
-    sources = [_Source.of(graph, spec, node) for node in graph.weighted]
-    layers = [Layer(source.weight.shape) for source in sources]
+    sources = [_Source(graph, spec, node) for node in graph.parametric]
+    layers = [source.layer for source in sources]
     templates = []
     for name, data in files.items():
         template = Template(name, tuple(_Search(data, sources, layers).pieces()))
@@ -64,55 +72,60 @@ def _prove(template: Template, sources: Sequence["_Source"], data: bytes) -> Non
     for offset, literal in template.skeleton():
         content[offset : offset + len(literal)] = literal
     for offset, fill in template.fills():
-        content[offset : offset + fill.num_bytes] = filled(fill, sources[fill.layer]).tobytes()
+        content[offset : offset + fill.num_bytes] = sources[fill.layer].content(fill).tobytes()
     if content != data:
         raise AssertionError(f"the template of {template.name} does not give the file it was made from")
 
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """The arrays of a layer, and in how many blocks a flattened map before it lies."""
+    """A layer and its arrays, the integers being made when they are first looked for."""
 
-    weight: Floats
-    bias: Floats
-    integers: WeightQuant | None
-    input_scale: float
-    blocks: int
+    graph: Graph
+    spec: QuantSpec | None
+    node: ParametricNode
 
-    @classmethod
-    def of(cls, graph: Graph, spec: QuantSpec | None, node: WeightedNode) -> "_Source":
-        integers = None if spec is None else spec.weights[node.name]
-        scale = 0.0 if spec is None else spec.activations[node.inputs[0]].scale
-        return cls(graph.weight(node), graph.bias(node), integers, scale, _blocks(graph, node))
+    @cached_property
+    def layer(self) -> Layer:
+        """What a decoder knows of the layer, as far as templates need it."""
+        quant = None if self.spec is None else self.spec.weights.get(self.node.name)
+        has_one = quant is not None and len(quant.scale) < len(quant.bias)
+        return Layer(self.graph.weight(self.node).shape, SCALES | ONE_SCALE if has_one else 0)
 
-    @property
-    def int8_weight(self) -> NDArray[np.int8]:
-        return self._integers.weight
+    def content(self, fill: Fill) -> NDArray[Any]:
+        """The array of a fill, as its bytes lie in the file."""
+        array = self.array(FORMS[fill.form].array)
+        if array is None:
+            raise AssertionError("a template has an array that its layer has not")
+        return filled(fill, array)
 
-    @property
-    def int32_bias(self) -> NDArray[np.int32]:
-        return self._integers.bias
+    def array(self, name: str) -> NDArray[Any] | None:
+        """An array of the layer, None if it has no such one."""
+        if name in ("weight", "bias"):
+            return self.graph.tensors[f"{self.node.name}.{name}"]
+        return self._integers.get(name)
 
-    @property
-    def scale(self) -> Floats:
-        return self._integers.scale
-
-    @property
-    def bias_scale(self) -> Floats:
-        return self._integers.bias_scale(self.input_scale)
-
-    @property
-    def _integers(self) -> WeightQuant:
-        if self.integers is None:
-            raise CodecError("a layer without an int8 form has no integers")
-        return self.integers
-
-    def has(self, array: str) -> bool:
-        """Whether there is such an array."""
-        return array in ("weight", "bias") or self.integers is not None
+    @cached_property
+    def _integers(self) -> dict[str, NDArray[Any]]:
+        """Those of the spec; without one, the weights that need no activation grids."""
+        if not isinstance(self.node, WeightedNode):
+            return {}
+        if self.spec is None:
+            weight = self.graph.weight(self.node)
+            return _weights(nearest_int8(weight)) if np.isfinite(weight).all() else {}
+        layer = self.spec.weights.get(self.node.name)
+        if layer is None:
+            return {}
+        bias_scale = layer.bias_scale(self.spec.activations[self.node.inputs[0]].scale)
+        return {**_weights(layer), "int32_bias": layer.bias, "bias_scale": bias_scale}
 
 
-def _blocks(graph: Graph, node: WeightedNode) -> int:
+def _weights(layer: Int8Weight | WeightQuant) -> dict[str, NDArray[Any]]:
+    shifted = (layer.weight.astype(np.int16) + 128).astype(np.uint8)
+    return {"int8_weight": layer.weight, "uint8_weight": shifted, "scale": layer.scale}
+
+
+def _blocks(graph: Graph, node: ParametricNode) -> int:
     """Channels of the map that a dense layer reads flattened; 1 if there is none."""
     source = graph.source(node)
     while isinstance(node, Dense) and source.inputs:
@@ -152,10 +165,10 @@ class _Search:
         source = self.sources[layer]
         for form in self.favourites:
             array = FORMS[form].array
-            if array not in arrays or not source.has(array):
+            if array not in arrays or source.array(array) is None:
                 continue
             for fill in self._fills(form, layer):
-                content = filled(fill, source).tobytes()
+                content = source.content(fill).tobytes()
                 if len(content) < _SMALLEST_FILL or content.count(content[:1]) == len(content):
                     continue  # a run is as cheap
                 offset = self._find(content)
@@ -167,9 +180,11 @@ class _Search:
 
     def _fills(self, form: int, layer: int) -> list[Fill]:
         """The ways in which the format can describe an array in this form."""
+        source, shape = self.sources[layer], self.layers[layer].shape
         if FORMS[form].order != BLOCKS_LAST:
-            return [make_fill(form, layer, 0, self.layers)]
-        blocks, shape = self.sources[layer].blocks, self.layers[layer].shape
+            is_possible = FORMS[form].order == AS_IT_IS or len(shape) > 1
+            return [make_fill(form, layer, 0, self.layers)] if is_possible else []
+        blocks = _blocks(source.graph, source.node)
         fits = len(shape) == 2 and 1 < blocks < shape[1] and shape[1] % blocks == 0
         return [make_fill(form, layer, blocks, self.layers)] if fits else []
 

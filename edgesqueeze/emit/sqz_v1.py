@@ -18,7 +18,7 @@ from edgesqueeze.emit.sqz_structure import decode_structure, encode_structure
 from edgesqueeze.errors import CodecError, CorruptFileError, UnsupportedVersionError
 from edgesqueeze.graph.check import MAX_ELEMENTS
 from edgesqueeze.graph.nodes import AnyNode, Graph, bias_name, weight_name, weight_shape
-from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.graph.spec import QuantSpec, float_layers
 
 GRAPH_TAG, GRIDS_TAG, INTEGERS_TAG, TENSORS_TAG = TAGS = ("GRPH", "ACTQ", "WGTQ", "TENS")
 Shape = tuple[int, ...]
@@ -134,13 +134,17 @@ class TensorDescription:
 
 @dataclass(frozen=True)
 class SqzDescription:
-    """A .sqz file byte by byte: ``blocks`` sum to ``num_bytes``, ``tensors`` to the payload of TENS."""
+    """A .sqz file byte by byte: ``blocks`` sum to ``num_bytes``, ``tensors`` to the payload of TENS.
+
+    ``float_layers`` are the layers that the int8 form keeps in float.
+    """
 
     version: int
     num_bytes: int
     has_int8: bool
     blocks: tuple[BlockDescription, ...]
     tensors: tuple[TensorDescription, ...]
+    float_layers: tuple[str, ...] = ()
 
 
 def describe_v1(data: bytes) -> SqzDescription:
@@ -159,7 +163,8 @@ def describe_v1(data: bytes) -> SqzDescription:
         _describe_tensor(name, shape, offset, payload)
         for (name, shape), (offset, payload) in zip(layout.items(), pieces, strict=True)
     ]
-    return SqzDescription(VERSION, len(data), spec is not None, tuple(parts), tuple(tensors))
+    kept = () if spec is None else float_layers(graph, spec)
+    return SqzDescription(VERSION, len(data), spec is not None, tuple(parts), tuple(tensors), kept)
 
 
 def _describe_tensor(name: str, shape: Shape, offset: int, payload: memoryview) -> TensorDescription:
@@ -199,7 +204,7 @@ def tensor_layout(nodes: Sequence[AnyNode]) -> dict[str, Shape]:
     """
     graph = Graph(tuple(nodes), {})
     layout: dict[str, Shape] = {}
-    for node in graph.weighted:
+    for node in graph.parametric:
         layout[weight_name(node)] = weight_shape(graph, node)
         layout[bias_name(node)] = (node.shape[1],)
     total = sum(prod(shape) for shape in layout.values())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import encode_varint, zigzag
 from edgesqueeze.coding.coders import CODERS, encode_tensor, pack_bytes
 from edgesqueeze.decoder.container import write_container
-from edgesqueeze.decoder.layers import BIASES, SCALES, WEIGHTS, Layer
+from edgesqueeze.decoder.layers import BIASES, FLOAT, ONE_SCALE, SCALES, WEIGHTS, Layer
 from edgesqueeze.decoder.meta import Grid, Meta, check_plausible, encode_sections
 from edgesqueeze.decoder.unsqueeze import SqueezedFile, open_squeezed
 from edgesqueeze.emit.sqz_graph import decode_graph, encode_graph
@@ -74,11 +74,11 @@ def emit_v2(graph: Graph, spec: QuantSpec | None, files: Mapping[str, bytes], co
         check_layers(graph, spec)
     order, groups = list(grids), share_groups(graph)
     layers, parts = [], []
-    for node in graph.weighted:
+    for node in graph.parametric:
         payloads = [graph.weight(node), graph.bias(node)]
         coded = [encode_tensor(coding.number, tensor, coding.index_bits) for tensor in payloads]
         layer = Layer(graph.weight(node).shape)
-        if spec is not None:
+        if spec is not None and isinstance(node, WeightedNode):
             flags, extra = _encode_integers(graph, node, spec, coding)
             layer = Layer(layer.shape, flags, order.index(groups[node.inputs[0]]))
             coded += extra
@@ -120,7 +120,7 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
     meta = squeezed.meta
     graph = Graph(decode_graph(meta.graph, [layer.shape for layer in meta.layers]), {})
     layout = tensor_layout(graph.nodes)
-    for node, layer in zip(graph.weighted, meta.layers, strict=True):
+    for node, layer in zip(graph.parametric, meta.layers, strict=True):
         wanted = layout[weight_name(node)]
         if wanted != layer.shape:
             raise CorruptFileError(
@@ -128,9 +128,9 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
             )
     activations = _activations(graph, meta)
     tensors, weights = {}, {}
-    for node, values in zip(graph.weighted, squeezed.layers(), strict=True):
+    for node, values in zip(graph.parametric, squeezed.layers(), strict=True):
         tensors[weight_name(node)], tensors[bias_name(node)] = values.weight, values.bias
-        if activations:
+        if activations and values.layer.has_integers:
             if values.input_scale != activations[node.inputs[0]].scale:
                 raise CorruptFileError(f"layer {node.name!r} claims another grid than its input has")
             weights[node.name] = WeightQuant(values.int8_weight, values.scale, values.int32_bias)
@@ -156,12 +156,14 @@ def _activations(graph: Graph, meta: Meta) -> dict[str, ActivationQuant]:
 def _encode_integers(
     graph: Graph, node: WeightedNode, spec: QuantSpec, coding: Coding
 ) -> tuple[int, list[bytes]]:
-    """The flags of a layer whose integers do not all follow, and a payload for each."""
+    """The flags of a layer whose integers do not all follow, and the payloads that go with them."""
+    if node.name not in spec.weights:
+        return FLOAT, []
     quant, input_scale = spec.weights[node.name], spec.activations[node.inputs[0]].scale
     derived = derive(graph, node, input_scale, None)
     flags, payloads = 0, []
     if not np.array_equal(derived.scale, quant.scale):
-        flags = SCALES
+        flags = SCALES | (ONE_SCALE if len(quant.scale) < len(quant.bias) else 0)
         payloads.append(encode_tensor(coding.number, quant.scale))
         derived = derive(graph, node, input_scale, quant.scale)
     weight = quant.weight.astype(np.float32) - derived.weight

@@ -12,7 +12,9 @@ from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.runtimes import Predictor
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "dynamic", "int8_weights"]
+"""``int8`` is full integer and needs a ``ptq`` or ``qat`` stage. The others keep float32 activations and need
+none: fp16 and int8_weights make weights smaller, dynamic quantizes each layer's input at run time."""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def test_integers_no_network_can_have_are_refused(network, spec, changes, messag
 
 def test_a_spec_of_other_layers_is_refused(network, spec):
     foreign = {**spec.weights, "other": spec.weights["left"]}
-    with pytest.raises(CodecError, match="do not follow"):
+    with pytest.raises(CodecError, match="are not those of a layer of the graph"):
         emit_sqz(network, QuantSpec(spec.activations, foreign))
 
 

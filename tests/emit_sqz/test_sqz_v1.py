@@ -50,8 +50,8 @@ def test_the_int8_form_comes_back_exactly(network):
             expected, found = getattr(layer, field), getattr(decoded.weights[name], field)
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
-    # Twenty nodes in eleven share-groups, five bytes each, and twelve bytes around the block.
-    assert len(data) - len(emit_v1(network, None)) == 12 + 5 * 11
+    # Twenty-six nodes in fifteen share-groups, five bytes each, and twelve bytes around the block.
+    assert len(data) - len(emit_v1(network, None)) == 12 + 5 * 15
 
 
 def test_the_same_network_gives_the_same_bytes(network):
@@ -120,7 +120,7 @@ def test_tensors_that_do_not_fit_the_graph_are_refused(network):
 
 def test_a_graph_whose_shapes_do_not_follow_is_refused(network):
     nodes = (*network.nodes[:-1], replace(network.nodes[-1], inputs=("pooled",)))
-    with pytest.raises(CodecError, match="classes"):
+    with pytest.raises(CodecError, match="chances"):
         emit_v1(Graph(nodes, network.tensors), None)
 
 
@@ -188,12 +188,21 @@ def test_integers_no_network_can_have_are_refused(network, changes, message):
 
 def test_a_spec_of_other_layers_is_refused(network):
     spec = spec_for(network)
-    for weights in (
-        {name: layer for name, layer in spec.weights.items() if name != "left"},
-        {**spec.weights, "other": spec.weights["left"]},
-    ):
-        with pytest.raises(CodecError, match="do not follow"):
-            emit_v1(network, QuantSpec(spec.activations, weights))
+    weights = {**spec.weights, "other": spec.weights["left"]}
+    with pytest.raises(CodecError, match="'other' are not those of a layer of the graph"):
+        emit_v1(network, QuantSpec(spec.activations, weights))
+
+
+def test_layers_kept_in_float_come_back_without_integers(network):
+    spec = spec_for(network)
+    for kept in (["left"], list(spec.weights)):
+        weights = {name: layer for name, layer in spec.weights.items() if name not in kept}
+        data = emit_v1(network, QuantSpec(spec.activations, weights))
+        graph, decoded = read_v1(data)
+        _same_tensors(network.tensors, graph.tensors)
+        _same_specs(QuantSpec(spec.activations, weights), decoded)
+        assert describe_v1(data).float_layers == tuple(kept)
+    assert describe_v1(emit_v1(network, spec)).float_layers == ()
 
 
 def test_a_damaged_block_of_integers_is_refused(network):
@@ -201,7 +210,14 @@ def test_a_damaged_block_of_integers_is_refused(network):
     scale = spec.weights["left"].scale * np.float32(0.7)
     blocks = _payloads(emit_v1(network, _with_layer(spec, "left", scale=scale.astype(np.float32))))
     silent = bytes(len(spec.weights))
-    for payload in (silent, b"\x08" + silent[1:], blocks["WGTQ"][:-1], blocks["WGTQ"] + b"\0", b""):
+    for payload in (
+        silent,
+        b"\x08" + silent[1:],
+        b"\x11" + silent[1:],
+        blocks["WGTQ"][:-1],
+        blocks["WGTQ"] + b"\0",
+        b"",
+    ):
         with pytest.raises(CorruptFileError):
             read_v1(write_container([*{**blocks, "WGTQ": payload}.items()]))
     del blocks["ACTQ"]
