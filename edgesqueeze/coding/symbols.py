@@ -9,9 +9,10 @@ often are the pixels of channels too; which window they form is found by pricing
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ from edgesqueeze.coding.weight_rows import COLUMNS_MARKED, ROWS_MARKED, code_row
 from edgesqueeze.errors import CodecError, CorruptFileError
 
 Symbols = NDArray[np.int32]
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 Window = tuple[int, int, int]
 """Channels, height and width that a row is made of."""
 LARGEST = (1 << 31) - 1
@@ -56,8 +59,7 @@ def encode_symbols(symbols: Symbols) -> bytes:
     chunks = min(_OUR_CHUNKS, len(rows), -(-rows.size // _CHUNK))
     head = encode_varint(window[0]) + encode_varint(window[1]) + bytes([flags]) + encode_varint(chunks)
     parts = [rows[start:end] for start, end in _bounds(len(rows), chunks)]
-    with ThreadPoolExecutor(_num_threads(chunks)) as pool:
-        streams = list(pool.map(lambda part: _encode_rows(part, window, flags), parts))
+    streams = _side_by_side(lambda part: _encode_rows(part, window, flags), parts)
     return head + b"".join(encode_varint(len(stream)) for stream in streams[:-1]) + b"".join(streams)
 
 
@@ -80,8 +82,8 @@ def decode_symbols(payload: bytes | memoryview, shape: tuple[int, ...]) -> Symbo
     streams = [reader.take(length) for length in lengths] + [reader.take(reader.remaining)]
     rows = np.zeros((num_rows, columns), np.int32)
     parts = [rows[start:end] for start, end in _bounds(num_rows, chunks)]
-    with ThreadPoolExecutor(_num_threads(chunks)) as pool:
-        list(pool.map(lambda rows, stream: _decode_rows(rows, stream, window, flags), parts, streams))
+    jobs = list(zip(parts, streams, strict=True))
+    _side_by_side(lambda job: _decode_rows(*job, window, flags), jobs)
     return rows.reshape(shape)
 
 
@@ -125,8 +127,12 @@ def _num_rows(shape: tuple[int, ...]) -> int:
     return shape[0] if len(shape) > 1 else 1
 
 
-def _num_threads(chunks: int) -> int:
-    return min(chunks, os.cpu_count() or 1)
+def _side_by_side(function: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> list[_Result]:
+    """The results for all chunks; compiled functions run on as many cores as there are."""
+    if len(jobs) == 1:
+        return [function(jobs[0])]
+    with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, jobs))
 
 
 def _bounds(num_rows: int, chunks: int) -> Iterator[tuple[int, int]]:
