@@ -39,9 +39,9 @@ def compiled(function: _Function) -> _Function:
     if numba is None:
         return function
     try:
-        return cast("_Function", numba.njit(cache=True, nogil=True, _nrt=False)(function))
+        return cast("_Function", numba.njit(cache=True, nogil=True, _nrt=False, forceinline=True)(function))
     except RuntimeError:  # no place to write a cache to
-        return cast("_Function", numba.njit(nogil=True, _nrt=False)(function))
+        return cast("_Function", numba.njit(nogil=True, _nrt=False, forceinline=True)(function))
 
 
 def integers(values: Sequence[int], dtype: type[np.integer[Any]]) -> Integers:

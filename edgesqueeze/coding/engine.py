@@ -13,7 +13,8 @@ import numpy as np
 from edgesqueeze.coding.compiled import Integers, compiled, filled, from_array, integers
 from edgesqueeze.errors import CorruptFileError
 
-ENCODE, DECODE, PRICE = range(3)
+ENCODE, DECODE, PRICE, PEEK = range(4)
+"""What :func:`code_bit` does with a bit: write, read, or add up its price and learn from it, or not learn."""
 LOW, HIGH, CODE, POSITION, MODE, PRICED, END = range(7)
 """Places in ``Engine.coder``: the interval, the decoder's 32 bits, the next byte, what code_bit does, …"""
 HALF = 1 << 30
@@ -168,7 +169,12 @@ def code_bit(engine: Engine, bit: int, count: int, mixer: int, pace: int) -> int
         total += inputs[k] * weights[first + k]
     total = min(max(total >> 16, -_REACH), _REACH - 1)
     probability = tables[total + _REACH]
-    bit = _code_with(engine, bit, probability)
+    if engine.coder[MODE] >= PRICE:
+        engine.coder[PRICED] += tables[PRICES + ((probability if bit else 65536 - probability) >> 4)]
+        if engine.coder[MODE] == PEEK:
+            return bit
+    else:
+        bit = _code_with(engine, bit, probability)
     used = engine.uses[mixer]
     error = ((bit << 16) - probability) * tables[pace + (used >> 4)]
     if used < 4095:
@@ -192,12 +198,9 @@ def learn(engine: Engine, slot: int, bit: int, pace: int) -> None:
 
 @compiled
 def _code_with(engine: Engine, bit: int, probability: int) -> int:
-    """Encode, decode or price a bit that is 1 with ``probability`` / 65536."""
+    """Encode or decode a bit that is 1 with ``probability`` / 65536."""
     coder = engine.coder
     mode = coder[MODE]
-    if mode == PRICE:
-        coder[PRICED] += engine.tables[PRICES + ((probability if bit else 65536 - probability) >> 4)]
-        return bit
     low, high = coder[LOW], coder[HIGH]
     middle = low + ((high - low) * probability >> 16)
     if mode == DECODE:

@@ -9,20 +9,31 @@ often are the pixels of channels too; which window they form is found by pricing
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
-from edgesqueeze.coding.compiled import IS_COMPILED, from_array
-from edgesqueeze.coding.engine import PRICED, encoded, finish_decoding, start_decoding, start_encoding
-from edgesqueeze.coding.weight_model import COLUMNS_MARKED, ROWS_MARKED, code_rows, new_weight_model
+from edgesqueeze.coding.compiled import IS_COMPILED, filled, from_array
+from edgesqueeze.coding.engine import (
+    PRICE_BITS,
+    PRICED,
+    encoded,
+    finish_decoding,
+    start_decoding,
+    start_encoding,
+)
+from edgesqueeze.coding.weight_model import new_weight_model
+from edgesqueeze.coding.weight_rows import COLUMNS_MARKED, ROWS_MARKED, code_rows, price_rows
 from edgesqueeze.errors import CodecError, CorruptFileError
 
 Symbols = NDArray[np.int32]
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 Window = tuple[int, int, int]
 """Channels, height and width that a row is made of."""
 LARGEST = (1 << 31) - 1
@@ -41,18 +52,14 @@ def encode_symbols(symbols: Symbols) -> bytes:
     Raises:
         CodecError: another dtype than int32, no symbols, or the number -2³¹.
     """
-    if symbols.dtype != np.int32 or symbols.size == 0 or int(symbols.min()) < -LARGEST:
-        raise CodecError(
-            f"{symbols.size} symbols of {symbols.dtype}; allowed is int32, at least one, above -2^31"
-        )
-    rows = np.require(symbols, requirements="CW").reshape(_num_rows(symbols.shape), -1)
+    _check(symbols)
+    rows = np.require(symbols, requirements=["C", "W"]).reshape(_num_rows(symbols.shape), -1)
     window = _choose_window(rows, symbols.shape)
     flags = _choose_flags(rows)
     chunks = min(_OUR_CHUNKS, len(rows), -(-rows.size // _CHUNK))
     head = encode_varint(window[0]) + encode_varint(window[1]) + bytes([flags]) + encode_varint(chunks)
     parts = [rows[start:end] for start, end in _bounds(len(rows), chunks)]
-    with ThreadPoolExecutor(_num_threads(chunks)) as pool:
-        streams = list(pool.map(lambda part: _encode_rows(part, window, flags), parts))
+    streams = _side_by_side(lambda part: _encode_rows(part, window, flags), parts)
     return head + b"".join(encode_varint(len(stream)) for stream in streams[:-1]) + b"".join(streams)
 
 
@@ -75,17 +82,57 @@ def decode_symbols(payload: bytes | memoryview, shape: tuple[int, ...]) -> Symbo
     streams = [reader.take(length) for length in lengths] + [reader.take(reader.remaining)]
     rows = np.zeros((num_rows, columns), np.int32)
     parts = [rows[start:end] for start, end in _bounds(num_rows, chunks)]
-    with ThreadPoolExecutor(_num_threads(chunks)) as pool:
-        list(pool.map(lambda rows, stream: _decode_rows(rows, stream, window, flags), parts, streams))
+    jobs = list(zip(parts, streams, strict=True))
+    _side_by_side(lambda job: _decode_rows(*job, window, flags), jobs)
     return rows.reshape(shape)
+
+
+def price_candidates(symbols: Symbols, candidates: Symbols) -> NDArray[np.float32]:
+    """What each of several symbols would cost in the place of every weight, in bits.
+
+    The price is that of the moment: with what the coder knows there, after all symbols before. What a choice
+    does to the price of later ones is not in it.
+
+    Args:
+        symbols: the symbols as they are now, of any shape.
+        candidates: the same shape and one more axis, the choices.
+
+    Returns:
+        float32, as candidates.
+
+    Raises:
+        CodecError: shapes that do not belong together, or symbols that cannot be coded.
+    """
+    for array in (symbols, candidates):
+        _check(array)
+    if candidates.shape[:-1] != symbols.shape:
+        raise CodecError(f"candidates of shape {candidates.shape} for symbols of shape {symbols.shape}")
+    rows = np.ascontiguousarray(symbols).reshape(_num_rows(symbols.shape), -1)
+    model = new_weight_model(*_choose_window(rows, symbols.shape))
+    prices = filled(candidates.size, 0, np.int32)
+    places = [from_array(np.ascontiguousarray(array).reshape(-1)) for array in (rows, candidates)]
+    price_rows(model, places[0], len(rows), places[1], prices)
+    bits = np.array(prices, np.float32) / np.float32(1 << PRICE_BITS)
+    return bits.reshape(candidates.shape)
+
+
+def _check(symbols: Symbols) -> None:
+    if symbols.dtype != np.int32 or symbols.size == 0 or int(symbols.min()) < -LARGEST:
+        raise CodecError(
+            f"{symbols.size} symbols of {symbols.dtype}; allowed is int32, at least one, above -2^31"
+        )
 
 
 def _num_rows(shape: tuple[int, ...]) -> int:
     return shape[0] if len(shape) > 1 else 1
 
 
-def _num_threads(chunks: int) -> int:
-    return min(chunks, os.cpu_count() or 1)
+def _side_by_side(function: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> list[_Result]:
+    """The results for all chunks; compiled functions run on as many cores as there are."""
+    if len(jobs) == 1:
+        return [function(jobs[0])]
+    with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, jobs))
 
 
 def _bounds(num_rows: int, chunks: int) -> Iterator[tuple[int, int]]:

@@ -12,11 +12,11 @@ import numpy as np
 
 from edgesqueeze.coding.compiled import Integers, compiled, filled
 from edgesqueeze.coding.engine import (
-    DECODE,
     HALF,
     MAGNITUDE_PACE,
     MAX_INPUTS,
     MODE,
+    PEEK,
     SIGN_PACE,
     SIGNIFICANCE_PACE,
     STRETCH,
@@ -24,13 +24,11 @@ from edgesqueeze.coding.engine import (
     code_bit,
     learn,
     new_engine,
-    overrun,
 )
 
-ROWS_MARKED, COLUMNS_MARKED = 1, 2
-"""Flags of :func:`code_rows`."""
 # Where each kind of counter starts.
-_ALL, _ROW, _EMPTY_ROW, _EMPTY_COLUMN = 0, 1, 2, 4
+EMPTY_ROW, EMPTY_COLUMN = 2, 4
+_ALL, _ROW = 0, 1
 _DENSITIES, _NEIGHBOURS, _LEVELS = 8, 264, 392
 _SIGNS, _LAST_SIGNS, _SIGN_SUMS = 648, 729, 810
 _NODES = 1322
@@ -41,11 +39,11 @@ _BY_NEIGHBOURS = _BY_BOTH + 256 * _NUM_NODES
 _BY_LAST = _BY_NEIGHBOURS + 16 * _NUM_NODES
 _CHANNELS = _BY_LAST + 16 * _NUM_NODES
 # Mixers: one for significance, eight for signs, one per kind of node for magnitudes, one for row flags.
-_SIGN_MIXERS, _MAGNITUDE_MIXERS, _FLAG_MIXER, _NUM_MIXERS = 1, 9, 72, 73
+_SIGN_MIXERS, _MAGNITUDE_MIXERS, FLAG_MIXER, _NUM_MIXERS = 1, 9, 72, 73
 _SIGNIFICANCE_INPUTS, _SIGN_INPUTS, _MAGNITUDE_INPUTS = 6, 4, 5
 _FIRST_WEIGHTS = ((0, 1, 7, 14000), (1, 9, 4, 12000), (9, 72, 5, 12000), (72, 73, 1, 65536))
 """Mixers from, to, how many inputs have the weight behind that at first; others, the bias here, have 0."""
-_ROW_MAGNITUDE, _LAST, _LAST_BUT_ONE, _CONTEXTS = 7, 8, 9, 10
+_ROW_MAGNITUDE, _LAST, _LAST_BUT_ONE, _AROUND, _BY = 7, 8, 9, 10, 11
 _MAX_BITS = 30
 """The largest magnitude is 2³¹ - 1."""
 
@@ -55,7 +53,7 @@ class WeightModel(NamedTuple):
 
     engine: Engine
     line: Integers  # the row so far, behind ``pad`` zeros
-    near: Integers  # neighbours A to G, then the row's magnitude, its last symbols, contexts
+    near: Integers  # neighbours A to G, the row's magnitude and last symbols, contexts of magnitudes
     column_magnitudes: Integers
     skip: Integers  # 1 for a column that is empty in all rows
     shape: Integers  # channels, positions per channel, width, pad, 1 while no row was coded
@@ -83,86 +81,31 @@ def new_weight_model(channels: int, height: int, width: int) -> WeightModel:
 
 
 @compiled
-def code_rows(model: WeightModel, symbols: Integers, num_rows: int, flags: int) -> bool:
-    """Code rows of symbols, in the engine's mode; False if a decoder ran out of data.
-
-    Args:
-        model: whose contexts learn.
-        symbols: [num_rows × columns], read when encoding, written (over zeros) when decoding.
-        num_rows: how many rows.
-        flags: ROWS_MARKED if empty rows are marked and then cost nothing, COLUMNS_MARKED likewise.
-    """
-    columns = len(model.skip)
-    if flags & COLUMNS_MARKED:
-        _code_columns(model, symbols, num_rows)
-    has_symbols = 1
-    for row in range(num_rows):
-        start = row * columns
-        if flags & ROWS_MARKED:
-            previous, has_symbols = has_symbols, 0
-            if model.engine.coder[MODE] != DECODE:
-                for j in range(columns):
-                    if symbols[start + j] != 0:
-                        has_symbols = 1
-                        break
-            model.engine.slots[0] = _EMPTY_ROW + previous
-            has_symbols = code_bit(model.engine, has_symbols, 1, _FLAG_MIXER, SIGN_PACE)
-        if has_symbols:
-            _code_row(model, symbols, start)
-            model.shape[4] = 0
-        if overrun(model.engine):
-            return False
-    return True
-
-
-@compiled
-def _code_columns(model: WeightModel, symbols: Integers, num_rows: int) -> None:
-    """Mark the columns that are empty in all rows; a flag is likely what the one before was."""
-    columns = len(model.skip)
-    for j in range(columns):
-        model.skip[j] = 1
-    if model.engine.coder[MODE] != DECODE:
-        for row in range(num_rows):
-            for j in range(columns):
-                if symbols[row * columns + j] != 0:
-                    model.skip[j] = 0
-    previous = 0
-    for j in range(columns):
-        model.engine.slots[0] = _EMPTY_COLUMN + previous
-        previous = code_bit(model.engine, model.skip[j], 1, _FLAG_MIXER, SIGN_PACE)
-        model.skip[j] = previous
-
-
-@compiled
-def _code_row(model: WeightModel, symbols: Integers, start: int) -> None:
-    """Code one row that is not marked as empty."""
-    engine, line, near, shape = model.engine, model.line, model.near, model.shape
-    channels, positions, pad, is_first = shape[0], shape[1], shape[3], shape[4]
-    counters = engine.counters
-    for j in range(len(line)):
-        line[j] = 0
+def start_row(model: WeightModel) -> None:
+    """Forget the row before; what its density is starts from that of all rows."""
+    near, counters = model.near, model.engine.counters
+    for j in range(len(model.line)):
+        model.line[j] = 0
     near[_ROW_MAGNITUDE] = near[_LAST] = near[_LAST_BUT_ONE] = 0
     counters[_ROW] = counters[_ALL] >> 9 << 9 | 10
-    for c in range(channels):
-        if is_first:
-            counters[_CHANNELS + c] = counters[_ALL] >> 9 << 9 | 20
-        for k in range(positions):
-            j = c * positions + k
-            if model.skip[j]:
-                continue
-            if is_first:
-                counters[_CHANNELS + channels + j] = counters[_ALL] >> 9 << 9 | 6
-            _look_around(model, pad + j, k)
-            symbol = symbols[start + j]
-            around = _level(_weighted(near))
-            if _code_significance(model, 1 if symbol else 0, c, j, around):
-                symbol = _code_nonzero(model, symbol, j, around)
-                line[pad + j] = symbol
-                symbols[start + j] = symbol
 
 
 @compiled
-def _look_around(model: WeightModel, o: int, k: int) -> None:
+def start_channel(model: WeightModel, c: int) -> None:
+    """The density of a channel starts from that of all weights before it in the first row."""
+    counters = model.engine.counters
+    counters[_CHANNELS + c] = counters[_ALL] >> 9 << 9 | 20
+
+
+@compiled
+def start_column(model: WeightModel, j: int) -> None:
+    """Likewise that of a column."""
+    counters = model.engine.counters
+    counters[_CHANNELS + model.shape[0] + j] = counters[_ALL] >> 9 << 9 | 6
+
+
+@compiled
+def look_around(model: WeightModel, o: int, k: int) -> None:
     """Set the neighbours of position k of a channel, ``line[o]``: zero where the window ends.
 
     A left, B above, C above right, D above left, E two to the left, F two above, G one channel before.
@@ -179,12 +122,8 @@ def _look_around(model: WeightModel, o: int, k: int) -> None:
         near[5] = line[o - 2 * width] if k >= 2 * width else 0
     else:
         near[1] = near[2] = near[3] = near[5] = 0
-
-
-@compiled
-def _weighted(near: Integers) -> int:
-    """The magnitudes around, the closest counted twice."""
-    return 2 * (abs(near[0]) + abs(near[1])) + abs(near[2]) + abs(near[3]) + abs(near[4]) + abs(near[5])
+    closest = abs(near[0]) + abs(near[1])
+    near[_AROUND] = _level(2 * closest + abs(near[2]) + abs(near[3]) + abs(near[4]) + abs(near[5]))
 
 
 @compiled
@@ -210,8 +149,8 @@ def _sign(symbol: int) -> int:
 
 
 @compiled
-def _code_significance(model: WeightModel, bit: int, c: int, j: int, around: int) -> int:
-    """Code whether a weight is not zero."""
+def code_significance(model: WeightModel, bit: int, c: int, j: int) -> int:
+    """Code whether the weight in column j of channel c is not zero."""
     engine, near, tables = model.engine, model.near, model.engine.tables
     counters, slots = engine.counters, engine.slots
     channels = model.shape[0]
@@ -226,18 +165,25 @@ def _code_significance(model: WeightModel, bit: int, c: int, j: int, around: int
     slots[2] = _CHANNELS + c
     slots[3] = _DENSITIES + 16 * _density(column) + _density(row)
     slots[4] = _NEIGHBOURS + pattern
-    slots[5] = _LEVELS + 16 * around + _density(column + row - everywhere)
+    slots[5] = _LEVELS + 16 * near[_AROUND] + _density(column + row - everywhere)
     bit = code_bit(engine, bit, _SIGNIFICANCE_INPUTS, 0, SIGNIFICANCE_PACE)
-    learn(engine, _ALL, bit, SIGNIFICANCE_PACE)
+    if engine.coder[MODE] != PEEK:
+        learn(engine, _ALL, bit, SIGNIFICANCE_PACE)
     return bit
 
 
 @compiled
-def _code_nonzero(model: WeightModel, symbol: int, j: int, around: int) -> int:
-    """Code magnitude and sign of a weight that is not zero, and remember them."""
-    near = model.near
-    magnitude = _code_magnitude(model, abs(symbol), j, around)
-    negative = _code_sign(model, 1 if symbol < 0 else 0, j, magnitude)
+def code_nonzero(model: WeightModel, symbol: int, j: int) -> int:
+    """Code magnitude and sign of a weight that is not zero."""
+    magnitude = _code_magnitude(model, abs(symbol), j)
+    return -magnitude if _code_sign(model, 1 if symbol < 0 else 0, j, magnitude) else magnitude
+
+
+@compiled
+def remember(model: WeightModel, symbol: int, j: int) -> None:
+    """Note a symbol that is not zero for the contexts of those that follow."""
+    near, magnitude = model.near, abs(symbol)
+    model.line[model.shape[3] + j] = symbol
     bits = 0
     while magnitude >> bits > 1:
         bits += 1
@@ -247,8 +193,7 @@ def _code_nonzero(model: WeightModel, symbol: int, j: int, around: int) -> int:
     before = near[_ROW_MAGNITUDE]
     near[_ROW_MAGNITUDE] = (before * 7 + exact) >> 3 if before else exact
     near[_LAST_BUT_ONE] = near[_LAST]
-    near[_LAST] = -magnitude if negative else magnitude
-    return near[_LAST]
+    near[_LAST] = symbol
 
 
 @compiled
@@ -270,14 +215,13 @@ def _code_sign(model: WeightModel, bit: int, j: int, magnitude: int) -> int:
 
 
 @compiled
-def _code_magnitude(model: WeightModel, magnitude: int, j: int, around: int) -> int:
+def _code_magnitude(model: WeightModel, magnitude: int, j: int) -> int:
     """Code a magnitude of at least 1 in Elias's gamma code: its number of bits in unary, then the bits."""
     near = model.near
     by_column = min(model.column_magnitudes[j] >> 6, 31)
-    near[_CONTEXTS] = by_column
-    near[_CONTEXTS + 1] = 16 * min(near[_ROW_MAGNITUDE] >> 7, 15) + (by_column >> 1)
-    near[_CONTEXTS + 2] = around
-    near[_CONTEXTS + 3] = _level(abs(near[_LAST]) + abs(near[_LAST_BUT_ONE]))
+    near[_BY] = by_column
+    near[_BY + 1] = 16 * min(near[_ROW_MAGNITUDE] >> 7, 15) + (by_column >> 1)
+    near[_BY + 2] = _level(abs(near[_LAST]) + abs(near[_LAST_BUT_ONE]))
     bits = 0
     while bits < _MAX_BITS and _code_node(model, 1 if magnitude >> (bits + 1) else 0, bits, bits):
         bits += 1
@@ -293,10 +237,10 @@ def _code_node(model: WeightModel, bit: int, node: int, mixer: int) -> int:
     """Code one bit of a magnitude; a counter that is new starts from what the node has seen everywhere."""
     near, slots, counters = model.near, model.engine.slots, model.engine.counters
     slots[0] = _NODES + node
-    slots[1] = _BY_COLUMN + 32 * node + near[_CONTEXTS]
-    slots[2] = _BY_BOTH + 256 * node + near[_CONTEXTS + 1]
-    slots[3] = _BY_NEIGHBOURS + 16 * node + near[_CONTEXTS + 2]
-    slots[4] = _BY_LAST + 16 * node + near[_CONTEXTS + 3]
+    slots[1] = _BY_COLUMN + 32 * node + near[_BY]
+    slots[2] = _BY_BOTH + 256 * node + near[_BY + 1]
+    slots[3] = _BY_NEIGHBOURS + 16 * node + near[_AROUND]
+    slots[4] = _BY_LAST + 16 * node + near[_BY + 2]
     for k in range(1, _MAGNITUDE_INPUTS):
         if counters[slots[k]] == HALF:
             counters[slots[k]] = counters[slots[0]] >> 9 << 9 | 2
