@@ -88,7 +88,11 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
             "export: onxx",
             r"exports\[1\]: export is 'onxx'; allowed: 'onnx', 'tflite', 'squeezed'",
         ),
-        ("int8]", "int4]", r"exports\[1\]\.precision\[1\]: found 'int4', should be 'fp32' or 'int8'"),
+        (
+            "int8]",
+            "int4]",
+            r"exports\[1\]\.precision\[1\]: found 'int4', should be 'fp32', 'fp16', 'int8', 'dynamic' or 'int8_weights'",
+        ),
         (
             "stage: ptq}",
             "stage: ptq, percentile: 99}",

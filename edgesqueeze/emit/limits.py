@@ -1,11 +1,16 @@
-"""The one limit that ONNX and TFLite files share."""
+"""The limits that ONNX and TFLite files share."""
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
 
 LARGEST_WEIGHTS = 2**31 - 2**26
 """Bytes of constants that fit in a 2 GB file beside everything else."""
+
+LARGEST_FLOAT16 = 65504.0
 
 
 def check_size(graph: Graph, spec: QuantSpec | None) -> None:
@@ -20,3 +25,18 @@ def check_size(graph: Graph, spec: QuantSpec | None) -> None:
         size += graph.weight(node).nbytes + graph.bias(node).nbytes
     if size > LARGEST_WEIGHTS:
         raise ExportError(f"the weights take {size} bytes; an ONNX or TFLite file holds less than 2 GB")
+
+
+def as_float16(layer: str, values: Floats) -> NDArray[np.float16]:
+    """The nearest float16 values.
+
+    Raises:
+        ExportError: a value is too large for float16.
+    """
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest > LARGEST_FLOAT16:
+        raise ExportError(
+            f"layer {layer!r} has a weight or bias of magnitude {largest:g}; float16 ends at "
+            f"{LARGEST_FLOAT16:g}, so leave fp16 out"
+        )
+    return values.astype(np.float16)

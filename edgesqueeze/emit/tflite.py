@@ -1,12 +1,12 @@
 """A graph as a TFLite file: float32, or full int8 with the integers of a QuantSpec. Layout is NHWC.
 
-int8 weights are per output channel, biases int32, input and output int8 (the LiteRT 8-bit specification). A
-layer kept in float stands between DEQUANTIZE and QUANTIZE.
+In int8, biases are int32, input and output int8 (the LiteRT 8-bit specification), or float32 if asked for. A
+layer kept in float stands between DEQUANTIZE and QUANTIZE. How weights are stored, also those of float16,
+dynamic and weight-only files: see :mod:`edgesqueeze.emit.tflite_weights`.
 """
 
 from dataclasses import dataclass, field
-from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -16,8 +16,17 @@ from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.tflite_float import write_gelu, write_layer_norm
 from edgesqueeze.emit.tflite_maps import write_map
-from edgesqueeze.emit.tflite_padding import write_padding
+from edgesqueeze.emit.tflite_order import file_orders
+from edgesqueeze.emit.tflite_padding import padded
 from edgesqueeze.emit.tflite_transposed import write_conv_transpose
+from edgesqueeze.emit.tflite_weights import (
+    Float16Store,
+    FloatStore,
+    Int8Store,
+    Int8WeightStore,
+    LayerStore,
+    Layout,
+)
 from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
@@ -47,10 +56,9 @@ from edgesqueeze.graph.nodes import (
     Slice,
     Softmax,
     WeightedNode,
-    bias_name,
-    weight_name,
 )
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
+from edgesqueeze.graph.weight_only import Int8Weight, WeightForm, check_form
 
 _FUSED: dict[Activation, int] = {
     "none": schema.ActivationFunctionType.NONE,
@@ -90,14 +98,17 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.QUANTIZE: (1, 1),
     _OP.DEQUANTIZE: (1, 2),
 }
+EndType = Literal["int8", "float32"]
+"""What a full-int8 file takes and gives."""
 
 
-def emit_tflite(graph: Graph, spec: QuantSpec | None) -> bytes:
+def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8") -> bytes:
     """The bytes of a TFLite model; the same graph and spec always give the same bytes.
 
     Args:
         graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file.
         spec: the integers of an int8 file, or None for float32.
+        int8_io: what an int8 file takes and gives; float32 adds a QUANTIZE and a DEQUANTIZE at the ends.
 
     Raises:
         ExportError: a flattened map reaches something for which the order of its values matters, or the
@@ -106,60 +117,80 @@ def emit_tflite(graph: Graph, spec: QuantSpec | None) -> bytes:
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return _Emitter(graph, spec).run()
+    store = FloatStore(graph) if spec is None else Int8Store(graph, spec)
+    return _Emitter(graph, spec, store, spec is not None and int8_io == "float32").run()
+
+
+def emit_tflite_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+    """The bytes of a TFLite model with float32 input, output and activations, but smaller weights.
+
+    Args:
+        graph: the network.
+        form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.graph.weight_only`.
+        weights: the integers of the layers; not read for ``fp16``.
+
+    Raises:
+        ExportError: a flattened map reaches something for which the order of its values matters, a weight is
+            too large for float16, or no layer could compute with integers in a ``dynamic`` file.
+    """
+    check_form(graph, form)
+    check_size(graph, None)
+    store = Float16Store(graph) if form == "fp16" else Int8WeightStore(graph, weights, form == "dynamic")
+    return _Emitter(graph, None, store).run()
 
 
 @dataclass
 class _Emitter:
     """One walk over the nodes.
 
-    ``orders`` holds, for a tensor that was flattened here in H, W, C order, the place that each of its values
-    has in the graph's C, H, W order.
+    ``orders`` are those of flattened tensors, see :func:`edgesqueeze.emit.tflite_order.file_orders`.
     """
 
     graph: Graph
     spec: QuantSpec | None
+    store: LayerStore
+    float_ends: bool = False
+    source: int = 0
     model: FlatModel = field(default_factory=FlatModel)
     tensors: dict[str, int] = field(default_factory=dict)
     orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
 
     def run(self) -> bytes:
+        self.orders = file_orders(self.graph)
         for node in self.graph.nodes:
-            self._order(node)
             self._node(node)
         name = self.graph.output.name
-        if name in self.orders:
-            raise self._order_matters(self.graph.output)
-        return self.model.pack(self.tensors[self.graph.input.name], self.tensors[name])
+        result = self.tensors[name]
+        if self.float_ends:
+            result = self.model.float_form(result)
+            self.operator(_OP.DEQUANTIZE, [self.tensors[name]], result, schema.DequantizeOptionsT())
+        return self.model.pack(self.source, result)
+
+    def _input(self, tensor: int) -> None:
+        self.source = tensor
+        if self.float_ends:
+            self.source = self.model.float_form(tensor)
+            self.operator(_OP.QUANTIZE, [self.source], tensor, schema.QuantizeOptionsT())
 
     # -- tensors -----------------------------------------------------------------------------------
 
     def computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
         """Add a tensor of a shape given as NCHW, on a node's grid; its index."""
         dtype = "float32" if self.spec is None else "int8"
-        return self.model.tensor(name, _nhwc(shape), dtype, self._grid(grid_of))
+        return self.model.tensor(name, _nhwc(shape), dtype, self.grid(grid_of))
 
-    def _grid(self, name: str) -> Quantization | None:
+    def grid(self, name: str) -> Quantization | None:
+        """The grid of a node's output in an int8 file."""
         return None if self.spec is None else _per_tensor(self.spec.activations[name])
 
     def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
         """Weight and bias as constants, the weight's axes permuted."""
-        if self.spec is None or node.name not in self.spec.weights:
-            weight, bias = self._in_order(node, self.graph.weight(node)), self.graph.bias(node)
-            return [
-                self.model.constant(weight_name(node), weight.transpose(axes)),
-                self.model.constant(bias_name(node), bias),
-            ]
-        layer = self.spec.weights[node.name]
-        source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
-        self._check_ratio(node, layer.bias_scale(source.scale) / np.float32(result.scale), 0.0)
-        zeros = np.zeros(len(layer.scale), np.int64)
-        grid = Quantization(layer.scale, zeros, channel_axis)
-        bias_grid = Quantization(layer.bias_scale(source.scale), zeros)
-        return [
-            self.model.constant(weight_name(node), self._in_order(node, layer.weight).transpose(axes), grid),
-            self.model.constant(bias_name(node), layer.bias, bias_grid),
-        ]
+        if self.spec is not None and node.name in self.spec.weights:
+            source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
+            bias_scale = self.spec.weights[node.name].bias_scale(source.scale)
+            self._check_ratio(node, bias_scale / np.float32(result.scale), 0.0)
+        layout = Layout(lambda weight: self._in_order(node, weight).transpose(axes), channel_axis)
+        return self.store.store(self.model, node, layout)
 
     def _check_ratio(self, node: AnyNode, ratios: Floats, smallest: float) -> None:
         """Refuse what XNNPACK does not take: LiteRT would run another kernel, which rounds differently."""
@@ -183,7 +214,7 @@ class _Emitter:
         """Append a layer; one kept in float in an int8 file stands between DEQUANTIZE and QUANTIZE."""
         output = self.tensors[node.name]
         if self.spec is None or node.name in self.spec.weights:
-            self.operator(code, operands, output, options)
+            self.model.operator(code, self.store.version(node, _VERSIONS[code]), operands, output, options)
             return
         source, *parameters = operands
         shape = self.model.shape(source)
@@ -193,28 +224,6 @@ class _Emitter:
         self.model.operator(code, _VERSIONS[code][0], [real, *parameters], result, options)
         self.operator(_OP.QUANTIZE, [result], output, schema.QuantizeOptionsT())
 
-    # -- the order of flattened values ---------------------------------------------------------------
-
-    def _order(self, node: AnyNode) -> None:
-        """Work out in which order the file holds a node's values, if not in the graph's."""
-        known = [self.orders.get(name) for name in node.inputs]
-        ordered = any(order is not None for order in known)
-        if isinstance(node, Flatten) and not ordered:
-            channels, *area = self.graph.source(node).shape[1:]
-            if channels > 1 and prod(area) > 1:
-                places = np.arange(channels * prod(area)).reshape(channels, *area)
-                self.orders[node.name] = places.transpose(1, 2, 0).ravel()
-        elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
-            self.orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add | Mul | Softmax | LayerNorm) and ordered:
-            raise self._order_matters(node)
-
-    def _order_matters(self, node: AnyNode) -> ExportError:
-        return ExportError(
-            f"{node.name!r} holds a flattened map whose values TFLite keeps in another order (H, W, C); "
-            "only a dense layer can read it"
-        )
-
     # -- operations --------------------------------------------------------------------------------
 
     def _node(self, node: AnyNode) -> None:
@@ -223,7 +232,7 @@ class _Emitter:
         self.tensors[node.name] = output
         match node:
             case Input():
-                pass
+                self._input(output)
             case Conv():
                 self._conv(node, inputs[0])
             case ConvTranspose():
@@ -291,7 +300,7 @@ class _Emitter:
         channels = shape[1]
         if len(shape) == 2:
             source = self._reshaped(node, source)
-        source, padding = write_padding(self, node, source)
+        source, padding = padded(self, node, source)
         depthwise = node.groups == channels > 1
         code = _OP.DEPTHWISE_CONV_2D if depthwise else _OP.CONV_2D
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -320,7 +329,7 @@ class _Emitter:
     def _pool(self, node: MaxPool | AvgPool, source: int, output: int) -> None:
         padding = schema.Padding.VALID
         if isinstance(node, MaxPool):
-            source, padding = write_padding(self, node, source)
+            source, padding = padded(self, node, source)
         options = schema.Pool2DOptionsT()
         options.padding = padding
         options.strideH, options.strideW = node.stride

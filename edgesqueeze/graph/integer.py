@@ -61,6 +61,12 @@ def quantize_input(x: Floats, quant: ActivationQuant) -> Int8s:
     return _saturate(np.rint(x / np.float32(quant.scale)) + np.float32(quant.zero_point), QMIN, QMAX)
 
 
+def quantize_by_reciprocal(x: Floats, quant: ActivationQuant) -> Int8s:
+    """Like :func:`quantize_input` but rint(x · (1 / scale)), XNNPACK's QUANTIZE: some ties fall otherwise."""
+    scaled = x * (np.float32(1) / np.float32(quant.scale))
+    return _saturate(np.rint(scaled) + np.float32(quant.zero_point), QMIN, QMAX)
+
+
 def dequantize(q: Int8s, quant: ActivationQuant) -> Floats:
     """Integers of a grid to real numbers: scale × (q - zero_point)."""
     return (q.astype(np.float32) - np.float32(quant.zero_point)) * np.float32(quant.scale)

@@ -55,7 +55,7 @@ def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
     returned graph. A convolution that stands for an activation of a
     flattened tensor reads [1, features] as a map of height and width 1.
     """
-    lowering = _Lowering(dict(spec.activations), dict(spec.weights), dict(graph.tensors))
+    lowering = _Lowering(dict(spec.activations), dict(spec.weights), dict(graph.tensors), spec.per_channel)
     for node in graph.nodes:
         lowering.visit(node)
     return Graph(tuple(lowering.nodes), lowering.tensors), QuantSpec(lowering.activations, lowering.weights)
@@ -63,11 +63,12 @@ def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
 
 @dataclass
 class _Lowering:
-    """One walk over the nodes; all four grow."""
+    """One walk over the nodes; activations, weights, tensors and nodes grow."""
 
     activations: dict[str, ActivationQuant]
     weights: dict[str, WeightQuant]
     tensors: dict[str, Floats]
+    per_channel: bool
     nodes: list[AnyNode] = field(default_factory=list)
 
     def visit(self, node: AnyNode) -> None:
@@ -180,6 +181,8 @@ class _Lowering:
         return name
 
     def _append(self, layer: Conv, integers: WeightQuant) -> None:
+        if not self.per_channel:
+            integers = replace(integers, scale=integers.scale[:1])
         if len(layer.shape) == 4:
             self.weights[layer.name] = integers
             self.nodes.append(layer)

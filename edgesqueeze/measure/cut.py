@@ -63,6 +63,10 @@ class CuttableFile(Protocol):
         """A file that computes one node and nothing behind it."""
         ...
 
+    def watched(self, names: Sequence[str]) -> bytes:
+        """The whole file with the tensors of these nodes as its outputs, in this order."""
+        ...
+
     def order(self, name: str) -> Order | None:
         """How a flattened tensor is ordered in the file, None if as in the graph."""
         ...
@@ -79,7 +83,7 @@ def open_cuttable(path: Path) -> CuttableFile:
 
 
 class OnnxFile:
-    """An ONNX file of ours, float32 or QDQ."""
+    """An ONNX file of ours, with float activations, QDQ or of QOperators."""
 
     def __init__(self, path: Path) -> None:
         self.model = onnx.load(path)
@@ -93,7 +97,9 @@ class OnnxFile:
         self.names = tuple(self._ends)
 
     def _quantized_name(self, node: NodeProto) -> str | None:
-        """The node behind a pair of QuantizeLinear and DequantizeLinear."""
+        """The node whose integers this makes, or makes real again right away."""
+        if str(node.name).endswith("/int"):
+            return str(node.name).removesuffix("/int")
         maker = self.makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
         if maker is None or maker.op_type != "QuantizeLinear":
             return None
@@ -103,7 +109,10 @@ class OnnxFile:
         """The nodes that ONNX Runtime computes in float between their grids, and the nodes they read."""
         found: dict[str, tuple[str, ...]] = {}
         for name, end in self._ends.items():
-            kinds, sources = self._between(self.makers[end.input[0]])
+            maker = self._maker(end)
+            if maker.op_type != "QuantizeLinear":
+                continue  # an integer operator
+            kinds, sources = self._between(maker)
             if not kinds <= _INTEGER_KERNELS:
                 found[name] = sources
         return found
@@ -118,14 +127,21 @@ class OnnxFile:
             name = self._quantized_name(maker)
             if name is not None:
                 sources.append(name)
-            elif maker.op_type != "DequantizeLinear":
+            elif maker.op_type == "DequantizeLinear":
+                if maker.input[0] in self.makers:  # not a weight's
+                    sources.append(str(maker.name).removesuffix("/out"))
+            else:
                 kinds.add(_kernel(maker, self.makers))
                 open_names += maker.input
         return kinds, tuple(sources)
 
     def given_name(self, name: str) -> str:
         """The name under which :meth:`cut` asks for a node's integers, uint8."""
-        return str(self._ends[name].input[0])
+        return str(self._maker(self._ends[name]).output[0])
+
+    def _maker(self, end: NodeProto) -> NodeProto:
+        """The operator that makes the integers of a node."""
+        return end if str(end.name).endswith("/int") else self.makers[end.input[0]]
 
     def cut(self, name: str, given: Mapping[str, Shape] | None = None) -> bytes:
         """A file that computes one node and nothing behind it.
@@ -145,16 +161,30 @@ class OnnxFile:
             [node for node in graph.node if set(node.output) & needed],
             graph.name,
             [*graph.input, *further],
-            [helper.make_tensor_value_info(end.output[0], TensorProto.FLOAT, None)],
+            [_value_of(end)],
             [tensor for tensor in graph.initializer if tensor.name in needed],
         )
         model = helper.make_model(body, opset_imports=self.model.opset_import)
         model.ir_version = self.model.ir_version
         return bytes(model.SerializeToString(deterministic=True))
 
+    def watched(self, names: Sequence[str]) -> bytes:
+        """The whole file with the tensors of these nodes as its outputs."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        del model.graph.output[:]
+        model.graph.output.extend(_value_of(self._ends[name]) for name in names)
+        return bytes(model.SerializeToString(deterministic=True))
+
     def order(self, name: str) -> Order | None:  # noqa: ARG002 (ONNX keeps the graph's order everywhere)
         """None: ONNX flattens as the graph does."""
         return None
+
+
+def _value_of(end: NodeProto) -> onnx.ValueInfoProto:
+    """The first output of an operator that ends a node: uint8 if it is named so, else float."""
+    kind = TensorProto.UINT8 if str(end.name).endswith("/int") else TensorProto.FLOAT
+    return helper.make_tensor_value_info(end.output[0], kind, None)
 
 
 def _float_name(node: NodeProto) -> str | None:
@@ -199,17 +229,22 @@ class TfliteFile:
 
     def cut(self, name: str) -> bytes:
         """A file that computes one node and nothing behind it."""
-        operators, buffers = self._needed(self.indices[name])
+        return self.watched([name])
+
+    def watched(self, names: Sequence[str]) -> bytes:
+        """A file that computes these nodes, which are its outputs, and what they need."""
+        ends = [self.indices[name] for name in names]
+        operators, buffers = self._needed(ends)
         graph, model = schema.SubGraphT(), schema.ModelT()
         graph.name, graph.tensors, graph.operators = self.graph.name, self.graph.tensors, operators
-        graph.inputs, graph.outputs = self.graph.inputs, np.array([self.indices[name]], np.int32)
+        graph.inputs, graph.outputs = self.graph.inputs, np.array(ends, np.int32)
         model.version, model.operatorCodes = self.model.version, self.model.operatorCodes
         model.subgraphs, model.buffers = [graph], buffers
         return pack_tflite(model)
 
-    def _needed(self, end: int) -> tuple[Sequence[Any], list[Any]]:
-        """The operators that a tensor depends on, and all buffers with those they do not read emptied."""
-        kept, open_tensors, read = set(), [end], set()
+    def _needed(self, ends: Sequence[int]) -> tuple[Sequence[Any], list[Any]]:
+        """The operators that tensors depend on, and all buffers with those they do not read emptied."""
+        kept, open_tensors, read = set(), list(ends), set()
         while open_tensors:
             operator = self.makers.get(open_tensors.pop())
             if operator is not None and id(operator) not in kept:

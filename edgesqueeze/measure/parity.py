@@ -1,8 +1,8 @@
 """The parity gate: do the files compute what the network they came from computes, and if not, from where on?
 
 int8 files must answer with exactly the integers of the reference (``graph/integer.py``), float files with
-torch's numbers within a tolerance. Where a file fails, it is cut after every node in turn until the first
-tensor that differs is found.
+torch's numbers within a tolerance (dynamic ones: :mod:`edgesqueeze.measure.dynamic_parity`). Where a file
+fails, it is cut after every node in turn until the first tensor that differs is found.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,19 @@ import numpy as np
 
 from edgesqueeze.errors import ExportError, ParityError
 from edgesqueeze.graph.inexact import inexact_nodes
-from edgesqueeze.graph.integer import Int8s, Sums, quantize_input, run_integer
+from edgesqueeze.graph.integer import (
+    Int8s,
+    Sums,
+    dequantize,
+    quantize_by_reciprocal,
+    quantize_input,
+    run_integer,
+)
 from edgesqueeze.graph.nodes import Add, Floats, Graph, Resize
 from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.fidelity import float_tensors, layer_fidelity, simulate
+from edgesqueeze.measure.dynamic_parity import compare_dynamic
+from edgesqueeze.measure.fidelity import layer_fidelity, simulate
+from edgesqueeze.measure.float_reference import FLOAT_TOLERANCE, NAMES, FloatReference, float_reference
 from edgesqueeze.measure.inner import (
     LAYER_IMAGES,
     InnerTensors,
@@ -27,8 +36,8 @@ from edgesqueeze.measure.inner import (
     distance,
     load_file,
 )
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity_report import FLOAT_TOLERANCE, Divergence, FileParity, ParityReport
+from edgesqueeze.measure.model_files import FileFacts, read_model_file
+from edgesqueeze.measure.parity_report import Divergence, FileParity, ParityReport
 from edgesqueeze.measure.walk import Reference, Walk
 
 _SUMS: dict[str, Sums] = {".onnx": "onnxruntime", ".tflite": "xnnpack"}
@@ -40,7 +49,7 @@ def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     Args:
         graph: the network.
         spec: its integers; needed if a file is int8.
-        files: ``.onnx`` and ``.tflite``, float32 or int8.
+        files: ``.onnx`` and ``.tflite``, of any precision that the exports write.
         x: float32 [N, C, H, W], N at least 1: real inputs, or nothing is proved about real ones.
 
     Raises:
@@ -74,12 +83,24 @@ class _Network:
             self.known[key] = run_integer(self.graph, spec, self.x, sums)
         return self.known[key]
 
-    def numbers(self) -> Floats:
-        """The float network's answers."""
-        if "float" not in self.known:
-            parts = [float_tensors(self.graph, part)[self.graph.output.name] for part in batches_of(self.x)]
-            self.known["float"] = np.concatenate(parts)
-        return self.known["float"]
+    def numbers(self, precision: str) -> Floats:
+        """The answers of the float network with the weights of a precision."""
+        if precision not in self.known:
+            reference = self.floats(precision)
+            parts = [reference.tensors(part)[self.graph.output.name] for part in batches_of(self.x)]
+            self.known[precision] = np.concatenate(parts)
+        return self.known[precision]
+
+    def floats(self, precision: str, rule: Sums = "xnnpack") -> FloatReference:
+        """The float network with the weights of a precision, by the rule of a runtime."""
+        return float_reference(self.graph, self.spec, precision, rule)
+
+    def read_by(self, facts: FileFacts) -> "_Network":
+        """The same network with the inputs that an int8 file with its own QUANTIZE, XNNPACK's, works on."""
+        if facts.format != "tflite" or facts.inputs[0].dtype != "float32" or self.spec is None:
+            return self
+        grid = self.spec.activations[self.graph.input.name]
+        return replace(self, x=dequantize(quantize_by_reciprocal(self.x, grid), grid), known={})
 
     @property
     def _has_two_rules(self) -> bool:
@@ -87,8 +108,11 @@ class _Network:
 
 
 def _compare(path: Path, network: _Network) -> FileParity:
-    predictor = load_file(path)
-    integers = read_model_file(path).precision != "fp32"
+    predictor, facts = load_file(path), read_model_file(path)
+    sums = _SUMS[path.suffix.lower()]
+    if facts.precision == "dynamic":
+        return compare_dynamic(path, predictor, network.floats("dynamic", sums), network.x)
+    integers = facts.precision not in NAMES
     if integers and network.spec is None:
         raise ExportError(f"{path.name} is int8, but the network it is compared with is not quantized")
     found: Values = predictor.predict_integers(network.x) if integers else predictor.predict(network.x)
@@ -96,20 +120,21 @@ def _compare(path: Path, network: _Network) -> FileParity:
         shapes = f"{list(found.shape[1:])}, the network with {list(network.graph.output.shape[1:])}"
         raise ParityError(f"{path.name} answers with shape {shapes}")
     if network.spec is None or not integers:
-        return _compare_floats(path, network, found)
-    sums = _SUMS[path.suffix.lower()]
+        return _compare_floats(path, network, found, facts.precision)
     inexact = inexact_nodes(network.graph, network.spec, sums)
-    return _compare_integers(path, network, Reference(network.graph, network.spec, sums, inexact), found)
+    reference = Reference(network.graph, network.spec, sums, inexact)
+    return _compare_integers(path, network.read_by(facts), reference, found)
 
 
-def _compare_floats(path: Path, network: _Network, found: Values) -> FileParity:
-    expected = network.numbers()
+def _compare_floats(path: Path, network: _Network, found: Values, precision: str) -> FileParity:
+    expected = network.numbers(precision)
     tolerance = FLOAT_TOLERANCE * _magnitude(expected)
     entry = difference(path.name, found, expected, tolerance)
+    entry = replace(entry, reference=NAMES[precision], precision=precision)
     if entry.holds:
         return entry
     chosen = network.x[differing_images(found, expected, tolerance)][:LAYER_IMAGES]
-    return replace(entry, first=_first_float_divergence(path, network.graph, chosen))
+    return replace(entry, first=_first_float_divergence(path, network.floats(precision), chosen))
 
 
 def _compare_integers(path: Path, network: _Network, reference: Reference, found: Int8s) -> FileParity:
@@ -125,9 +150,9 @@ def _compare_integers(path: Path, network: _Network, reference: Reference, found
     return replace(entry, first=reference.follow(path, chosen, reference.everywhere()).first() or entry.first)
 
 
-def _first_float_divergence(path: Path, graph: Graph, x: Floats) -> Divergence | None:
+def _first_float_divergence(path: Path, reference: FloatReference, x: Floats) -> Divergence | None:
     """Cut the file after every node in turn; None if every cut file agrees and only the whole does not."""
-    file, expected = InnerTensors(path, integers=False), float_tensors(graph, x)
+    file, expected = InnerTensors(path, integers=False), reference.tensors(x)
     for name in (name for name in file.names if name in expected):
         apart = distance(file.at(name, x), expected[name])
         tolerance = FLOAT_TOLERANCE * _magnitude(expected[name])

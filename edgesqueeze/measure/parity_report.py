@@ -9,12 +9,8 @@ from tabulate import tabulate
 from edgesqueeze.errors import ParityError
 from edgesqueeze.graph.inexact import TOLERANCE
 from edgesqueeze.measure.fidelity import LayerFidelity
+from edgesqueeze.measure.float_reference import DYNAMIC_TOLERANCE, FLOAT_TOLERANCE
 
-FLOAT_TOLERANCE = 1e-3
-"""Largest difference allowed in a float file, as a fraction of the tensor's largest magnitude.
-
-Kernels sum in different orders; depth amplifies that to a few 1e-4 in an untrained MobileNet v2.
-"""
 SIMULATION_TOLERANCE = 1
 """Units by which torch's fake quantization may differ at one node: its float sums round halves otherwise."""
 
@@ -54,8 +50,9 @@ class FileParity:
     """One file against its reference on all inputs.
 
     ``differing`` of ``values`` outputs lie outside ``tolerance``; ``largest`` is the largest difference, in
-    integer units for int8. ``gated`` is False for what is only reported. Where there are ``inexact`` layers,
-    the reference continued behind each of them from what the file computed there.
+    integer units for int8. For ``dynamic`` they are the values of all nodes, and differences are fractions of
+    a tensor's largest magnitude. ``gated`` is False for what is only reported. Where there are ``inexact``
+    layers, the reference continued behind each of them from what the file computed there.
     """
 
     file: str
@@ -106,13 +103,17 @@ class ParityReport:
     def summary(self) -> str:
         """One line."""
         gated = [entry for entry in self.files if entry.gated]
-        int8, floats = ([e for e in gated if (e.precision == "int8") == wanted] for wanted in (True, False))
+        int8, dynamic = ([e for e in gated if e.precision == wanted] for wanted in ("int8", "dynamic"))
+        floats = [e for e in gated if e.precision not in ("int8", "dynamic")]
         layers = dict.fromkeys(n.layer for entry in gated for n in entry.inexact if n.differing)
         but = f" (but for at most {TOLERANCE} unit at {', '.join(layers)})" if layers else ""
-        return (
+        text = (
             f"parity on {self.images} images: {_holding(int8)} int8 files equal the integer reference{but}, "
             f"{_holding(floats)} float files equal torch within {FLOAT_TOLERANCE:g}"
         )
+        if dynamic:
+            text += f", {_holding(dynamic)} dynamic files node by node within {DYNAMIC_TOLERANCE:g}"
+        return text
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -42,6 +42,14 @@ class Predictor(Protocol):
         """
         ...
 
+    def predict_all(self, x: Floats) -> list[Floats]:
+        """Like :meth:`predict`, but of every output of a float file, in the file's order.
+
+        Raises:
+            ExportError: the file has an input of another shape or type.
+        """
+        ...
+
     def prepare(self, x: Floats) -> Callable[[], object]:
         """A call that runs one inference on ``x`` [1, C, H, W] and converts nothing: what latency is.
 
@@ -105,9 +113,13 @@ class _OnnxPredictor:
         return np.concatenate([self._session.run(None, self._feed(x[i : i + 1]))[0] for i in range(len(x))])
 
     def predict_integers(self, x: Floats) -> Int8s:
-        grid = _onnx_output_grid(self._path)
-        q = np.rint(self.predict(x) / np.float32(grid.scale)) + np.float32(grid.zero_point)
-        return np.asarray(q, np.int8)
+        if self._session.get_outputs()[0].type == "tensor(uint8)":
+            return _as_int8(self.predict(x))
+        return quantize_input(self.predict(x), _onnx_output_grid(self._path))
+
+    def predict_all(self, x: Floats) -> list[Floats]:
+        runs = [self._session.run(None, self._feed(x[i : i + 1])) for i in range(len(x))]
+        return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
 
     def predict_given(self, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
         name, kind, parts = self._session.get_inputs()[0].name, np.dtype(np.uint8), []
@@ -153,8 +165,16 @@ class _TflitePredictor:
 
     def predict_integers(self, x: Floats) -> Int8s:
         if _tflite_grid(self._outputs[0]) is None:
-            raise _not_quantized(self._path)
+            return quantize_input(self._predict_raw(x), _tflite_output_grid(self._path))
         return _as_int8(self._predict_raw(x))
+
+    def predict_all(self, x: Floats) -> list[Floats]:
+        found: list[list[Floats]] = [[] for _ in self._outputs]
+        for i in range(len(x)):
+            self.prepare(x[i : i + 1])()
+            for parts, details in zip(found, self._outputs, strict=True):
+                parts.append(self._interpreter.get_tensor(details["index"]))
+        return [_channels_first(np.concatenate(parts)) for parts in found]
 
     def prepare(self, x: Floats) -> Callable[[], object]:
         self._interpreter.set_tensor(self._inputs[0]["index"], self._converted(x))
@@ -168,8 +188,7 @@ class _TflitePredictor:
         for i in range(len(x)):
             self.prepare(x[i : i + 1])()
             parts.append(self._interpreter.get_tensor(self._outputs[0]["index"]))
-        y = np.concatenate(parts)
-        return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
+        return _channels_first(np.concatenate(parts))
 
     def _converted(self, x: Floats) -> NDArray[Any]:
         """The input in the file's layout and type."""
@@ -227,6 +246,32 @@ def _tflite_grid(details: dict[str, Any]) -> ActivationQuant | None:
     if kind not in (np.int8, np.uint8) or scale == 0.0:
         return None
     return ActivationQuant(float(scale), int(zero_point) - (_UINT8_OFFSET if kind == np.uint8 else 0))
+
+
+def _tflite_output_grid(path: Path) -> ActivationQuant:
+    """The int8 grid that the DEQUANTIZE at the end of a file reads.
+
+    Raises:
+        ExportError: the file does not end in one.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    graph = model.subgraphs[0]
+    end = next((op for op in graph.operators if graph.outputs[0] in op.outputs), None)
+    if end is None:
+        raise _not_quantized(path)
+    code = model.operatorCodes[end.opcodeIndex]
+    if max(code.builtinCode, code.deprecatedBuiltinCode) != schema.BuiltinOperator.DEQUANTIZE:
+        raise _not_quantized(path)
+    tensor = graph.tensors[end.inputs[0]]
+    if tensor.type != schema.TensorType.INT8 or tensor.quantization is None:
+        raise _not_quantized(path)
+    return ActivationQuant(float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0]))
+
+
+def _channels_first(y: NDArray[Any]) -> NDArray[Any]:
+    return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
 
 
 def _as_int8(q: NDArray[Any]) -> Int8s:

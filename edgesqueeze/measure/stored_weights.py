@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 
 from edgesqueeze.measure.cut import OnnxFile, TfliteFile
-from edgesqueeze.measure.integers import Array, tflite_weight
+from edgesqueeze.measure.stored import Array
+from edgesqueeze.measure.tflite_integers import tflite_weight
 
 _OP = schema.BuiltinOperator
 _WEIGHTED = (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED)

@@ -26,8 +26,9 @@ DEFAULT_ADAROUND_STEPS = 1000
 class Ptq(Stage):
     """Put the network on its graph and decide every integer of its int8 form.
 
-    Activations have one grid per share-group, weights are symmetric per output channel (Jacob et al. 2018,
-    arXiv 1712.05877). Every choice is made on the calibration images; the test split is never looked at.
+    Activations have one grid per share-group; weights are symmetric, per output channel or per layer (Jacob
+    et al. 2018, arXiv 1712.05877). Every choice is made on the calibration images; the test split is never
+    looked at.
     """
 
     stage: Literal["ptq"] = "ptq"
@@ -39,6 +40,8 @@ class Ptq(Stage):
     """For ``method: percentile``: the percentage of values below the upper and above the lower end."""
     weights: WeightMethod | None = None
     """How weight scales are chosen; min_max if not given."""
+    per_channel: bool = True
+    """One weight scale per output channel; false: one per layer, for runtimes that take no more."""
     equalize: bool | None = None
     """Cross-layer equalization (Nagel et al. 2019, arXiv 1906.04721); off if not given."""
     bias_correction: bool | None = None
@@ -91,6 +94,7 @@ class Ptq(Stage):
             ranges=method,
             percentile=self.percentile,
             weights=self.weights or "min_max",
+            per_channel=self.per_channel,
             equalize=self.equalize or False,
             bias_correction=self.bias_correction or False,
             keep_float=kept,
