@@ -75,8 +75,8 @@ def _lowest(writer: PaddingWriter, node: MaxPool) -> int:
 
 def _zero_is_lowest(writer: PaddingWriter, name: str) -> bool:
     """Whether a tensor holds nothing below zero, so that padding with zero leaves maxima as they are."""
-    if writer.spec is not None:
-        return writer.spec.activations[name].zero_point == QMIN
+    if writer.spec is not None and writer.spec.activations[name].zero_point == QMIN:
+        return True
     node = writer.graph.by_name[name]
     if isinstance(node, WeightedNode | Add | Clamp):
         return node.activation != "none"

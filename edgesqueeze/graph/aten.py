@@ -19,7 +19,6 @@ from edgesqueeze.graph.nodes import (
     AnyNode,
     AvgPool,
     Clamp,
-    Concat,
     Conv,
     ConvTranspose,
     Dense,
@@ -217,7 +216,7 @@ def _concat(builder: Builder, fx: FxNode) -> None:
         raise refuse(fx, "joins something that is not the output of an earlier layer")
     if (args["dim"] or 0) % len(shape_of(fx)) != 1:
         raise refuse(fx, "is a concatenation along another dimension than the channels")
-    builder.add(fx, Concat(name=fx.name, inputs=tuple(s.name for s in sources), shape=shape_of(fx)))
+    aten_maps.concat(builder, fx, [source.name for source in sources])
 
 
 def _sum(builder: Builder, fx: FxNode) -> None:

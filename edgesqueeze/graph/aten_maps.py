@@ -9,6 +9,7 @@ from torch.fx import Node as FxNode
 from edgesqueeze.graph.builder import Builder, GroupView, arguments_of, aten_name, pair_of, refuse, shape_of
 from edgesqueeze.graph.nodes import (
     AnyNode,
+    Concat,
     Crop,
     Flatten,
     Function,
@@ -20,6 +21,8 @@ from edgesqueeze.graph.nodes import (
     Shuffle,
     Slice,
 )
+
+_MOST_PARTS = 5
 
 
 def product(builder: Builder, fx: FxNode) -> None:
@@ -173,6 +176,34 @@ def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
     node = Pad(name=f"{fx.name}_pad", inputs=(source.name,), shape=shape, pads=pads)
     builder.add(fx, node)
     return node
+
+
+def concat(builder: Builder, fx: FxNode, sources: list[str]) -> None:
+    """Append a concatenation of at most as many parts as XNNPACK takes; more become parts of parts.
+
+    What an earlier one has joined is read from there: DenseNet joins all layers so far again and again.
+    """
+    wanted = tuple(sources)
+    known = [parts for parts in builder.joined if wanted[: len(parts)] == parts]
+    if known:
+        longest = max(known, key=len)
+        sources = [builder.joined[longest], *wanted[len(longest) :]]
+    place = 0
+    while len(sources) > _MOST_PARTS:
+        part = _joined(builder, sources[:_MOST_PARTS], f"{fx.name}_part{place}")
+        builder.add(fx, part)
+        sources, place = [part.name, *sources[_MOST_PARTS:]], place + 1
+    if len(sources) == 1:
+        builder.same(fx, builder.nodes[sources[0]])
+    else:
+        builder.add(fx, _joined(builder, sources, fx.name))
+    builder.joined[wanted] = builder.made[fx]
+
+
+def _joined(builder: Builder, sources: list[str], name: str) -> Concat:
+    shapes = [builder.nodes[source].shape for source in sources]
+    shape = (1, sum(s[1] for s in shapes), *shapes[0][2:])
+    return Concat(name=name, inputs=tuple(sources), shape=shape)
 
 
 def resize(builder: Builder, fx: FxNode) -> None:

@@ -38,7 +38,7 @@ class Builder:
 
     ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to maps that
     are seen in groups for the moment, ``selected`` to one channel of a map; ``channels_last`` are maps whose
-    channels were moved last.
+    channels were moved last. ``joined`` maps the parts of a concatenation to the node that holds them.
     """
 
     program: torch.export.ExportedProgram
@@ -48,6 +48,7 @@ class Builder:
     views: dict[FxNode, GroupView] = field(default_factory=dict)
     selected: dict[FxNode, tuple[str, int]] = field(default_factory=dict)
     channels_last: set[FxNode] = field(default_factory=set)
+    joined: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         signature = self.program.graph_signature

@@ -43,7 +43,7 @@ _MAX_NAME = 1000
 def check_structure(nodes: Sequence[AnyNode]) -> None:
     """Refuse nodes that no emitter could write.
 
-    Assumes what :func:`edgesqueeze.graph.nodes.structure_from_json` checks: fields of the right type, one
+    Assumes what :func:`edgesqueeze.graph.node_json.structure_from_json` checks: fields of the right type, one
     input node first, inputs made by earlier nodes, unique names.
 
     Raises:

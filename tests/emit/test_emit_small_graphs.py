@@ -12,6 +12,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_graph
 from edgesqueeze.graph.integer import run_integer
 from edgesqueeze.graph.nodes import Add, Clamp, Concat, Dense, Flatten, Graph, Input, Resize
+from edgesqueeze.measure.delegation import undelegated
 from edgesqueeze.measure.runtimes import load_onnx, load_tflite
 
 
@@ -98,6 +99,13 @@ def test_an_activation_whose_grid_reaches_below_zero(activation, tmp_path):
     spec = with_grids(graph, {"input": (-3, 3), "c": (-5, 17)})
     assert run_integer(graph, spec, small_input()).min() == spec.activations["c"].zero_point
     assert_same_integers(tmp_path, graph, spec, small_input())
+
+
+def test_zeros_around_a_max_pool_behind_relu_do_whatever_its_grid(tmp_path):
+    graph, x = SMALL_GRAPHS["max_pool_padded_relu"], small_input()
+    spec = with_grids(graph, {"input": (-3, 3), "c1": (-2, 5), "p": (-2, 5)})
+    assert_same_integers(tmp_path, graph, spec, x)
+    assert undelegated(tmp_path / "m.tflite") == ()
 
 
 def test_pruned_channels_and_layers(tmp_path):

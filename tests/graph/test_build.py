@@ -1,5 +1,6 @@
 """From torch modules to the graph: same numbers, folded, fused, or refused by name."""
 
+import itertools
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ from edgesqueeze.graph.node_json import structure_from_json, structure_to_json
 from edgesqueeze.graph.nodes import (
     Add,
     Clamp,
+    Concat,
     Conv,
     Dense,
     GlobalAvgPool,
@@ -291,6 +293,12 @@ def test_what_the_graph_does_not_know_is_refused_by_name(body, sentence):
         ),
         (lambda m, x: 1 - (m.gain * m.a(x) / 3 + m.shift - 2), []),
         (lambda m, x: (lambda y: y + (m.gain * y - 0.25))(m.a(x)), ["Conv", "Add"]),
+        (
+            lambda m, x: (lambda y: torch.cat([torch.cat([x, y], 1), torch.cat([x, y, y], 1)], 1))(m.a(x)),
+            ["Concat", "Concat", "Concat"],
+        ),
+        (lambda m, x: torch.cat([x, m.a(x), x, x, x, x, x, x, x, x], 1), ["Concat", "Concat", "Concat"]),
+        (lambda m, x: torch.cat([m.a(x)], 1), []),
         (lambda m, x: {"aux": x, "out": m.a(x)}, []),
         (lambda m, x: (lambda y: m.norm(y) + y)(m.a(x)), ["Conv", "Add"]),
     ],
@@ -323,6 +331,18 @@ def test_transformers_are_refused_with_the_operation_the_layer_and_a_way_out(nam
     make, sentence = TRANSFORMERS[name]
     with pytest.raises(UnsupportedLayerError, match=sentence):
         build_graph(make().eval(), torch.randn(1, 3, 32, 32))
+
+
+def test_a_concatenation_reads_what_an_earlier_one_has_joined():
+    def dense(m, x):
+        parts = [x]
+        for _ in range(7):
+            parts.append(F.avg_pool2d(torch.cat(parts, 1)[:, :2], 3, 1, 1))
+        return torch.cat(parts, 1)
+
+    joins = [node for node in built(dense).nodes if isinstance(node, Concat)]
+    assert [len(node.inputs) for node in joins] == [2] * 7
+    assert all(after.inputs[0] == before.name for before, after in itertools.pairwise(joins))
 
 
 def test_a_model_that_cannot_be_traced_is_refused():
