@@ -167,5 +167,6 @@ class CDecoder:
 
     def close(self):
         """The exit code: 0 unless memory was lost."""
-        self._process.stdin.close()
-        return self._process.wait()
+        with self._process as process:
+            process.stdin.close()
+        return process.returncode
