@@ -160,11 +160,12 @@ class _Normalize:
 
     def __call__(self, layer: nn.Module, inputs: object, y: Tensor) -> Tensor:
         del inputs
-        dims = [0, *range(2, y.ndim)]
+        axis = y.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        dims = [d for d in range(y.ndim) if d != axis]
         mean, std = y.mean(dims), y.std(dims).clamp_min(1e-3)
         gain = (torch.rand(len(mean), generator=self.generator) * 1.5 + 0.5) / std
         shift = torch.randn(len(mean), generator=self.generator) * 0.3
         layer.weight.mul_(gain.view(-1, *[1] * (layer.weight.ndim - 1)))
         layer.bias.copy_((layer.bias - mean) * gain + shift)
-        channels = (1, -1, *[1] * (y.ndim - 2))
+        channels = tuple(-1 if d == axis else 1 for d in range(y.ndim))
         return (y - mean.view(channels)) * gain.view(channels) + shift.view(channels)

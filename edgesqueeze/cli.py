@@ -140,13 +140,25 @@ def bench(
 
 @app.command()
 def decode(
-    file: Annotated[Path, typer.Argument(help="A .sqz file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory for the decoded files.")],
+    file: Annotated[Path | None, typer.Argument(help="A .sqz file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Directory for the decoded files.")
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Write decoders to carry along into this directory: one in Python, one in C."),
+    ] = None,
 ) -> None:
     """Turn a .sqz file back into the ONNX and TFLite files it was made from, byte for byte."""
+    from edgesqueeze.decoder.bundle import write_bundle
     from edgesqueeze.emit.sqz import decode_sqz
 
-    for path in decode_sqz(file, output):
+    if (file is None) != (output is None) or (file is None and bundle is None):
+        raise RecipeError("give a .sqz file and -o DIRECTORY, or --bundle DIRECTORY, or both")
+    written = write_bundle(bundle) if bundle is not None else []
+    if file is not None and output is not None:
+        written += decode_sqz(file, output)
+    for path in written:
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
 
 

@@ -205,8 +205,13 @@ def _export(
     recipe: Recipe, graph: Graph, spec: QuantSpec | None, run: RunDir
 ) -> list[tuple[AnyExport, Artifact]]:
     make_directory(run.artifacts)
-    written = [(e, a) for e in recipe.exports for a in e.write(graph, spec, run.artifacts)]
-    others = [artifact for _, artifact in written if artifact.format != "sqz"]
+    others: list[Artifact] = []
+    found: dict[int, list[Artifact]] = {}
+    # The squeezed file last: it has templates of the others.
+    for place, export in sorted(enumerate(recipe.exports), key=lambda item: item[1].export == "squeezed"):
+        found[place] = export.write_beside(graph, spec, run.artifacts, others)
+        others += [artifact for artifact in found[place] if artifact.format != "sqz"]
+    written = [(export, a) for place, export in enumerate(recipe.exports) for a in found[place]]
     for _, artifact in written:
         LOGGER.info("wrote %s: %d bytes, sha256 %s", artifact.path, artifact.num_bytes, artifact.sha256)
         if artifact.format == "sqz":

@@ -173,6 +173,17 @@ def test_decode_and_inspect(squeezed, tmp_path):
         )
 
 
+def test_decoders_to_carry_along(squeezed, tmp_path, capsys, monkeypatch):
+    done = CliRunner().invoke(app, ["decode", "--bundle", str(tmp_path / "bundle")])
+    assert done.exit_code == 0, done.output
+    names = ["unsqueeze.c", "unsqueeze.h", "unsqueeze.pyz"]
+    assert sorted(p.name for p in (tmp_path / "bundle").iterdir()) == names
+    for arguments in ([squeezed], ["-o", tmp_path / "out"], [], [squeezed, "--bundle", tmp_path / "other"]):
+        refused(["decode", *arguments], capsys, monkeypatch)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "other").exists()
+
+
 def test_inspect_a_state_file(lenet_task, tmp_path):
     from edgesqueeze.weights import serialize_model
 

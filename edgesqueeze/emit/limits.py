@@ -21,7 +21,7 @@ def check_size(graph: Graph, spec: QuantSpec | None) -> None:
     """
     quantized = {} if spec is None else spec.weights
     size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in quantized.values())
-    for node in (node for node in graph.weighted if node.name not in quantized):
+    for node in (node for node in graph.parametric if node.name not in quantized):
         size += graph.weight(node).nbytes + graph.bias(node).nbytes
     if size > LARGEST_WEIGHTS:
         raise ExportError(f"the weights take {size} bytes; an ONNX or TFLite file holds less than 2 GB")

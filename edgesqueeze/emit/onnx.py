@@ -37,11 +37,15 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -49,6 +53,7 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
     WeightedNode,
 )
 from edgesqueeze.graph.spec import QMAX, QMIN, QuantSpec
@@ -196,7 +201,7 @@ class Emitter:
         inputs = [self.values[name] for name in node.inputs]
         if isinstance(node, Clamp):
             return inputs[0]
-        if isinstance(node, Pad | Pointwise | Resize | Shuffle | Slice):
+        if isinstance(node, Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice):
             writer = OnnxWriter(self._op, self._constant, self._round_trip)
             return write_map(writer, self.graph, node, inputs[0])
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
@@ -257,6 +262,17 @@ class Emitter:
         return self._op("Max", [value, limit], f"{node.name}/max", {})
 
 
+_PLAIN: dict[type[AnyNode], tuple[str, dict[str, object]]] = {
+    GlobalAvgPool: ("GlobalAveragePool", {}),
+    Flatten: ("Flatten", {"axis": 1}),
+    Concat: ("Concat", {"axis": 1}),
+    Add: ("Add", {}),
+    Mul: ("Mul", {}),
+    Softmax: ("Softmax", {"axis": 1}),
+}
+"""The operations of nodes that have no fields to write."""
+
+
 def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
     """The ONNX operator that stands for a node, and its attributes."""
     match node:
@@ -268,21 +284,18 @@ def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
                 "dilations": node.dilation,
                 "group": node.groups,
             }
+        case ConvTranspose():
+            return "ConvTranspose", {
+                "kernel_shape": node.kernel,
+                "strides": node.stride,
+                "pads": node.pads,
+                "output_padding": node.extra,
+            }
         case Dense():
             return "Gemm", {"transB": 1}
         case MaxPool():
             return "MaxPool", {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.pads}
         case AvgPool():
             return "AveragePool", {"kernel_shape": node.kernel, "strides": node.stride}
-        case GlobalAvgPool():
-            return "GlobalAveragePool", {}
-        case Flatten():
-            return "Flatten", {"axis": 1}
-        case Concat():
-            return "Concat", {"axis": 1}
-        case Add():
-            return "Add", {}
-        case Mul():
-            return "Mul", {}
         case _:
-            raise AssertionError("none of the others stands for one operation of its own")
+            return _PLAIN[type(node)]

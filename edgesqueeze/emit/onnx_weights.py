@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from edgesqueeze.emit.limits import as_float16
-from edgesqueeze.graph.nodes import Conv, Floats, Graph, WeightedNode, bias_name, weight_name
+from edgesqueeze.graph.nodes import Conv, ConvTranspose, Floats, Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.graph.weight_only import Int8Weight, is_dynamic
 
@@ -66,7 +66,7 @@ class FloatStore:
     def store(self, writer: LayerWriter, node: WeightedNode) -> list[str]:
         """Two constants."""
         return [
-            writer.constant(weight_name(node), self.graph.weight(node)),
+            writer.constant(weight_name(node), arranged(node, self.graph.weight(node))),
             writer.constant(bias_name(node), self.graph.bias(node)),
         ]
 
@@ -79,7 +79,8 @@ class Float16Store:
 
     def store(self, writer: LayerWriter, node: WeightedNode) -> list[str]:
         """Two constants, and their float32 forms."""
-        named = ((weight_name(node), self.graph.weight(node)), (bias_name(node), self.graph.bias(node)))
+        weight = arranged(node, self.graph.weight(node))
+        named = ((weight_name(node), weight), (bias_name(node), self.graph.bias(node)))
         return [_cast(writer, writer.constant(name, as_float16(node.name, v)), name) for name, v in named]
 
 
@@ -113,6 +114,11 @@ class Int8Store:
         return writer.op("DequantizeLinear", inputs, f"{name}/out", attributes)
 
 
+def arranged(node: WeightedNode, weight: NDArray[Any]) -> NDArray[Any]:
+    """A weight as ONNX has it: that of a transposed convolution is [in, out, height, width]."""
+    return weight.swapaxes(0, 1) if isinstance(node, ConvTranspose) and weight.ndim == 4 else weight
+
+
 def weight_scale(writer: LayerWriter, name: str, scale: Floats, spec: QuantSpec) -> str:
     """Store the scale of a weight or bias of an int8 file: a vector, or a scalar."""
     # Not by constant: a scalar has no axis, and ascontiguousarray adds one.
@@ -139,8 +145,9 @@ class Int8WeightStore:
         if layer is None:
             return FloatStore(self.graph).store(writer, node)
         name = weight_name(node)
-        value = _cast(writer, writer.constant(name, layer.weight), name, "/cast")
-        factor = writer.constant(f"{name}_scale", _along(layer.scale, layer.weight.ndim - 1))
+        value = _cast(writer, writer.constant(name, arranged(node, layer.weight)), name, "/cast")
+        scale = arranged(node, _along(layer.scale, layer.weight.ndim - 1))
+        factor = writer.constant(f"{name}_scale", scale)
         weight = writer.op("Mul", [value, factor], f"{name}/out", {})
         return [weight, writer.constant(bias_name(node), self.graph.bias(node))]
 

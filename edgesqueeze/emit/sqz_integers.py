@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.tensors import decode_tensor, encode_tensor
 from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.grid import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quantize_layer
+from edgesqueeze.numerics.integers import SMALLEST_SCALE
 
 SCALES, WEIGHTS, BIASES, ONE_SCALE = 1, 2, 4, 8
 """What a layer's entry holds: bits of its first byte. ONE_SCALE goes with SCALES: one for the tensor."""
@@ -30,9 +30,7 @@ def encode_integers(graph: Graph, spec: QuantSpec) -> bytes:
     Raises:
         CodecError: foreign layers, or arrays no int8 network can have.
     """
-    foreign = set(spec.weights) - {node.name for node in graph.weighted}
-    if foreign:
-        raise CodecError(f"the int8 weights of {min(foreign)!r} are not those of a layer of the graph")
+    check_layers(graph, spec)
     entries = [_encode_layer(graph, node, spec) for node in graph.weighted]
     return b"".join(entries) if any(entry != b"\0" for entry in entries) else b""
 
@@ -52,7 +50,7 @@ def decode_integers(
         flags |= extra.flags
         if extra.flags == FLOAT:
             continue
-        derived = _derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
+        derived = derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
         weights[node.name] = _corrected(node, derived, extra)
     reader.finish("the last layer's integers")
     if payload is not None and not flags:
@@ -72,13 +70,12 @@ def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
     if node.name not in spec.weights:
         return bytes([FLOAT])
     quant, input_scale = spec.weights[node.name], spec.activations[node.inputs[0]].scale
-    _check_layer(graph, node, quant)
-    derived = _derive(graph, node, input_scale, None)
+    derived = derive(graph, node, input_scale, None)
     flags, parts = 0, b""
     if not np.array_equal(derived.scale, quant.scale):
         flags, parts = SCALES, quant.scale.astype("<f4").tobytes()
         flags |= ONE_SCALE if len(quant.scale) < len(quant.bias) else 0
-        derived = _derive(graph, node, input_scale, quant.scale)
+        derived = derive(graph, node, input_scale, quant.scale)
     weight = quant.weight.astype(np.float32) - derived.weight
     if weight.any():
         coded = encode_tensor(weight, None)
@@ -122,7 +119,12 @@ def _corrected(node: WeightedNode, derived: WeightQuant, extra: _Extra) -> Weigh
     return WeightQuant(weight.astype(np.int8), derived.scale, bias.astype(np.int32))
 
 
-def _derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None) -> WeightQuant:
+def derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None) -> WeightQuant:
+    """The integers that follow from a layer's floats, and from its scales where they are given.
+
+    Raises:
+        CodecError: values that are not finite or too far apart.
+    """
     for tensor in (graph.weight(node), graph.bias(node)):
         if not np.isfinite(tensor).all():
             raise CodecError(f"layer {node.name!r} has values that are not finite, so it has no int8 form")
@@ -131,6 +133,20 @@ def _derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats 
             return quantize_layer(graph, node, input_scale, scale)
     except FloatingPointError as error:
         raise CodecError(f"weights and activation grids are too far apart for int8: {error}") from error
+
+
+def check_layers(graph: Graph, spec: QuantSpec) -> None:
+    """Refuse int8 layers that are no layers of the graph.
+
+    Raises:
+        CodecError: foreign layers, or arrays no int8 network can have.
+    """
+    foreign = set(spec.weights) - {node.name for node in graph.weighted}
+    if foreign:
+        raise CodecError(f"the int8 weights of {min(foreign)!r} are not those of a layer of the graph")
+    for node in graph.weighted:
+        if node.name in spec.weights:
+            _check_layer(graph, node, spec.weights[node.name])
 
 
 def _check_layer(graph: Graph, node: WeightedNode, quant: WeightQuant) -> None:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
+from edgesqueeze.emit.tflite_float import write_gelu, write_layer_norm
 from edgesqueeze.emit.tflite_maps import write_map
 from edgesqueeze.emit.tflite_order import file_orders
 from edgesqueeze.emit.tflite_padding import padded
+from edgesqueeze.emit.tflite_transposed import write_conv_transpose
 from edgesqueeze.emit.tflite_weights import (
     Float16Store,
     FloatStore,
@@ -35,12 +37,16 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     Floats,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -48,6 +54,7 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
     WeightedNode,
 )
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
@@ -84,6 +91,10 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.TRANSPOSE: (1, 2),
     _OP.RESIZE_BILINEAR: (3, 3),
     _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
+    _OP.TRANSPOSE_CONV: (3, 3),
+    _OP.DEPTH_TO_SPACE: (1, 2),
+    _OP.SOFTMAX: (1, 2),
+    _OP.GELU: (1, 1),
     _OP.QUANTIZE: (1, 1),
     _OP.DEQUANTIZE: (1, 2),
 }
@@ -224,6 +235,10 @@ class _Emitter:
                 self._input(output)
             case Conv():
                 self._conv(node, inputs[0])
+            case ConvTranspose():
+                shape = self.graph.source(node).shape
+                operands = [inputs[0], *self._parameters(node, (0, 2, 3, 1), 0)]
+                write_conv_transpose(self, node, shape, operands, output)
             case Dense():
                 parameters = self._parameters(node, (0, 1), 0)
                 options = schema.FullyConnectedOptionsT()
@@ -244,11 +259,25 @@ class _Emitter:
                 self.operator(_OP.CONCATENATION, inputs, output, options)
             case Add() | Mul():
                 self._binary(node, inputs, output)
+            case _:
+                self._plain(node, inputs[0], output)
+
+    def _plain(self, node: AnyNode, source: int, output: int) -> None:
+        """Append a node that reads one tensor and has no weights of integers."""
+        match node:
             case Clamp():
                 code = _OP.RELU if node.activation == "relu" else _OP.RELU6
-                self.operator(code, [inputs[0]], output, None)
-            case Pad() | Pointwise() | Resize() | Shuffle() | Slice():
-                write_map(self, node, inputs[0], output)
+                self.operator(code, [source], output, None)
+            case LayerNorm():
+                write_layer_norm(self, node, (self.graph.weight(node), self.graph.bias(node)), source, output)
+            case Pointwise(function="gelu"):
+                write_gelu(self, node, source, output)
+            case Softmax():
+                options = schema.SoftmaxOptionsT()
+                options.beta = 1.0
+                self.operator(_OP.SOFTMAX, [source], output, options)
+            case Crop() | DepthToSpace() | Pad() | Pointwise() | Resize() | Shuffle() | Slice():
+                write_map(self, node, source, output)
 
     def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:
         if self.spec is not None:

@@ -6,7 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.nodes import Add, AnyNode, Clamp, Concat, Conv, Flatten, Graph, Mul, Pointwise
+from edgesqueeze.graph.nodes import (
+    Add,
+    AnyNode,
+    Clamp,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    LayerNorm,
+    Mul,
+    Pointwise,
+    Softmax,
+)
 
 
 def file_orders(graph: Graph) -> dict[str, NDArray[np.intp]]:
@@ -26,7 +38,7 @@ def file_orders(graph: Graph) -> dict[str, NDArray[np.intp]]:
                 orders[node.name] = places.transpose(1, 2, 0).ravel()
         elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
             orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add | Mul) and ordered:
+        elif isinstance(node, Concat | Add | Mul | Softmax | LayerNorm) and ordered:
             raise _order_matters(node)
     if graph.output.name in orders:
         raise _order_matters(graph.output)

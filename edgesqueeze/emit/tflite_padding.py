@@ -7,7 +7,18 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.padding import needed_pads, same_pads
-from edgesqueeze.graph.nodes import Add, Clamp, Conv, Dense, Graph, Input, MaxPool, Pointwise
+from edgesqueeze.graph.nodes import (
+    Add,
+    Clamp,
+    Conv,
+    Graph,
+    Input,
+    LayerNorm,
+    MaxPool,
+    Pointwise,
+    Softmax,
+    WeightedNode,
+)
 from edgesqueeze.graph.spec import QMIN, QuantSpec
 
 _OP = schema.BuiltinOperator
@@ -64,11 +75,13 @@ def _lowest(writer: PaddingWriter, node: MaxPool) -> int:
 
 def _zero_is_lowest(writer: PaddingWriter, name: str) -> bool:
     """Whether a tensor holds nothing below zero, so that padding with zero leaves maxima as they are."""
-    if writer.spec is not None:
-        return writer.spec.activations[name].zero_point == QMIN
+    if writer.spec is not None and writer.spec.activations[name].zero_point == QMIN:
+        return True
     node = writer.graph.by_name[name]
-    if isinstance(node, Conv | Dense | Add | Clamp):
+    if isinstance(node, WeightedNode | Add | Clamp):
         return node.activation != "none"
+    if isinstance(node, LayerNorm | Softmax):
+        return isinstance(node, Softmax)
     if isinstance(node, Pointwise):
         return node.function in ("sigmoid", "hardsigmoid")
     return not isinstance(node, Input) and all(_zero_is_lowest(writer, source) for source in node.inputs)

@@ -58,7 +58,7 @@ def clip_of(grid: ActivationQuant, activation: Activation) -> Clip:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A learned step size: ``factor`` [] or [out] times what it was at first.
+    """A learned step size: ``factor`` [], [out] or [1] times what it was at first.
 
     ``gradient_scale`` is what the gradient of the loss by the step is multiplied with to be the factor's:
     LSQ's 1 / sqrt(values · largest integer), divided by the initial step.
@@ -79,14 +79,14 @@ def quantize_activation(x: Tensor, clip: Clip, step: Step | None) -> Tensor:
 
 
 def quantize_weight(weight: Tensor, scale: Tensor, step: Step | None) -> Tensor:
-    """The real numbers of a weight [out, …] whose channels have the scales [out], integers in [-127, 127]."""
+    """The real numbers of a weight [out, …], integers in [-127, 127], with scales [out], or [1] for all."""
     factor = None if step is None else step.factor
     y: Tensor = _Weight.apply(weight, factor, scale, step)
     return y
 
 
 def quantize_bias(bias: Tensor, grid: Tensor) -> Tensor:
-    """The real numbers of a bias on a grid [out], float32, which no bias must leave (int32)."""
+    """The real numbers of a bias on a grid [out] or [1], float32, which no bias must leave (int32)."""
     wide = grid.double()
     rounded = (torch.round(bias.detach().double() / wide) * wide).float()
     return rounded + (bias - bias.detach())  # exactly the rounded numbers, with the gradient of the bias
@@ -132,7 +132,7 @@ class _Weight(torch.autograd.Function):
         if ctx.step is None:
             return gradient * inside, None, None, None
         change, scale = learned
-        by_step = (gradient * change).flatten(1).sum(1) / scale
+        by_step = (gradient * change).reshape(len(scale), -1).sum(1) / scale
         return gradient * inside, by_step * ctx.step.gradient_scale, None, None
 
 

@@ -12,7 +12,7 @@ import platform
 
 from edgesqueeze.graph.integer import Sums
 from edgesqueeze.graph.lower import lower
-from edgesqueeze.graph.nodes import AnyNode, Conv, Dense, Graph, Resize
+from edgesqueeze.graph.nodes import AnyNode, Conv, Dense, Graph, LayerNorm, Resize, Softmax
 from edgesqueeze.graph.spec import QuantSpec
 
 TOLERANCE = 1
@@ -44,5 +44,9 @@ def why_inexact(node: AnyNode, spec: QuantSpec, sums: Sums, machine: str) -> str
             return "layer kept in float32"
         case Resize(mode="bilinear") if sums == "onnxruntime" and machine not in _UNFUSED:
             return "bilinear resize in float32 with fused multiply-add"
+        case LayerNorm():
+            return "layer norm in float32"
+        case Softmax():
+            return "softmax of sums in float32 or fixed point"
         case _:
             return None

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edgesqueeze.graph.integer_maps import resize_real, run_map
+from edgesqueeze.graph.integer_maps import layer_norm, resize_real, run_map
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -36,6 +36,7 @@ from edgesqueeze.graph.nodes import (
     Floats,
     GlobalAvgPool,
     Graph,
+    LayerNorm,
     MaxPool,
     Pads,
     Pair,
@@ -138,6 +139,8 @@ def _compute(graph: Graph, node: AnyNode, inputs: list[Int8s], spec: QuantSpec, 
             return _float_layer(graph, node, inputs[0], spec)
         case Conv() | Dense():
             return _weighted(node, inputs[0], spec)
+        case LayerNorm():
+            return layer_norm(node, inputs[0], (graph.weight(node), graph.bias(node)), (grids[0], out))
         case MaxPool():
             return _max_pool(inputs[0], node)
         case GlobalAvgPool():

@@ -4,7 +4,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant
-from edgesqueeze.graph.nodes import AnyNode, Floats, Mul, Pad, Pair, Pointwise, Resize, Shuffle, Slice
+from edgesqueeze.graph.nodes import (
+    AnyNode,
+    Crop,
+    DepthToSpace,
+    Floats,
+    LayerNorm,
+    Mul,
+    Pad,
+    Pair,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
+    Softmax,
+)
+from edgesqueeze.graph.tables import table
 
 _Int8s = NDArray[np.int8]
 _ONE = 1 << 11
@@ -18,13 +33,20 @@ def run_map(
     match node:
         case Mul():
             return _product(inputs, grids, out)
-        case Pointwise(function="sigmoid"):
-            return _sigmoid(q, grids[0], out)
+        case Pointwise():
+            return table(node.function, grids[0], out)[q.astype(np.int16) - QMIN]
+        case Softmax():
+            return _softmax(q, grids[0], out)
         case Slice():
             return q[:, node.start : node.stop]
         case Shuffle():
             grouped = q.reshape(len(q), node.groups, -1, *q.shape[2:])
             return grouped.swapaxes(1, 2).reshape(q.shape)
+        case Crop():
+            top, left = node.pads[:2]
+            return q[:, :, top : top + node.shape[2], left : left + node.shape[3]]
+        case DepthToSpace():
+            return _depth_to_space(q, node)
         case Pad():
             top, left, bottom, right = node.pads
             amounts = ((0, 0), (0, 0), (top, bottom), (left, right))
@@ -45,12 +67,34 @@ def _product(inputs: list[_Int8s], grids: list[ActivationQuant], out: Activation
     return _saturate(np.rint((left * right).astype(np.float32) * multiplier) + np.float32(out.zero_point))
 
 
-def _sigmoid(q: _Int8s, grid: ActivationQuant, out: ActivationQuant) -> _Int8s:
-    """A table: the nearest integer to the real sigmoid of every value."""
-    x = (np.arange(QMIN, QMAX + 1) - grid.zero_point) * grid.scale
-    real = 1.0 / (1.0 + np.exp(-np.clip(x, -80.0, 80.0)))
-    table = _saturate((np.rint(real / out.scale) + out.zero_point).astype(np.float32))
-    return table[q.astype(np.int16) - QMIN]
+def _softmax(q: _Int8s, grid: ActivationQuant, out: ActivationQuant) -> _Int8s:
+    """The nearest integer to the real softmax along channels; the runtimes' sums may round otherwise."""
+    below_peak = (q.astype(np.int16) - q.max(axis=1, keepdims=True)) * grid.scale
+    powers = np.exp(below_peak)
+    real = powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(np.clip(np.rint(real / out.scale) + out.zero_point, QMIN, QMAX), np.int8)
+
+
+def layer_norm(
+    node: LayerNorm,
+    q: _Int8s,
+    parameters: tuple[Floats, Floats],
+    grids: tuple[ActivationQuant, ActivationQuant],
+) -> _Int8s:
+    """The nearest integer to the real layer norm along channels; both runtimes compute it in float32."""
+    grid, out = grids
+    x = (q.astype(np.float64) - grid.zero_point) * grid.scale
+    centred = x - x.mean(axis=1, keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + node.epsilon)
+    weight, bias = (p.astype(np.float64).reshape(-1, *[1] * (q.ndim - 2)) for p in parameters)
+    real = normal * weight + bias
+    return np.asarray(np.clip(np.rint(real / out.scale) + out.zero_point, QMIN, QMAX), np.int8)
+
+
+def _depth_to_space(q: _Int8s, node: DepthToSpace) -> _Int8s:
+    rows, columns = q.shape[2:]
+    y = q.reshape(len(q), *node.block, -1, rows, columns).transpose(0, 3, 4, 1, 5, 2)
+    return y.reshape(len(q), -1, *node.shape[2:])
 
 
 def _nearest(length: int, size: int) -> NDArray[np.intp]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.graph.execute import dequantized_weights, fake_quantize, run_graph
 from edgesqueeze.graph.gates import with_gates
-from edgesqueeze.graph.nodes import AnyNode, Graph, structure_from_json, structure_to_json
+from edgesqueeze.graph.node_json import structure_from_json, structure_to_json
+from edgesqueeze.graph.nodes import AnyNode, Graph
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, float_layers
 
 _FLOAT, _INTEGER = "float/", "int8/"

@@ -16,12 +16,12 @@ from torch.nn.utils import parametrize
 from edgesqueeze.errors import TaskError
 from edgesqueeze.graph.align import align_grids
 from edgesqueeze.graph.execute import run_graph
-from edgesqueeze.graph.fake_quant import clip_of, quantize_activation, quantize_bias
+from edgesqueeze.graph.fake_quant import WEIGHT_MAX, clip_of, quantize_activation, quantize_bias
 from edgesqueeze.graph.gates import with_gates
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import AnyNode, Floats, Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.graph.ranges import Range, is_copy
-from edgesqueeze.graph.spec import make_spec, spec_from_activations, usable_scale
+from edgesqueeze.graph.spec import activation_grids, spec_from_activations, usable_scale
 from edgesqueeze.graph.steps import FixedSteps, LearnedSteps, MovingAverages, Steps, without_activation
 from edgesqueeze.parametrizations import Codebook, Grid, Mask
 
@@ -53,7 +53,7 @@ class QatLayer(nn.Module):
 
 
 class QatNetwork(nn.Module):
-    """A network in quantization-aware training.
+    """A network in quantization-aware training. Layer norms keep their weights.
 
     Args:
         graph: the float network.
@@ -61,6 +61,7 @@ class QatNetwork(nn.Module):
         method: how the grids move until :meth:`settle`.
         forms: node name to the form its weights keep.
         keep_float: the nodes that compute in float, between tensors that are on grids.
+        per_channel: whether every output channel of a weight has a step of its own, or the whole tensor one.
     """
 
     steps: Steps
@@ -72,17 +73,20 @@ class QatNetwork(nn.Module):
         method: QatMethod,
         forms: Mapping[str, WeightForm] | None = None,
         keep_float: Collection[str] = (),
+        *,
+        per_channel: bool = True,
     ) -> None:
         super().__init__()
-        self._graph, self._keep_float, forms = graph, keep_float, forms or {}
+        self._graph, self._keep_float, self._forms = graph, keep_float, dict(forms or {})
         # The quantizer clamps anyway: a ReLU of its own would be one more pass over memory.
         gated, self._gates = with_gates(graph)
         self._bare = Graph(tuple(without_activation(node) for node in gated.nodes), graph.tensors)
         self._place = {node.name: i for i, node in enumerate(graph.weighted)}
         self.layers = nn.ModuleList(
-            [QatLayer(graph.weight(n), graph.bias(n), forms.get(n.name)) for n in graph.weighted]
+            [QatLayer(graph.weight(n), graph.bias(n), self._forms.get(n.name)) for n in graph.weighted]
         )
-        spec = make_spec(graph, ranges, keep_float)
+        grids = activation_grids(graph, ranges)
+        spec = spec_from_activations(graph, grids, keep_float=keep_float, per_channel=per_channel)
         self.steps = LearnedSteps(graph, spec) if method == "lsq" else MovingAverages(graph, spec, ranges)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,6 +111,13 @@ class QatNetwork(nn.Module):
             return weight, bias
         grid = self.steps.scales(node.name, weight) * input_scale
         return self.steps.weight(node.name, weight), quantize_bias(_within_int32(bias, grid), grid)
+
+    def _clipped(self, node: WeightedNode, weight: Tensor, scale: Tensor) -> Tensor:
+        """Floats without what the integers never saw; those of few values stay as they are, to stay few."""
+        if node.name in self._forms:
+            return weight
+        limit = WEIGHT_MAX * scale.view(-1, *[1] * (weight.ndim - 1))
+        return weight.clamp(-limit, limit)
 
     @property
     def _quantized_nodes(self) -> tuple[WeightedNode, ...]:
@@ -147,12 +158,13 @@ class QatNetwork(nn.Module):
     def finished(self) -> GraphModel:
         """The trained network and every integer of it; settles it first."""
         self.settle()
-        grids, tensors, scales = self.steps.grids(), {}, {}
+        grids, tensors, scales = self.steps.grids(), dict(self._graph.tensors), {}
         for node in self._graph.weighted:
             weight, bias = self._floats(node)
             if node in self._quantized_nodes:
                 scale = self.steps.scales(node.name, weight)
                 bias = _within_int32(bias, scale * grids[node.inputs[0]].scale)
+                weight = self._clipped(node, weight, scale)
                 scales[node.name] = scale.numpy()
             tensors[weight_name(node)] = weight.numpy().copy()
             tensors[bias_name(node)] = bias.numpy().copy()

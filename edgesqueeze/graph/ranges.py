@@ -3,6 +3,8 @@
 from edgesqueeze.graph.nodes import (
     AvgPool,
     Concat,
+    Crop,
+    DepthToSpace,
     Flatten,
     Graph,
     MaxPool,
@@ -13,8 +15,8 @@ from edgesqueeze.graph.nodes import (
     Slice,
 )
 
-_MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize
-_COPIES_VALUES = MaxPool | Flatten | Slice | Shuffle | Pad | Concat
+_MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize | Crop | DepthToSpace
+_COPIES_VALUES = MaxPool | Flatten | Slice | Shuffle | Pad | Concat | Crop | DepthToSpace
 Range = tuple[float, float]
 """The lowest and highest value seen in a tensor."""
 
@@ -22,9 +24,9 @@ Range = tuple[float, float]
 def share_groups(graph: Graph) -> dict[str, str]:
     """Node name to the name that stands for its group.
 
-    Operations that only move values (max pooling, flatten, slice, shuffle, pad; average pooling and resize in
-    the runtimes' kernels) keep their input's grid. A concatenation copies integers, so all of its inputs and
-    its output share one.
+    Operations that only move values (max pooling, flatten, slice, crop, shuffle, depth to space, pad; average
+    pooling and resize in the runtimes' kernels) keep their input's grid. A concatenation copies integers, so
+    all of its inputs and its output share one.
     """
     parent = {node.name: node.name for node in graph.nodes}
 

@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 
 from edgesqueeze.errors import CodecError
 from edgesqueeze.graph.align import align_grids
-from edgesqueeze.graph.grid import QMAX, QMIN, SMALLEST_SCALE, ActivationQuant, activation_quant
+from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant, activation_quant
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.ranges import Range
+from edgesqueeze.numerics.integers import (
+    BIAS_MAX,
+    bias_scales,
+    min_max_scales,
+    nearest_biases,
+    nearest_weights,
+    usable_scale,
+)
 
 __all__ = [
     "QMAX",
@@ -29,12 +37,11 @@ __all__ = [
     "activation_quant",
     "float_layers",
     "make_spec",
+    "min_max_scales",
     "quantize_layer",
     "spec_from_activations",
+    "usable_scale",
 ]
-
-_BIAS_LIMIT = 2.0**30
-_BIAS_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,7 @@ class WeightQuant:
 
     def bias_scale(self, input_scale: float) -> Floats:
         """The grid of the bias, float32 [out] or [1]: input scale × weight scale."""
-        return self.scale * np.float32(input_scale)
+        return bias_scales(self.scale, input_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,37 +107,13 @@ def quantize_layer(
     Raises:
         CodecError: a bias does not fit in int32 on the grid of the given scale.
     """
-    weight, bias = graph.weight(node).astype(np.float64), graph.bias(node).astype(np.float64)
+    weight, bias = graph.weight(node), graph.bias(node)
     if scale is None:
-        scale = usable_scale(min_max_scales(weight, per_channel=per_channel), graph.bias(node), input_scale)
-    grid = scale.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
-    integers = np.clip(np.rint(weight / grid), -127, 127).astype(np.int8)
-    bias_grid = (scale * np.float32(input_scale)).astype(np.float64)
-    bias_integers = np.rint(bias / bias_grid)
-    if not (np.abs(bias_integers) <= _BIAS_MAX).all():
+        scale = usable_scale(min_max_scales(weight, per_channel=per_channel), bias, input_scale)
+    bias_integers = nearest_biases(bias, bias_scales(scale, input_scale))
+    if not (np.abs(bias_integers) <= BIAS_MAX).all():
         raise CodecError(f"a bias of layer {node.name!r} does not fit in int32 on the grid of its weights")
-    return WeightQuant(integers, scale, bias_integers.astype(np.int32))
-
-
-def min_max_scales(weight: NDArray[np.floating], *, per_channel: bool = True) -> NDArray[np.float64]:
-    """The largest magnitude of every output channel / 127, [out], or that of the tensor, [1]."""
-    rows = np.abs(weight).astype(np.float64).reshape(len(weight) if per_channel else 1, -1)
-    return np.asarray(rows.max(axis=1) / 127.0)
-
-
-def usable_scale(scale: NDArray[np.float64], bias: Floats, input_scale: float) -> Floats:
-    """Weight scales [out] or [1] made fit for use, as float32.
-
-    A channel's scale is raised where its bias would not fit in 31 bits, which happens when pruning leaves
-    a channel with tiny weights; a channel without any weight (scale 0) takes the layer's largest scale,
-    since every scale is right for zeros.
-    """
-    largest = scale.max()
-    positive = np.where(scale > 0, scale, largest if largest > 0 else 1.0)
-    needed = np.abs(bias.astype(np.float64)) / (_BIAS_LIMIT * input_scale)
-    if len(scale) < len(needed):
-        needed = needed.max(keepdims=True)
-    return np.asarray(np.maximum(np.maximum(positive, needed), SMALLEST_SCALE), np.float32)
+    return WeightQuant(nearest_weights(weight, scale), scale, bias_integers.astype(np.int32))
 
 
 def activation_grids(graph: Graph, ranges: dict[str, Range]) -> dict[str, ActivationQuant]:

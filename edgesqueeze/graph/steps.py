@@ -1,7 +1,7 @@
 """The grids of a network while it is trained on them: learned, averaged, or fixed.
 
-A class of this module knows one scale and zero point per share-group of activations and one scale per output
-channel of a weight. It applies them in training, and says what they are now.
+A class of this module knows one scale and zero point per share-group of activations, and one scale per output
+channel of a weight or one per layer. It applies them in training, and says what they are now.
 """
 
 import math
@@ -21,9 +21,9 @@ from edgesqueeze.graph.fake_quant import (
     quantize_weight,
 )
 from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant, activation_quant
-from edgesqueeze.graph.nodes import Activation, Add, AnyNode, Clamp, Conv, Dense, Graph, bias_name
+from edgesqueeze.graph.nodes import Activation, Add, AnyNode, Clamp, Graph, WeightedNode, bias_name
 from edgesqueeze.graph.ranges import Range, is_copy, share_groups
-from edgesqueeze.graph.spec import QuantSpec, usable_scale
+from edgesqueeze.graph.spec import QuantSpec, min_max_scales, usable_scale
 
 MOMENTUM = 0.99
 """What a moving average keeps per step."""
@@ -43,7 +43,7 @@ class Steps(nn.Module):
         raise NotImplementedError
 
     def scales(self, name: str, weight: Tensor) -> Tensor:
-        """The scales [out] of a layer's weight."""
+        """The scales of a layer's weight, [out], or [1] if the whole tensor has one."""
         raise NotImplementedError
 
     def grids(self) -> dict[str, ActivationQuant]:
@@ -86,7 +86,9 @@ class LearnedSteps(Steps):
     """LSQ: every step size is trained, zero points stay (Esser et al. 2020, arXiv 1902.08153).
 
     The gradient of a step is scaled by 1 / sqrt(values · largest integer) (section 2.2 of the paper), where
-    the values are those of a channel's weights, or those of one image in all tensors of a share-group.
+    the values are all weights of the layer, as in the paper, although each channel has a step of its own here
+    (with those of the channel alone, steps of small channels run away), or those of one image in all tensors
+    of a share-group.
     """
 
     def __init__(self, graph: Graph, spec: QuantSpec) -> None:
@@ -122,9 +124,8 @@ class LearnedSteps(Steps):
 
     def weight(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
-        per_channel = weight[0].numel() * WEIGHT_MAX
         factor = self.weight_factors[self._layers[name]]
-        gradient_scale = 1 / (math.sqrt(per_channel) * self._scales[name])
+        gradient_scale = 1 / (math.sqrt(weight.numel() * WEIGHT_MAX) * self._scales[name])
         return quantize_weight(weight, self.scales(name, weight), Step(factor, gradient_scale))
 
     def scales(self, name: str, weight: Tensor) -> Tensor:  # noqa: ARG002 (others need it)
@@ -163,6 +164,7 @@ class MovingAverages(Steps):
         fixed = fixed_groups(graph, spec.activations)
         self._fixed = {name: spec.activations[name] for name, group in self._groups.items() if group in fixed}
         self._ranges = {group: ranges[group] for group in self._groups.values()}
+        self._per_channel = spec.per_channel
         self._seen: dict[str, Range] = {}
 
     def activation(self, node: AnyNode, y: Tensor) -> Tensor:
@@ -188,10 +190,10 @@ class MovingAverages(Steps):
 
     def scales(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
-        largest = weight.detach().abs().flatten(1).amax(1).double().numpy()
+        largest = min_max_scales(weight.detach().numpy(), per_channel=self._per_channel)
         source = self._graph.by_name[name].inputs[0]
         bias = self._graph.tensors[bias_name(self._graph.by_name[name])]
-        return torch.from_numpy(usable_scale(largest / WEIGHT_MAX, bias, self._grid(source).scale))
+        return torch.from_numpy(usable_scale(largest, bias, self._grid(source).scale))
 
     def grids(self) -> dict[str, ActivationQuant]:
         """See :class:`Steps`."""
@@ -213,12 +215,12 @@ class MovingAverages(Steps):
 
 def activation_of(node: AnyNode) -> Activation:
     """What is fused behind a node."""
-    return node.activation if isinstance(node, Conv | Dense | Add | Clamp) else "none"
+    return node.activation if isinstance(node, WeightedNode | Add | Clamp) else "none"
 
 
 def without_activation(node: AnyNode) -> AnyNode:
     """A node that leaves its activation to whatever quantizes its output."""
-    return replace(node, activation="none") if isinstance(node, Conv | Dense | Add | Clamp) else node
+    return replace(node, activation="none") if isinstance(node, WeightedNode | Add | Clamp) else node
 
 
 def _require_finite(value: float, where: str) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.grid import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Conv, Dense, Floats, Graph, WeightedNode
 from edgesqueeze.graph.spec import QuantSpec, min_max_scales
+from edgesqueeze.numerics.integers import SMALLEST_SCALE, nearest_weights
 
 WeightForm = Literal["fp16", "int8_weights", "dynamic"]
 """How a file with float32 activations makes its weights smaller."""
@@ -41,7 +41,7 @@ def int8_weights(graph: Graph, spec: QuantSpec | None) -> dict[str, Int8Weight]:
     """
     if spec is not None:
         return {name: Int8Weight(layer.weight, layer.scale) for name, layer in spec.weights.items()}
-    return {node.name: _nearest(graph.weight(node)) for node in graph.weighted}
+    return {node.name: nearest_int8(graph.weight(node)) for node in graph.weighted}
 
 
 def is_dynamic(graph: Graph, node: WeightedNode) -> bool:
@@ -68,11 +68,10 @@ def check_form(graph: Graph, form: WeightForm) -> None:
         )
 
 
-def _nearest(weight: Floats) -> Int8Weight:
+def nearest_int8(weight: Floats) -> Int8Weight:
+    """The integers of a weight [out, …] that needs no activation grids, as :func:`int8_weights` describes."""
     found = min_max_scales(weight)
     largest = found.max(initial=0.0)
     scale = np.maximum(np.where(found > 0, found, largest if largest > 0 else 1.0), SMALLEST_SCALE)
     scale = scale.astype(np.float32)
-    grid = scale.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
-    integers = np.clip(np.rint(weight.astype(np.float64) / grid), -127, 127)
-    return Int8Weight(integers.astype(np.int8), scale)
+    return Int8Weight(nearest_weights(weight, scale), scale)

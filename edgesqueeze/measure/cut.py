@@ -29,6 +29,7 @@ _INTEGER_KERNELS = {
     "Clip",
     "Concat",
     "Conv",
+    "DepthToSpace",
     "Flatten",
     "Gemm",
     "GlobalAveragePool",

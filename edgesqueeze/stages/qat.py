@@ -51,6 +51,8 @@ class Qat(TrainingSettings, Stage):
     temperature: Annotated[float, Field(gt=0, le=100)] = DEFAULT_TEMPERATURE
     """Of the distillation."""
 
+    per_channel: bool = True
+    """One weight scale per output channel; false: one per layer, for runtimes that take no more."""
     keep_float: KeepFloat = ()
     """Globs over layer names: these layers keep float32 weights and compute in float between int8 tensors."""
 
@@ -74,7 +76,8 @@ class Qat(TrainingSettings, Stage):
         session.progress.message(f"calibrating on {len(task.calibration)} images")
         batches = [x for x, _ in task.calibration.batches(CALIBRATION_BATCH)]
         ranges = calibrate(graph, batches, self.initial_ranges)
-        network = QatNetwork(graph, ranges, self.method, _forms(model, graph), kept)
+        forms = _forms(model, graph)
+        network = QatNetwork(graph, ranges, self.method, forms, kept, per_channel=self.per_channel)
 
         def settle(step: int, num_steps: int) -> None:
             network.after_step()

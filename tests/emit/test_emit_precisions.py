@@ -14,6 +14,7 @@ from edgesqueeze.emit.onnx import emit_onnx, emit_onnx_weights
 from edgesqueeze.emit.onnx_qoperator import emit_onnx_qoperator
 from edgesqueeze.emit.tflite import emit_tflite, emit_tflite_weights
 from edgesqueeze.errors import ExportError
+from edgesqueeze.graph.inexact import inexact_nodes
 from edgesqueeze.graph.integer import quantize_by_reciprocal, quantize_input, run_integer
 from edgesqueeze.graph.nodes import Concat
 from edgesqueeze.graph.spec import spec_from_activations
@@ -44,6 +45,8 @@ WEIGHTED = (
 NO_DYNAMIC_LAYER = ("depthwise", "depthwise_multiplier")
 PARTLY_DELEGATED = ("max_pool_ceil", "max_pool_padded", "resize_nearest", "input_only")
 """What XNNPACK leaves to LiteRT in every precision: padding with another value than zero, a nearest resize."""
+INT8_SOFTMAX = ("softmax", "softmax_flat")
+"""What XNNPACK takes in float32 only."""
 
 
 def kernels(data, folder):
@@ -161,11 +164,12 @@ def test_one_scale_per_tensor_and_qoperators_give_the_reference_integers(name, t
             (tmp_path / file).write_bytes(data)
         qoperator, qdq = (load_onnx(tmp_path / file).predict_integers(x) for file in ("q.onnx", "m.onnx"))
         np.testing.assert_array_equal(qoperator, qdq)
-        expected = run_integer(graph, spec, x)
-        np.testing.assert_array_equal(load_tflite(tmp_path / "m.tflite").predict_integers(x), expected)
-        if not name.startswith("resize_bilinear"):
-            np.testing.assert_array_equal(qdq, run_integer(graph, spec, x, "onnxruntime"))
-        assert is_delegated(files["m.tflite"]) is not (name in PARTLY_DELEGATED)
+        found = load_tflite(tmp_path / "m.tflite").predict_integers(x)
+        for integers, sums in ((found, "xnnpack"), (qdq, "onnxruntime")):
+            expected = run_integer(graph, spec, x, sums)
+            most = 1 if inexact_nodes(graph, spec, sums) else 0
+            assert np.abs(integers.astype(int) - expected).max() <= most, sums
+        assert is_delegated(files["m.tflite"]) is not (name in (*PARTLY_DELEGATED, *INT8_SOFTMAX))
 
 
 def test_one_scale_per_tensor_is_a_scalar_without_an_axis(tmp_path):

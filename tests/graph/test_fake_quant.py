@@ -93,6 +93,15 @@ def test_the_gradients_of_a_weight_are_those_of_lsq_per_channel():
     assert np.array_equal(weight.grad.numpy(), upstream.numpy() * inside)
 
 
+def test_one_step_for_all_weights_gets_the_sum_of_all_gradients():
+    weight, scale = values(1200).view(4, 300), torch.tensor([0.05])
+    upstream = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    one, four = torch.ones(1, requires_grad=True), torch.ones(4, requires_grad=True)
+    quantize_weight(weight, scale, Step(one, torch.tensor(2.0))).backward(upstream)
+    quantize_weight(weight, scale.expand(4), Step(four, torch.tensor(2.0))).backward(upstream)
+    assert float(one.grad) == pytest.approx(float(four.grad.sum()), rel=1e-4)
+
+
 def test_a_bias_gets_its_gradient_unchanged():
     bias = values(20).requires_grad_()
     upstream = torch.arange(20.0)

@@ -131,6 +131,36 @@ def test_a_layer_kept_in_float_is_trained_without_integers(method):
         assert torch.equal(network(x), finished(x))
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["add_relu", "dense_relu6", "depthwise"])
+def test_a_layer_may_have_one_step_for_all_its_weights(name, method):
+    graph, x = SMALL_GRAPHS[name], torch.from_numpy(small_input())
+    network = QatNetwork(graph, calibrate(graph, [x], "min_max"), method, per_channel=False)
+    train(network, x, rate=0.01).settle()
+    finished = train(network, x, rate=0.01).finished()
+    assert all(quant.scale.shape == (1,) for quant in finished.spec.weights.values())
+    with torch.no_grad():
+        assert torch.equal(network(x), finished(x))
+
+
+def test_float_weights_end_where_their_integers_do():
+    graph, x = SMALL_GRAPHS["conv_valid"], torch.from_numpy(small_input())
+    network = network_of(graph)
+    with torch.no_grad():
+        network.steps.weight_factors[0].fill_(0.5)
+        finished, expected = network.finished(), network(x)
+    weight, quant = finished.graph.tensors["c.weight"], finished.spec.weights["c"]
+    scale = quant.scale.reshape(-1, 1, 1, 1)
+    clipped = np.abs(graph.tensors["c.weight"]) > 127.5 * scale
+    assert clipped.any()
+    assert np.array_equal(np.abs(weight)[clipped], np.broadcast_to(127 * scale, weight.shape)[clipped])
+    assert np.array_equal(
+        weight[~clipped & (np.abs(quant.weight) < 127)],
+        graph.tensors["c.weight"][~clipped & (np.abs(quant.weight) < 127)],
+    )
+    assert torch.equal(finished(x), expected)
+
+
 def shared_graph():
     graph = SMALL_GRAPHS["add_relu"]
     weight = np.round(graph.tensors["c1.weight"] * 10) / 10  # 0 and a dozen values

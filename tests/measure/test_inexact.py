@@ -4,10 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from parity_networks import change_onnx, change_tflite, network, pictures, write_files
+from torch import nn
 
 from edgesqueeze.errors import ParityError
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.graph.execute import calibrate_min_max
 from edgesqueeze.graph.inexact import inexact_nodes
+from edgesqueeze.graph.spec import make_spec
 from edgesqueeze.measure.integers import prove_equal
 from edgesqueeze.measure.pair import compare_files
 from edgesqueeze.measure.parity import check_parity
@@ -153,3 +158,38 @@ def test_another_networks_file_is_refused(written, tmp_path):
     path = next(p for p in write_files(other, *network("plain")) if p.name == "model_int8.onnx")
     with pytest.raises(ParityError, match="model_int8.onnx computes 'view' with shape"):
         check_parity(graph, spec, [path], pictures())
+
+
+class Decoder(nn.Module):
+    """What a decoder is made of: transposed convolutions, a layer norm over channels, GELU, softmax."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(1, 6, 3, stride=4), nn.ConvTranspose2d(6, 4, 3, 2, 1, 1)
+        self.norm, self.wide = nn.LayerNorm(4), nn.ConvTranspose2d(4, 4, 4, (2, 1), 1)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x):
+        y = torch.relu(self.up(self.down(x)))
+        y = nn.functional.gelu(self.norm(y.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        return self.head(self.wide(y).mean((2, 3))).softmax(1)
+
+
+def test_layer_norm_and_softmax_are_the_only_inexact_parts_of_a_decoder(tmp_path):
+    torch.manual_seed(0)
+    x = torch.from_numpy(pictures())
+    graph = build_graph(Decoder().eval(), x[:1])
+    spec = make_spec(graph, calibrate_min_max(graph, [x]))
+    paths = write_files(tmp_path, graph, spec)
+    verified = verify_files(graph, spec, paths, pictures(20))
+    verified.require()
+    for entry in (entry for entry in verified.parity.files if "int8" in entry.file):
+        assert [node.layer for node in entry.inexact] == ["norm", "softmax"]
+        assert all(node.differing <= 0.002 * node.values for node in entry.inexact)
+    assert compare_files(*(path for path in paths if "int8" in path.name), pictures()).holds
+    # One weight of the convolution that stands for the transposed one, in one of the files.
+    change_onnx(paths[2], "up/conv.weight", lambda w: -w)
+    with pytest.raises(ParityError, match="'up"):
+        check_parity(graph, spec, paths[2:], pictures()).require()
+    with pytest.raises(ParityError, match="differ in layer 'up/conv'"):
+        prove_equal(paths[2:], graph, spec)[0].require()

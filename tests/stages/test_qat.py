@@ -110,6 +110,13 @@ def test_layers_can_be_kept_in_float(trained, lenet_task, session, tmp_path):
         Qat(keep_float=["*"]).apply(trained, lenet_task, session)
 
 
+def test_a_layer_may_have_one_weight_scale(trained, lenet_task, session, tmp_path):
+    model = Qat(epochs=1, per_channel=False).apply(trained, lenet_task, session)
+    files = [e.write(model.graph, model.spec, tmp_path)[0].path for e in INT8]
+    assert not model.spec.per_channel
+    verify_files(model.graph, model.spec, files, next(lenet_task.test.batches(16))[0].numpy()).require()
+
+
 @pytest.mark.parametrize("method", ["lsq", "moving_average"])
 def test_training_repairs_what_bad_ranges_broke(method, trained, lenet_task, session):
     spiked = torch.cat([x for x, _ in lenet_task.calibration.batches(32)])

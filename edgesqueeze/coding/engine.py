@@ -1,0 +1,229 @@
+"""The adaptive binary coder under everything in docs/coder.md: counters, a mixer, and a range coder.
+
+One function, :func:`code_bit`, encodes, decodes or prices one bit, so that encoder and decoder cannot
+disagree. It knows integers only: the same bits come out on every machine, compiled or not. The parts are
+those of lpaq (Mahoney 2007): adaptive probabilities, mixed in the logistic domain by a weighted sum that
+learns from every bit, and a carry-less 32-bit range coder.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edgesqueeze.coding.compiled import Integers, compiled, filled, from_array, integers
+from edgesqueeze.errors import CorruptFileError
+
+ENCODE, DECODE, PRICE, PEEK = range(4)
+"""What :func:`code_bit` does with a bit: write, read, or add up its price and learn from it, or not learn."""
+LOW, HIGH, CODE, POSITION, MODE, PRICED, END = range(7)
+"""Places in ``Engine.coder``: the interval, the decoder's 32 bits, the next byte, what code_bit does, …"""
+HALF = 1 << 30
+"""A counter that has seen nothing: probability 1/2, count 0."""
+MAX_INPUTS = 12
+"""Weights per mixer: up to eleven counters and the bias."""
+PRICE_BITS = 12
+"""Prices are in units of 2⁻¹² bit."""
+_REACH = 2816  # ±11 in units of 1/256: probabilities down to 2⁻¹⁶
+STRETCH = 2 * _REACH
+PRICES = STRETCH + 4096
+SIGNIFICANCE_PACE, SIGN_PACE, MAGNITUDE_PACE, BYTE_PACE = (PRICES + 4096 + 768 * group for group in range(4))
+"""Where the rates of each group of bits are: 256 of its mixers by age / 16, 512 of its counters by count."""
+_PACES = ((18, 300, 30, 511), (100, 300, 30, 511), (110, 0, 30, 511), (100, 300, 11, 127))
+"""What mixers learn at in the end, and more at first; counters at 10 / (10 count + third), up to the last."""
+_MASK = (1 << 32) - 1
+
+
+class Engine(NamedTuple):
+    """All that changes while bits are coded, and the tables that do not. Arrays, or lists without numba."""
+
+    tables: Integers
+    counters: Integers
+    weights: Integers
+    uses: Integers
+    slots: Integers
+    inputs: Integers
+    coder: Integers
+    buffer: Integers
+
+
+def _make_tables() -> list[int]:
+    """Squash, stretch, prices, and the rates of mixers and counters, from integers alone."""
+    decay = [1 << 30]  # e^(-i/256) in 2⁻³⁰
+    for _ in range(_REACH):
+        decay.append(decay[-1] * 1069555701 >> 30)
+    squash = []
+    for x in range(-_REACH, _REACH):
+        tail = decay[abs(x)]
+        share = ((1 << 30) if x >= 0 else tail) * 65536 // ((1 << 30) + tail)
+        squash.append(min(max(share, 1), 65535))
+    stretch, x = [], 0
+    for probability in range(4096):
+        while x < 2 * _REACH - 1 and squash[x] < 16 * probability + 8:
+            x += 1
+        stretch.append(x - _REACH)
+    prices = [_minus_log2(2 * index + 1) for index in range(4096)]
+    tables = squash + stretch + prices
+    for final, extra, first, last in _PACES:
+        tables += [final + extra * 8 // (8 + age) for age in range(256)]
+        tables += [655360 // (10 * min(count, last) + first) for count in range(512)]
+    return tables
+
+
+def _minus_log2(share: int) -> int:
+    """-log2(share / 2¹³) in units of 2⁻¹², by squaring; ``share`` is odd and below 2¹³."""
+    whole = share.bit_length() - 1
+    mantissa, result = share << (30 - whole), 0
+    for _ in range(PRICE_BITS):
+        mantissa = mantissa * mantissa >> 30
+        result <<= 1
+        if mantissa >> 31:
+            mantissa >>= 1
+            result += 1
+    return ((13 - whole) << PRICE_BITS) - result
+
+
+TABLES = integers(_make_tables(), np.int32)
+
+
+def new_engine(num_counters: int, weights: list[int]) -> Engine:
+    """An engine that has coded nothing yet, and prices bits until it is told to encode or decode.
+
+    Args:
+        num_counters: how many counters the model uses.
+        weights: the first weights of all mixers, MAX_INPUTS for each, in 2⁻¹⁶.
+    """
+    return Engine(
+        tables=TABLES,
+        counters=filled(num_counters, HALF, np.int32),
+        weights=integers(weights, np.int64),
+        uses=filled(len(weights) // MAX_INPUTS, 0, np.int64),
+        slots=filled(MAX_INPUTS, 0, np.int64),
+        inputs=filled(MAX_INPUTS, 0, np.int64),
+        coder=integers([0, _MASK, 0, 0, PRICE, 0, 0], np.int64),
+        buffer=filled(1, 0, np.uint8),
+    )
+
+
+def start_encoding(engine: Engine, capacity: int) -> Engine:
+    """The same engine, writing to a new buffer. Bytes beyond ``capacity`` are counted but not kept."""
+    engine.coder[MODE], engine.coder[END] = ENCODE, capacity
+    return engine._replace(buffer=filled(capacity, 0, np.uint8))
+
+
+def encoded(engine: Engine) -> bytes | None:
+    """What was written, ended with the fewest bytes that the interval needs; None if it did not fit."""
+    position = int(engine.coder[POSITION])
+    if position > engine.coder[END]:
+        return None
+    return bytes(engine.buffer[:position]) + _tail(engine)
+
+
+def start_decoding(engine: Engine, data: bytes | memoryview) -> Engine:
+    """The same engine, reading ``data``; behind its end it reads zeros."""
+    coder = engine.coder
+    coder[MODE], coder[END], coder[POSITION] = DECODE, len(data), 4
+    coder[CODE] = int.from_bytes(bytes(data[:4]).ljust(4, b"\0"), "big")
+    return engine._replace(buffer=from_array(np.frombuffer(data, np.uint8).copy()))
+
+
+def finish_decoding(engine: Engine) -> None:
+    """Check that the data ended exactly where the encoder ended them.
+
+    Raises:
+        CorruptFileError: they are cut, are followed by something, or were no output of the encoder.
+    """
+    tail = _tail(engine)
+    position, end = int(engine.coder[POSITION]) - 4, int(engine.coder[END])
+    if position + len(tail) != end or bytes(engine.buffer[position:end]) != tail:
+        raise CorruptFileError(f"a coded stream of {end} bytes does not end where its last bit does")
+
+
+def _tail(engine: Engine) -> bytes:
+    """The shortest bytes which, followed by zeros, lie in the interval."""
+    low, high = int(engine.coder[LOW]), int(engine.coder[HIGH])
+    for num_bytes in range(5):
+        rest = (1 << (32 - 8 * num_bytes)) - 1
+        value = (low + rest) & ~rest
+        if value <= high:
+            return value.to_bytes(4, "big")[:num_bytes] if num_bytes else b""
+    raise AssertionError("low itself lies in the interval")
+
+
+@compiled
+def code_bit(engine: Engine, bit: int, count: int, mixer: int, pace: int) -> int:
+    """Code one bit with the counters in ``slots[:count]``; returns it.
+
+    Args:
+        engine: whose counters and weights learn from the bit.
+        bit: 0 or 1; what it is does not matter when decoding.
+        count: the number of counters, at most 11.
+        mixer: which weights mix them.
+        pace: where in the tables the rates of this group of bits start.
+    """
+    tables, counters, weights = engine.tables, engine.counters, engine.weights
+    slots, inputs = engine.slots, engine.inputs
+    first = mixer * MAX_INPUTS
+    total = 256 * weights[first + count]  # the bias
+    for k in range(count):
+        inputs[k] = tables[STRETCH + (counters[slots[k]] >> 19)]
+        total += inputs[k] * weights[first + k]
+    total = min(max(total >> 16, -_REACH), _REACH - 1)
+    probability = tables[total + _REACH]
+    if engine.coder[MODE] >= PRICE:
+        engine.coder[PRICED] += tables[PRICES + ((probability if bit else 65536 - probability) >> 4)]
+        if engine.coder[MODE] == PEEK:
+            return bit
+    else:
+        bit = _code_with(engine, bit, probability)
+    used = engine.uses[mixer]
+    error = ((bit << 16) - probability) * tables[pace + (used >> 4)]
+    if used < 4095:
+        engine.uses[mixer] = used + 1
+    for k in range(count):
+        weights[first + k] += (inputs[k] * error + (1 << 21)) >> 22
+        learn(engine, slots[k], bit, pace)
+    weights[first + count] += (256 * error + (1 << 21)) >> 22
+    return bit
+
+
+@compiled
+def learn(engine: Engine, slot: int, bit: int, pace: int) -> None:
+    """Move a counter towards a bit, by less the more it has seen."""
+    counter = engine.counters[slot]
+    count = counter & 511
+    probability = counter >> 9
+    probability += (((bit << 22) - bit - probability) * engine.tables[pace + 256 + count]) >> 16
+    engine.counters[slot] = probability << 9 | min(count + 1, 511)
+
+
+@compiled
+def _code_with(engine: Engine, bit: int, probability: int) -> int:
+    """Encode or decode a bit that is 1 with ``probability`` / 65536."""
+    coder = engine.coder
+    mode = coder[MODE]
+    low, high = coder[LOW], coder[HIGH]
+    middle = low + ((high - low) * probability >> 16)
+    if mode == DECODE:
+        bit = 1 if coder[CODE] <= middle else 0
+    if bit:
+        high = middle
+    else:
+        low = middle + 1
+    while (low ^ high) >> 24 == 0:
+        position = coder[POSITION]
+        if mode == DECODE:
+            byte = engine.buffer[position] if position < coder[END] else 0
+            coder[CODE] = (coder[CODE] << 8 & _MASK) | byte
+        elif position < coder[END]:
+            engine.buffer[position] = high >> 24
+        coder[POSITION] = position + 1
+        low = low << 8 & _MASK
+        high = (high << 8 & _MASK) | 255
+    coder[LOW], coder[HIGH] = low, high
+    return bit
+
+
+@compiled
+def overrun(engine: Engine) -> bool:
+    """Whether decoding has used more bytes than an encoder can have left out at the end."""
+    return engine.coder[MODE] == DECODE and engine.coder[POSITION] > engine.coder[END] + 4
