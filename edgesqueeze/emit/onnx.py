@@ -1,8 +1,7 @@
 """A graph as an ONNX file: float32, or int8 in QDQ form with the integers of a QuantSpec. Layout is NCHW.
 
-How weights are stored, also those of float16, dynamic and weight-only files: see
-:mod:`edgesqueeze.emit.onnx_weights`, :mod:`edgesqueeze.emit.onnx_int4` and
-:mod:`edgesqueeze.emit.onnx_codebook`. The int8 form QOperator: see :mod:`edgesqueeze.emit.onnx_qoperator`.
+How weights are stored, in all precisions: see ``onnx_weights``, ``onnx_int4`` and ``onnx_codebook`` beside
+this file. The int8 form QOperator: see ``onnx_qoperator``.
 
 In the int8 file every tensor passes through QuantizeLinear and DequantizeLinear, from which ONNX Runtime
 makes integer kernels. Activations are uint8 (zero point + 128: the same grid), because ONNX Runtime leaves

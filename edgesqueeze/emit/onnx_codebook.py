@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.onnx import OPSET, OPSET_OF_INT4, Emitter
-from edgesqueeze.emit.onnx_weights import FloatStore, LayerWriter
+from edgesqueeze.emit.onnx_weights import FloatStore, LayerWriter, arranged
 from edgesqueeze.graph.codebook import Codebook, codebooks
 from edgesqueeze.graph.nodes import Graph, WeightedNode, bias_name, weight_name
 
@@ -42,9 +42,10 @@ class CodebookStore:
         if book is None:
             return FloatStore(self.graph).store(writer, node)
         name = weight_name(node)
-        indices = writer.constant(name, book.indices.astype(_UINT4) if book.num_bits == 4 else book.indices)
+        indices = arranged(node, book.indices)
+        stored = writer.constant(name, indices.astype(_UINT4) if book.num_bits == 4 else indices)
         # Gather reads no smaller integers than these.
-        wide = writer.op("Cast", [indices], f"{name}/indices", {"to": TensorProto.INT32})
+        wide = writer.op("Cast", [stored], f"{name}/indices", {"to": TensorProto.INT32})
         table = writer.constant(f"{name}_table", book.table)
         weight = writer.op("Gather", [table, wide], f"{name}/out", {"axis": 0})
         return [weight, writer.constant(bias_name(node), self.graph.bias(node))]

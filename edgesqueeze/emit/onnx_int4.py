@@ -17,7 +17,16 @@ from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.onnx import OPSET_OF_INT4, Emitter
 from edgesqueeze.emit.onnx_weights import FloatStore, LayerWriter
 from edgesqueeze.graph.int4 import BLOCK, Int4Weight
-from edgesqueeze.graph.nodes import Activation, AnyNode, Dense, Graph, WeightedNode, bias_name, weight_name
+from edgesqueeze.graph.nodes import (
+    Activation,
+    AnyNode,
+    ConvTranspose,
+    Dense,
+    Graph,
+    WeightedNode,
+    bias_name,
+    weight_name,
+)
 
 _INT4 = helper.tensor_dtype_to_np_dtype(TensorProto.INT4)
 
@@ -59,6 +68,8 @@ class Int4Store:
         product = writer.op("Mul", [real, scale], f"{name}/product", {})
         shape = _constant(writer, f"{name}_shape", *layer.weight.shape)
         weight = writer.op("Reshape", [product, shape], f"{name}/out", {})
+        if isinstance(node, ConvTranspose):  # ONNX has [in, out, height, width]
+            weight = writer.op("Transpose", [weight], f"{name}/transposed", {"perm": (1, 0, 2, 3)})
         return [weight, writer.constant(bias_name(node), self.graph.bias(node))]
 
     def store_for_gemm(self, writer: LayerWriter, node: Dense) -> list[str]:

@@ -41,9 +41,12 @@ def read_low_bits(path: Path) -> StoredIntegers:
     reader = _Reader(OnnxFile(path))
     layers: Layers = {}
     for node in reader.file.model.graph.node:
-        if node.op_type in ("Conv", "Gemm"):
-            weight = reader.weight(node.input[1])
-            layers[node.name.removesuffix("/raw")] = weight | {"bias": reader.constants[node.input[2]]}
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm"):
+            continue
+        found = reader.weight(node.input[1])
+        if node.op_type == "ConvTranspose":  # [in, out, height, width]
+            found["weight"] = found["weight"].swapaxes(0, 1)
+        layers[node.name.removesuffix("/raw")] = found | {"bias": reader.constants[node.input[2]]}
     return StoredIntegers(path.name, layers)
 
 
@@ -66,6 +69,9 @@ class _Reader:
         if maker.op_type == "DequantizeLinear":  # [in, out]
             integers, scale = (self._source(name).T for name in maker.input)
             return {"weight": integers.astype(np.int8), "weight scale": scale.reshape(-1)}
+        if maker.op_type == "Transpose":
+            found = self.weight(maker.input[0])
+            return found | {"weight": found["weight"].swapaxes(0, 1)}
         product, shape = self.file.makers[maker.input[0]], self.constants[maker.input[1]]
         integers, scale = (self._source(name) for name in product.input)
         return {"weight": integers.astype(np.int8).reshape(shape), "weight scale": scale.reshape(-1)}

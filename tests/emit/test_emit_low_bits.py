@@ -19,6 +19,8 @@ from edgesqueeze.graph.nodes import Dense, Flatten, Graph
 from edgesqueeze.measure.float_reference import float_reference
 from edgesqueeze.measure.runtimes import load_onnx
 
+NETWORKS = (*WEIGHTED, "transposed_relu", "transposed_cut")
+
 
 def shared(graph, count):
     """The same network with this many distinct weights in each layer."""
@@ -55,7 +57,7 @@ def answer(data, x, folder):
     return load_onnx(folder / "m.onnx").predict(x)
 
 
-@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_onnx_runtime_computes_what_torch_computes_with_int4_weights(name, tmp_path):
     graph, x = SMALL_GRAPHS[name], small_input()
     y = answer(int4(graph), x, tmp_path)
@@ -66,14 +68,14 @@ def test_onnx_runtime_computes_what_torch_computes_with_int4_weights(name, tmp_p
 
 
 @pytest.mark.parametrize("count", [3, 17])
-@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_codebook_file_answers_as_the_fp32_file_does(name, count, tmp_path):
     graph, x = shared(SMALL_GRAPHS[name], count), small_input()
     y, expected = (answer(data, x, tmp_path) for data in (emit_onnx_codebook(graph), emit_onnx(graph, None)))
     np.testing.assert_allclose(y, expected, rtol=0, atol=3e-7 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["conv_relu", "grouped", "dense_relu6"])
+@pytest.mark.parametrize("name", ["conv_relu", "grouped", "dense_relu6", "transposed_relu"])
 def test_onnxs_own_reference_agrees(name):
     graph, x = shared(SMALL_GRAPHS[name], 16), small_input(1)
     blocked = float_reference(graph, None, "int4", "onnxruntime")
@@ -86,7 +88,7 @@ def test_onnxs_own_reference_agrees(name):
         np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.abs(ours).max())
 
 
-@pytest.mark.parametrize("name", ["squeeze_excite", "depthwise", "dense_relu6"])
+@pytest.mark.parametrize("name", ["squeeze_excite", "depthwise", "dense_relu6", "transposed_relu"])
 def test_onnx_runtime_makes_the_fp32_files_kernels_of_a_codebook_file(name, tmp_path):
     graph = shared(SMALL_GRAPHS[name], 16)
     assert kernels(emit_onnx_codebook(graph), tmp_path) == kernels(emit_onnx(graph, None), tmp_path)

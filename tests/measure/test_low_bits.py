@@ -1,6 +1,8 @@
 """Facts, parity and stored numbers of ``int4`` and ``codebook`` files."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,6 +10,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from parity_networks import NETWORKS, change_onnx, network, pictures
+
+sys.path.append(str(Path(__file__).parents[1] / "emit"))
+
+from emit_networks import SMALL_GRAPHS, small_input
 
 from edgesqueeze.emit.onnx import OPSET_OF_INT4, Emitter
 from edgesqueeze.emit.onnx_codebook import emit_onnx_codebook
@@ -115,6 +121,18 @@ def test_layers_kept_in_float_are_named(tmp_path):
     assert verify_files(graph, spec, [path], pictures(4)).failures() == []
     facts = read_model_file(path)
     assert facts.precision == "int4" and set(facts.float_weights) == {"conv2.weight", "fc1.weight"}
+
+
+@pytest.mark.parametrize("name", ["transposed_relu", "transposed_cut"])
+def test_transposed_convolutions(name, tmp_path):
+    graph = SMALL_GRAPHS[name]
+    values = {f"{n.name}.weight": np.sign(graph.weight(n)).astype(np.float32) for n in graph.weighted}
+    graph = Graph(graph.nodes, graph.tensors | values)
+    paths = list(write(tmp_path, graph).values())
+    assert verify_files(graph, None, paths, small_input(4)).failures() == []
+    for path in paths:
+        assert read_model_file(path).macs == count_graph(graph).macs
+        assert read_model_file(path).params == count_graph(graph).params
 
 
 def test_a_processor_that_keeps_dense_inputs_in_float_passes_too(tmp_path):
