@@ -71,7 +71,7 @@ def test_a_model_for_other_classes_is_refused(folder, tmp_path):
 
 
 def test_a_model_the_graph_does_not_reach_is_refused_before_training(folder, tmp_path):
-    recipe = recipe_for("tiny:GeluNet", 2, folder, tmp_path)
+    recipe = recipe_for("tiny:MishNet", 2, folder, tmp_path)
     recipe = recipe.model_copy(update={"stages": recipe.stages[:1]})
-    with pytest.raises(UnsupportedLayerError, match="operation 'gelu' in layer 'act' is not supported"):
+    with pytest.raises(UnsupportedLayerError, match="operation 'mish' in layer 'act' is not supported"):
         compress(recipe, load_task(recipe.task, 0), new_run(recipe, tmp_path / "run"))

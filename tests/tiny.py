@@ -9,12 +9,12 @@ from edgesqueeze.task import Task, load_task
 from edgesqueeze.task_config import TaskConfig
 
 
-class GeluNet(nn.Module):
+class MishNet(nn.Module):
     """A network with an operation that the graph does not have."""
 
     def __init__(self, num_classes: int):
         super().__init__()
-        self.conv, self.act = nn.Conv2d(3, 4, 3, stride=4), nn.GELU()
+        self.conv, self.act = nn.Conv2d(3, 4, 3, stride=4), nn.Mish()
         self.fc = nn.Linear(4, num_classes)
 
     def forward(self, x):
