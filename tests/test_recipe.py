@@ -90,8 +90,8 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
         ),
         (
             "int8]",
-            "int4]",
-            r"exports\[1\]\.precision\[1\]: found 'int4', should be 'fp32', 'fp16', 'int8', 'dynamic' or 'int8_weights'",
+            "int3]",
+            r"exports\[1\]\.precision\[1\]: found 'int3', should be 'fp32', 'fp16', 'int8', 'dynamic', 'int8_weights'",
         ),
         (
             "stage: ptq}",
