@@ -97,7 +97,7 @@ def new_engine(num_counters: int, weights: list[int]) -> Engine:
         counters=filled(num_counters, HALF, np.int32),
         weights=integers(weights, np.int64),
         uses=filled(len(weights) // MAX_INPUTS, 0, np.int64),
-        slots=filled(MAX_INPUTS, 0, np.int64),
+        slots=filled(MAX_INPUTS, 0, np.uint64),
         inputs=filled(MAX_INPUTS, 0, np.int64),
         coder=integers([0, _MASK, 0, 0, PRICE, 0, 0], np.int64),
         buffer=filled(1, 0, np.uint8),
