@@ -62,6 +62,10 @@ def compress(
     resume: Annotated[
         Path | None, typer.Option(help="Continue the run in this directory from its last finished stage.")
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
+    ] = False,
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
     from edgesqueeze.painting import painter
@@ -92,6 +96,8 @@ def compress(
         report = run_recipe(parsed, task, run, progress)
     typer.echo(report.table("simple"))
     typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
+    if strict:
+        report.require_checks()
 
 
 @app.command()
@@ -134,13 +140,25 @@ def bench(
 
 @app.command()
 def decode(
-    file: Annotated[Path, typer.Argument(help="A .sqz file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory for the decoded files.")],
+    file: Annotated[Path | None, typer.Argument(help="A .sqz file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Directory for the decoded files.")
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Write decoders to carry along into this directory: one in Python, one in C."),
+    ] = None,
 ) -> None:
     """Turn a .sqz file back into the ONNX and TFLite files it was made from, byte for byte."""
+    from edgesqueeze.decoder.bundle import write_bundle
     from edgesqueeze.emit.sqz import decode_sqz
 
-    for path in decode_sqz(file, output):
+    if (file is None) != (output is None) or (file is None and bundle is None):
+        raise RecipeError("give a .sqz file and -o DIRECTORY, or --bundle DIRECTORY, or both")
+    written = write_bundle(bundle) if bundle is not None else []
+    if file is not None and output is not None:
+        written += decode_sqz(file, output)
+    for path in written:
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
 
 
@@ -181,11 +199,18 @@ def verify(
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")]) -> None:
+def report(
+    directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Print zeros and distinct values of every layer instead."),
+    ] = False,
+) -> None:
     """Print the table of a finished run again."""
     from edgesqueeze.rundir import read_report
 
-    typer.echo(read_report(directory).table("simple"))
+    found = read_report(directory)
+    typer.echo(found.layers_table("simple") if layers else found.table("simple"))
 
 
 @app.command()

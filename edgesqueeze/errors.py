@@ -11,7 +11,8 @@
     ├── CodecError             a tensor or graph cannot be coded as asked
     │   ├── CorruptFileError   the bytes are not what the format says
     │   └── UnsupportedVersionError
-    └── OutputError            a directory or file cannot be written, or is in use
+    ├── OutputError            a directory or file cannot be written, or is in use
+    └── CheckError             everything was written, but --strict does not accept what the checks found
 
 The command line prints the message and exits with code 2. Anything else that escapes is a bug and
 keeps its traceback.
@@ -56,3 +57,7 @@ class UnsupportedVersionError(CodecError):
 
 class OutputError(EdgeSqueezeError):
     """A directory or a file cannot be written, or another run is using it."""
+
+
+class CheckError(EdgeSqueezeError):
+    """A run has finished and checks of it have fired; the message names all of them."""

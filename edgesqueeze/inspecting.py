@@ -48,10 +48,68 @@ def inspect_file(path: Path) -> Inspection:
 
 
 def _inspect_sqz(path: Path) -> Inspection:
-    from edgesqueeze.emit.sqz import describe_sqz, naming_file
+    from edgesqueeze.decoder.container import VERSION, file_version
+    from edgesqueeze.emit.sqz import naming_file
 
     with naming_file(path):
-        found = describe_sqz(path.read_bytes())
+        data = path.read_bytes()
+        version = file_version(data)
+    return _inspect_v2(path, data) if version == VERSION else _inspect_v1(path, data)
+
+
+def _inspect_v2(path: Path, data: bytes) -> Inspection:
+    from edgesqueeze.emit.sqz import naming_file
+    from edgesqueeze.emit.sqz_describe import describe_v2
+
+    with naming_file(path):
+        found = describe_v2(data)
+    blocks = [
+        [b.tag, b.offset, b.num_bytes, "–" if b.crc32 is None else f"{b.crc32:08x}"] for b in found.blocks
+    ]
+    tensors = [
+        [
+            t.name,
+            "×".join(map(str, t.shape)),
+            t.offset,
+            t.num_bytes,
+            t.encoding,
+            t.num_symbols,
+            f"{100 * t.density:.1f} %",
+            f"{t.bits_per_weight:.3f}",
+            t.side_bytes,
+            t.symbol_bytes,
+            "–" if t.entropy_bits is None else f"{t.entropy_bits / 8:.0f}",
+            "–" if t.over_bound is None else f"{100 * t.over_bound:+.1f} %",
+        ]
+        for t in found.tensors
+    ]
+    header = ["tensor", "shape", "offset", "bytes", "encoding", "values", "density", "bits/weight"]
+    header += ["side bytes", "symbol bytes", "entropy bound", "distance"]
+    int8 = "with" if found.has_int8 else "without"
+    title = (
+        f"{path}: .sqz version {found.version}, coder {found.coder}, {found.num_bytes:,} bytes, "
+        f"{int8} an int8 form"
+    )
+    sections = [[s.name, s.num_bytes, s.packed_bytes] for s in found.sections]
+    templates = [[t.name, t.num_bytes, t.filled_bytes, t.num_fills] for t in found.templates]
+    total = sum(b.num_bytes for b in found.blocks)
+    tables = (
+        _table(["block", "offset", "bytes", "crc32"], [*blocks, ["total", "", total, ""]]),
+        _table(["section of M", "bytes", "packed"], sections),
+        _table(["template", "bytes", "of them weights", "places"], templates),
+        _table(header, tensors),
+        "values: distinct ones. The entropy bound in bytes is of order zero, for all values as symbols.",
+        *_kept_in_float(found.float_layers),
+    )
+    return Inspection(title, tables, asdict(found))
+
+
+def _inspect_v1(path: Path, data: bytes) -> Inspection:
+    from edgesqueeze.emit.sqz import naming_file
+    from edgesqueeze.emit.sqz_v1 import describe_v1
+
+    with naming_file(path):
+        found = describe_v1(data)
     blocks = [
         [b.tag, b.offset, b.num_bytes, "–" if b.crc32 is None else f"{b.crc32:08x}"] for b in found.blocks
     ]
@@ -101,8 +159,13 @@ def _inspect_sqz(path: Path) -> Inspection:
         _table(["block", "offset", "bytes", "crc32"], [*blocks, ["total", "", total, ""]]),
         _table(header, tensors),
         "Columns from Huffman to tables are bytes; the entropy bound is of order zero, for the same symbols.",
+        *_kept_in_float(found.float_layers),
     )
     return Inspection(title, tables, asdict(found))
+
+
+def _kept_in_float(layers: Sequence[str]) -> list[str]:
+    return [f"layers the int8 form keeps in float: {', '.join(layers)}"] if layers else []
 
 
 def _inspect_model(path: Path) -> Inspection:
@@ -123,6 +186,7 @@ def _inspect_model(path: Path) -> Inspection:
         _table(["", "name", "shape", "type"], ends),
         _table(["operator", "count"], [list(item) for item in facts.operators.items()]),
         _table(["parameters stored as", "count"], [list(item) for item in facts.weight_dtypes.items()]),
+        *([f"weights kept in float: {', '.join(facts.float_weights)}"] if facts.float_weights else []),
     )
     return Inspection(title, tables, facts.to_json())
 
@@ -151,6 +215,18 @@ def _inspect_safetensors(path: Path) -> Inspection:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     shown = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
-    left = {"tensor", "shape", "encoding", "block", "crc32", "name", "type", "operator", ""}
+    left = {
+        "tensor",
+        "section of M",
+        "template",
+        "shape",
+        "encoding",
+        "block",
+        "crc32",
+        "name",
+        "type",
+        "operator",
+        "",
+    }
     align = ["left" if name in left else "right" for name in header]
     return tabulate(shown, headers=header, colalign=align, disable_numparse=True)

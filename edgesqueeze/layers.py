@@ -1,6 +1,6 @@
 """Which layers a setting means: globs over the names of layers that own a weight."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -17,6 +17,18 @@ def weighted_layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name: m for name, m in model.named_modules() if isinstance(m, WEIGHTED_LAYERS)}
 
 
+def match_names(names: Collection[str], globs: Collection[str], where: str) -> list[str]:
+    """The names that any of the globs means, in their order.
+
+    Raises:
+        RecipeError: a glob names none of them.
+    """
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            raise RecipeError(f"{where}: {glob!r} names no layer; the model has {', '.join(names) or 'none'}")
+    return [name for name in names if any(fnmatchcase(name, glob) for glob in globs)]
+
+
 def match_layers(model: nn.Module, setting: Value | Mapping[str, Value], where: str) -> dict[str, Value]:
     """Layer name to value. A single value means every layer; of several globs the first match wins.
 
@@ -25,9 +37,7 @@ def match_layers(model: nn.Module, setting: Value | Mapping[str, Value], where: 
     """
     names = list(weighted_layers(model))
     globs = setting if isinstance(setting, Mapping) else {"*": setting}
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in names):
-            raise RecipeError(f"{where}: {glob!r} names no layer; the model has {', '.join(names) or 'none'}")
+    match_names(names, globs, where)
     chosen: dict[str, Value] = {}
     for name in names:
         for glob, value in globs.items():

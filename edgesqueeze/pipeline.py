@@ -1,7 +1,6 @@
 """The main path: a recipe and a task in, files and a table out. Read this first."""
 
 import logging
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,13 @@ from edgesqueeze.exports import AnyExport, Artifact
 from edgesqueeze.exports.squeezed import check_decoded
 from edgesqueeze.files import make_directory
 from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.module import GraphModel, load_graph_model, serialize_graph_model
+from edgesqueeze.graph.module import GraphModel, holds_graph_model, load_graph_model, serialize_graph_model
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.measure.certainty import interval_of, right_answers
+from edgesqueeze.measure.finished_run import RANDOM_WEIGHTS, Finished, State, measure_run
 from edgesqueeze.measure.host import host_facts
-from edgesqueeze.measure.rows import (
-    add_latency,
-    file_candidate,
-    model_sizes,
-    reference_candidates,
-    torch_candidate,
-)
+from edgesqueeze.measure.rows import model_sizes
 from edgesqueeze.measure.verification import verify_files
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.recipe import Recipe
@@ -32,11 +27,10 @@ from edgesqueeze.report import Report, Row, row_from_json
 from edgesqueeze.rundir import RunDir, StageFolder
 from edgesqueeze.stages import AnyStage
 from edgesqueeze.task import Task
-from edgesqueeze.training import Session, evaluate
+from edgesqueeze.training import Session, answers
 from edgesqueeze.weights import bake, is_plain, load_model, serialize_model
 
 LOGGER = logging.getLogger(__name__)
-RANDOM_WEIGHTS = "random weights"
 VERIFIED_IMAGES = 16
 """Test images on which the files must agree with the network before anything is measured."""
 
@@ -61,16 +55,16 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
         check_fits(recipe, task)
         environment = _same_environment(run, task)
         folder = _start(task, run)
-        rows = [_row_of(folder)]
+        states = [State(folder, _row_of(folder))]
         for index, stage in enumerate(active_stages(recipe, task), start=1):
             folder = _run_stage(_Step(index, stage, recipe.seed), task, run, folder, progress)
-            rows.append(_row_of(folder))
+            states.append(State(folder, _row_of(folder), stage))
         graph, spec = lower(_load(folder, task), task)
         exported = _export(recipe, graph, spec, run)
         verification = _verify(graph, spec, task, [artifact.path for _, artifact in exported])
         progress.message(f"measuring {len(exported)} files and {len(recipe.references)} reference models")
-        report = _measure(_Finished(recipe, environment, rows), task, run, exported)
-        report = replace(report, parity=verification)
+        finished = Finished(recipe, environment, tuple(states), tuple(exported), graph, spec)
+        report = replace(measure_run(finished, task, run, _load), parity=verification)
         run.write_report(report)
     return report
 
@@ -86,12 +80,12 @@ def check_fits(recipe: Recipe, task: Task) -> None:
 
     Raises:
         RecipeError: a glob names no layer.
-        UnsupportedLayerError: an export or ptq needs a graph the model does not have.
+        UnsupportedLayerError: an export, qat or ptq needs a graph the model does not have.
     """
     model = task.build_model().eval()
     for stage in recipe.stages:
         stage.check(model)
-    if recipe.exports or any(stage.stage == "ptq" for stage in recipe.stages):
+    if recipe.exports or any(stage.makes_integers for stage in recipe.stages):
         graph = build_graph(model, task.example_input)
         for export in recipe.exports:
             export.check(graph)
@@ -160,7 +154,7 @@ def _run_stage(step: _Step, task: Task, run: RunDir, before: StageFolder, progre
 
 
 def _load(folder: StageFolder, task: Task) -> nn.Module:
-    if folder.path.name.endswith("-ptq"):
+    if holds_graph_model(folder.model):
         return load_graph_model(folder.model)
     return load_model(task.build_model().eval(), folder.model)
 
@@ -169,15 +163,20 @@ def _stage_row(label: str, folder: StageFolder, task: Task, run: RunDir) -> Row:
     """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
     model = _load(folder, task)
     plain = is_plain(model) and not isinstance(model, GraphModel)
+    outputs, targets = answers(model, task.test)
+    right = right_answers(task, outputs, targets)
+    if right is not None:
+        folder.save_right(right)
     return Row(
         label=label,
         path=run.relative(folder.model) if plain else None,
         runtime=f"torch {torch.__version__.partition('+')[0]}",
         simulated=not plain,
-        metrics=evaluate(model, task.test, task),
+        metrics=task.score(outputs, targets),
         primary_metric=task.primary_metric,
         num_bytes=folder.model.stat().st_size if plain else None,
         **model_sizes(model, task.example_input).columns(),
+        interval=interval_of(right),
     )
 
 
@@ -206,8 +205,13 @@ def _export(
     recipe: Recipe, graph: Graph, spec: QuantSpec | None, run: RunDir
 ) -> list[tuple[AnyExport, Artifact]]:
     make_directory(run.artifacts)
-    written = [(e, a) for e in recipe.exports for a in e.write(graph, spec, run.artifacts)]
-    others = [artifact for _, artifact in written if artifact.format != "sqz"]
+    others: list[Artifact] = []
+    found: dict[int, list[Artifact]] = {}
+    # The squeezed file last: it has templates of the others.
+    for place, export in sorted(enumerate(recipe.exports), key=lambda item: item[1].export == "squeezed"):
+        found[place] = export.write_beside(graph, spec, run.artifacts, others)
+        others += [artifact for artifact in found[place] if artifact.format != "sqz"]
+    written = [(export, a) for place, export in enumerate(recipe.exports) for a in found[place]]
     for _, artifact in written:
         LOGGER.info("wrote %s: %d bytes, sha256 %s", artifact.path, artifact.num_bytes, artifact.sha256)
         if artifact.format == "sqz":
@@ -223,51 +227,3 @@ def _verify(graph: Graph, spec: QuantSpec | None, task: Task, files: list[Path])
     found = verify_files(graph, spec, [path for path in files if path.suffix != ".sqz"], x)
     found.require()
     return found.to_json()
-
-
-@dataclass(frozen=True)
-class _Finished:
-    recipe: Recipe
-    environment: dict[str, object]
-    rows: list[Row]
-
-    @property
-    def baseline(self) -> Row:
-        """The last state that no technique has touched: what "smaller" and "less accurate" refer to."""
-        return [row for row in self.rows if not row.simulated][-1]
-
-    @property
-    def shown(self) -> list[Row]:
-        """The rows worth reading: random weights that were trained afterwards are not."""
-        return (
-            self.rows[1:]
-            if self.rows[0].label == RANDOM_WEIGHTS and self.baseline != self.rows[0]
-            else self.rows
-        )
-
-
-def _measure(
-    finished: _Finished, task: Task, run: RunDir, exported: list[tuple[AnyExport, Artifact]]
-) -> Report:
-    """Load every file back and measure it, next to the baseline in torch and the reference models.
-
-    All are timed in one go, turn by turn, so that whatever else the machine does hits all alike.
-    """
-    recipe, baseline = finished.recipe, finished.baseline
-    model = load_model(task.build_model().eval(), run.path / str(baseline.path))
-    candidates = [torch_candidate(baseline, model, task.example_input)]
-    for export, artifact in exported:
-        predictor = export.load(artifact, recipe.threads)
-        candidates.append(file_candidate(artifact.path, predictor, task, run.relative(artifact.path)))
-    with tempfile.TemporaryDirectory() as folder:
-        candidates += reference_candidates(recipe.references, Path(folder), recipe.threads)
-        timed = [row.against(baseline) for row in add_latency(candidates, recipe.threads)]
-    stage_rows = [timed[0] if row == baseline else row.against(baseline) for row in finished.shown]
-    return Report(
-        recipe=recipe.model_dump(mode="json"),
-        environment=dict(finished.environment),
-        baseline=baseline.label,
-        test_examples=len(task.test),
-        rows=(*stage_rows, *timed[1 : 1 + len(exported)]),
-        references=tuple(timed[1 + len(exported) :]),
-    )

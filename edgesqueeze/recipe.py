@@ -40,10 +40,12 @@ class Recipe(BaseModel):
                 f"task is {self.task!r}; give a mapping with model and data, or 'package.module:build_task'"
             )
         check_order(self.stages)
-        quantized = any(stage.stage == "ptq" for stage in self.stages)
+        quantized = any(stage.makes_integers for stage in self.stages)
         for export in self.exports:
             if "int8" in export.precisions and not quantized:
-                raise ValueError(f"export {export.export!r} asks for int8, which needs a 'ptq' stage")
+                raise ValueError(
+                    f"export {export.export!r} asks for int8, which needs a 'ptq' or 'qat' stage"
+                )
         kinds = [export.export for export in self.exports]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"each export may be named once, found {', '.join(kinds)}")

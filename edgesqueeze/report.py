@@ -7,7 +7,10 @@ from typing import Any
 from tabulate import tabulate
 
 from edgesqueeze.errors import OutputError
+from edgesqueeze.measure.honesty import Check, check_from_json, checks_text, require
+from edgesqueeze.measure.honesty_layers import LayerEvidence, layer_from_json, layers_table
 from edgesqueeze.measure.latency import Latency
+from edgesqueeze.numerics.proportions import Interval, PairedTest
 
 SIMULATED = "simulated"
 
@@ -36,6 +39,10 @@ class Row:
     latency: Latency | None = None
     notes: tuple[str, ...] = ()
     """What the stage behind the row decided, one sentence each."""
+    interval: Interval | None = None
+    """95 % interval of the primary metric, where it is the share of test images that are answered right."""
+    paired: PairedTest | None = None
+    """Test against the baseline on the same images; None for the baseline, and where there is no interval."""
 
     @property
     def primary(self) -> float | None:
@@ -55,11 +62,13 @@ class Row:
 
 def row_from_json(data: dict[str, Any]) -> Row:
     """The inverse of ``dataclasses.asdict`` for a row."""
-    latency = data.get("latency")
+    latency, interval, paired = (data.get(key) for key in ("latency", "interval", "paired"))
     return Row(
         **{
             **data,
             "latency": None if latency is None else Latency(**latency),
+            "interval": None if interval is None else Interval(**interval),
+            "paired": None if paired is None else PairedTest(**paired),
             "notes": tuple(data.get("notes", ())),
         }
     )
@@ -77,6 +86,18 @@ class Report:
     references: tuple[Row, ...]
     parity: dict[str, Any] = field(default_factory=dict)
     """What ``measure.verification`` found when the files had been written; empty if there are none."""
+    checks: tuple[Check, ...] = ()
+    """Did it really work: see ``measure.honesty``. Reports of earlier versions have none."""
+    layers: tuple[LayerEvidence, ...] = ()
+    """What was pruned and shared, layer by layer, in float and in the int8 files."""
+
+    def require_checks(self) -> None:
+        """Raise if a check has fired.
+
+        Raises:
+            CheckError: every fault of every check, by name.
+        """
+        require(self.checks)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for report.json."""
@@ -88,6 +109,8 @@ class Report:
             "rows": [asdict(row) for row in self.rows],
             "references": [asdict(row) for row in self.references],
             "parity": self.parity,
+            "checks": [check.to_json() for check in self.checks],
+            "layers": [layer.to_json() for layer in self.layers],
         }
 
     @classmethod
@@ -106,6 +129,8 @@ class Report:
                 tuple(row_from_json(row) for row in data["rows"]),
                 tuple(row_from_json(row) for row in data["references"]),
                 data.get("parity", {}),
+                tuple(check_from_json(check) for check in data.get("checks", ())),
+                tuple(layer_from_json(layer) for layer in data.get("layers", ())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise OutputError(f"report.json is not a report of this version: {error}") from error
@@ -113,9 +138,16 @@ class Report:
     def table(self, tablefmt: str) -> str:
         """Both tables as text (``simple``, ``github`` or any other format of tabulate)."""
         name = self.rows[0].primary_metric
-        header = ["", name, "change", *_COMMON]
+        known = any(row.interval is not None for row in self.rows)
+        header = ["", f"{name} [95 %]" if known else name, "change", *(["p"] if known else []), *_COMMON]
         body = [
-            [_label(row), _percent(row.primary), _points(row.metric_change), *_cells(row)]
+            [
+                _label(row),
+                _metric(row),
+                _points(row.metric_change),
+                *([_p(row)] if known else []),
+                *_cells(row),
+            ]
             for row in self.rows
         ]
         text = _render(header, body, tablefmt)
@@ -125,6 +157,11 @@ class Report:
             "MACs are multiply-accumulates (FLOPs = 2 × MACs); effective MACs are those on non-zero weights. "
             "Latency: median [quartiles], batch 1.",
         ]
+        if known:
+            notes.append(
+                f"Brackets behind {name}: 95 % Wilson interval. p: exact McNemar test against "
+                f"{self.baseline!r} on the same images; below 0.05 the change is no chance."
+            )
         if any(row.simulated for row in self.rows):
             notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
         notes += [f"{row.label}: {note}." for row in self.rows for note in row.notes]
@@ -134,7 +171,19 @@ class Report:
             parts += [_render(["reference model", *_COMMON], body, tablefmt)]
         if self.parity:
             parts.append("\n".join(self.parity["summary"]))
+        if self.checks:
+            parts.append(checks_text(self.checks))
         return "\n\n".join(parts)
+
+    def layers_table(self, tablefmt: str) -> str:
+        """Zeros and distinct values of every layer, in float and in the int8 files.
+
+        Raises:
+            OutputError: the report was written by a version that did not look.
+        """
+        if not self.layers:
+            raise OutputError("the report says nothing about layers; it was written by an earlier version")
+        return layers_table(self.layers, tablefmt)
 
 
 _COMMON = ["params", "non-zero", "MACs", "effective", "bytes", "ratio", "latency ms", "threads", "runtime"]
@@ -172,6 +221,17 @@ def _count(value: int | None) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def _metric(row: Row) -> str:
+    """The primary metric with its interval, if it has one."""
+    if row.interval is None:
+        return _percent(row.primary)
+    return f"{_percent(row.primary)} [{100 * row.interval.low:.2f}–{100 * row.interval.high:.2f}]"
+
+
+def _p(row: Row) -> str:
+    return "–" if row.paired is None else f"{row.paired.p_value:.3f}"
 
 
 def _points(value: float | None) -> str:

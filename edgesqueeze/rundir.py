@@ -1,5 +1,6 @@
 """Where each file of a run goes, how it is written whole or not at all, and who may write."""
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import make_directory, write_atomically
@@ -40,6 +43,17 @@ class StageFolder:
     def finish(self, row: dict[str, Any]) -> None:
         """Mark the stage as finished."""
         write_atomically(self.path / "row.json", json.dumps(row, indent=1).encode())
+
+    def save_right(self, right: NDArray[np.bool_]) -> None:
+        """Keep which test images the state has right, [N]: a file is compared with it image by image."""
+        data = io.BytesIO()
+        np.save(data, right)
+        write_atomically(self.path / "right.npy", data.getvalue())
+
+    def right(self) -> NDArray[np.bool_] | None:
+        """What :meth:`save_right` kept, None if nothing."""
+        path = self.path / "right.npy"
+        return np.load(path, allow_pickle=False) if path.is_file() else None
 
     def save(self, state: bytes) -> None:
         """Write the state after the stage."""

@@ -192,8 +192,16 @@ def _load_data(config: DataConfig) -> ClassificationData:
         settings = ImageSettings(config.image_size, Normalization(config.mean, config.std))
         return load_image_folder(config.image_folder, settings)
     if isinstance(config, NamedData):
-        return resized(load_named(config.named), Sizing(config.image_size, config.channels))
+        data = resized(load_named(config.named), Sizing(config.image_size, config.channels))
+        return data if config.train_images is None else _fewer(data, config.train_images)
     return load_named(config)
+
+
+def _fewer(data: ClassificationData, count: int) -> ClassificationData:
+    """The same data with only the first images of its training split."""
+    if count > len(data.train):
+        raise TaskError(f"train_images is {count}, but the training split has only {len(data.train)}")
+    return replace(data, train=data.train.first(count), fingerprint=f"{data.fingerprint} first {count}")
 
 
 def _data_name(config: DataConfig) -> str:
@@ -201,7 +209,8 @@ def _data_name(config: DataConfig) -> str:
         return str(config.idx)
     if isinstance(config, NamedData):
         size = "" if config.image_size is None else " at {} × {}".format(*config.image_size)
-        return f"{config.named}{size}"
+        part = "" if config.train_images is None else f", {config.train_images} training images"
+        return f"{config.named}{size}{part}"
     return str(config.image_folder) if isinstance(config, ImageFolderData) else config
 
 

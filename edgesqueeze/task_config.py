@@ -64,14 +64,16 @@ class IdxData(_Settings):
 
 
 class NamedData(_Settings):
-    """A named data set of grayscale images in another size, or repeated as three channels.
+    """A named data set of grayscale images in another size, repeated as three channels, or only a part of it.
 
+    Only the first ``train_images`` of the training split, whose order is fixed and mixed, are trained on.
     Images are normalized, resized to ``image_size`` (height, width; bilinear), repeated ``channels`` times.
     """
 
     named: DataName
     image_size: tuple[_Side, _Side] | None = None
     channels: Literal[1, 3] = 1
+    train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 
 class ImageFolderData(_Settings):

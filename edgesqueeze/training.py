@@ -6,12 +6,13 @@ Every stage that trains uses it: masks and codebooks live in the model, so the l
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 
 from edgesqueeze.errors import TaskError
 from edgesqueeze.progress import Progress
@@ -20,6 +21,8 @@ from edgesqueeze.task import Split, Task
 EVALUATION_BATCH = 500
 BeforeStep = Callable[[int, int], None]
 """Called with the number of the coming step, from 0, and the number of all steps."""
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(inputs [N, C, H, W], outputs, targets) to a scalar."""
 
 
 class TrainingSettings(BaseModel):
@@ -61,8 +64,9 @@ def fit(
     settings: TrainingSettings,
     session: Session,
     before_step: BeforeStep | None = None,
+    loss_of: Loss | None = None,
 ) -> None:
-    """Train a model in place on the task's training split.
+    """Train a model in place on the task's training split, by its loss or by ``loss_of`` in its place.
 
     Raises:
         TaskError: the loss stops being a number.
@@ -79,7 +83,7 @@ def fit(
         for x, y in task.train.batches(settings.batch_size, generator):
             if before_step is not None:
                 before_step(done, settings.epochs * steps)
-            loss = task.loss(model(x), y)
+            loss = task.loss(model(x), y) if loss_of is None else loss_of(x, model(x), y)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -100,15 +104,20 @@ def _check_finite(total: float, label: str, epoch: int) -> None:
         )
 
 
-@torch.no_grad()
 def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
     """Every metric of the task over a split, computed by torch: {name: value}."""
+    return task.score(*answers(model, split))
+
+
+@torch.no_grad()
+def answers(model: nn.Module, split: Split) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What torch computes for a split: outputs [N, ...] and targets [N, ...]."""
     model.eval()
     outputs, targets = [], []
     for x, y in split.batches(EVALUATION_BATCH):
         outputs.append(model(x).numpy())
         targets.append(y.numpy())
-    return task.score(np.concatenate(outputs), np.concatenate(targets))
+    return np.concatenate(outputs), np.concatenate(targets)
 
 
 def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

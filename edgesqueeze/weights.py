@@ -1,14 +1,14 @@
 """One representation for every weight technique: parametrizations chained on a layer's ``weight``.
 
-``Mask`` (pruning) comes first, ``Codebook`` (weight sharing) behind it. Fine-tuning needs to know about
-neither; the state is in ``state_dict``; ``bake`` turns it into plain weights.
+``Mask`` (pruning) comes first, ``Codebook`` (weight sharing) or ``Grid`` (a uniform grid) behind it.
+Fine-tuning needs to know about none of them; the state is in ``state_dict``; ``bake`` turns it into plain
+weights.
 """
 
 import json
 from copy import deepcopy
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -17,40 +17,7 @@ from torch.nn.utils import parametrize
 from edgesqueeze.errors import TaskError
 from edgesqueeze.folding import apply_folding, folded_pairs, mark_folded
 from edgesqueeze.layers import weighted_layers
-
-
-class Mask(nn.Module):
-    """Holds pruned weights at exact zero: ``mask`` is bool in the weight's shape, False is pruned."""
-
-    mask: Tensor
-
-    def __init__(self, mask: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mask", mask)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """The weight with +0.0 where it is pruned; the gradient is zero there too."""
-        return torch.where(self.mask, weight, 0.0)
-
-
-class Codebook(nn.Module):
-    """Every weight is one of a few trained centroids (Han et al. 2016, section 3).
-
-    ``indices`` is int32 in the weight's shape; 0 stands for exact zero, i for ``centroids[i - 1]``. The
-    gradient of a centroid is the sum of the gradients of its weights (Han et al. 2016, equation 3).
-    """
-
-    indices: Tensor
-
-    def __init__(self, centroids: Tensor, indices: Tensor) -> None:
-        super().__init__()
-        self.centroids = nn.Parameter(centroids)
-        self.register_buffer("indices", indices)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """The looked-up weights; what comes in only says which shape is wanted."""
-        table = torch.cat([self.centroids.new_zeros(1), self.centroids])
-        return table.index_select(0, self.indices.flatten()).view_as(weight)
+from edgesqueeze.parametrizations import Codebook, Grid, Mask
 
 
 def weight_of(layer: nn.Module) -> Tensor:
@@ -60,20 +27,20 @@ def weight_of(layer: nn.Module) -> Tensor:
     return weight
 
 
-def attach(layer: nn.Module, parametrization: Mask | Codebook) -> None:
+def attach(layer: nn.Module, parametrization: Mask | Codebook | Grid) -> None:
     """Chain a parametrization on a layer's weight."""
     parametrize.register_parametrization(layer, "weight", parametrization)
 
 
 def parametrization_of(layer: nn.Module, kind: type[nn.Module]) -> nn.Module | None:
-    """The mask or codebook on a layer's weight, if it has one."""
+    """The mask, codebook or grid on a layer's weight, if it has one."""
     return next((p for p in _chain(layer) if isinstance(p, kind)), None)
 
 
 def shared_layers(model: nn.Module) -> list[str]:
-    """The names of the layers that have a codebook."""
+    """The names of the layers whose weights are few values: those of a codebook or a grid."""
     layers = weighted_layers(model).items()
-    return [name for name, layer in layers if parametrization_of(layer, Codebook) is not None]
+    return [name for name, layer in layers if any(isinstance(p, Codebook | Grid) for p in _chain(layer))]
 
 
 def _chain(layer: nn.Module) -> list[nn.Module]:
@@ -150,5 +117,8 @@ def _attach_empty(model: nn.Module, chains: dict[str, list[str]], tensors: dict[
             elif kind == "Codebook":
                 centroids, indices = tensors[f"{prefix}.centroids"], tensors[f"{prefix}.indices"]
                 attach(layers[name], Codebook(centroids.clone(), indices.clone()))
+            elif kind == "Grid":
+                parts = (tensors[f"{prefix}.{part}"].clone() for part in ("step", "dead_zone", "kept"))
+                attach(layers[name], Grid(*parts))
             else:
                 raise ValueError(f"unknown parametrization {kind!r}")

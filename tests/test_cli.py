@@ -77,6 +77,25 @@ def test_compress_prints_the_table_and_report_prints_it_again(folder):
     assert (folder / "out" / "artifacts" / "model.sqz").exists()
 
 
+def test_strict_turns_fired_checks_into_a_refusal_and_keeps_the_files(folder, capsys, monkeypatch):
+    arguments = ["edgesqueeze", "compress", "--recipe", "small.yaml", "--output", "out", "--strict"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    printed = capsys.readouterr()
+    assert "- FIRED enough images: 100 test images" in printed.out
+    line = printed.err.splitlines()[-1]
+    assert line.startswith("error: 1 of 7 checks fired. ")
+    assert "checks fired. enough images: 100 test images cannot show a change below 6.00 points" in line
+    assert {"model.sqz", "model.onnx"} == {p.name for p in (folder / "out" / "artifacts").iterdir()}
+    data = json.loads((folder / "out" / "report.json").read_text())
+    assert [c["name"] for c in data["checks"] if c["status"] == "fired"] == ["enough images"]
+    layers = CliRunner().invoke(app, ["report", "out", "--layers"]).output.splitlines()
+    assert layers[0].split()[:3] == ["layer", "weights", "pruned"]
+    assert layers[2].split()[:3] == ["stem.0", "72", "36"]
+
+
 def test_runs_are_named_after_the_recipe_by_default(folder):
     assert (
         run("compress", "--recipe", "small.yaml", "--set", "stages.train.epochs=0", cwd=folder).returncode
@@ -152,6 +171,17 @@ def test_decode_and_inspect(squeezed, tmp_path):
         assert (
             json.loads(CliRunner().invoke(app, ["inspect", "--json", str(path)]).output)["params"] == 266_610
         )
+
+
+def test_decoders_to_carry_along(squeezed, tmp_path, capsys, monkeypatch):
+    done = CliRunner().invoke(app, ["decode", "--bundle", str(tmp_path / "bundle")])
+    assert done.exit_code == 0, done.output
+    names = ["unsqueeze.c", "unsqueeze.h", "unsqueeze.pyz"]
+    assert sorted(p.name for p in (tmp_path / "bundle").iterdir()) == names
+    for arguments in ([squeezed], ["-o", tmp_path / "out"], [], [squeezed, "--bundle", tmp_path / "other"]):
+        refused(["decode", *arguments], capsys, monkeypatch)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "other").exists()
 
 
 def test_inspect_a_state_file(lenet_task, tmp_path):

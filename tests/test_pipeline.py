@@ -174,6 +174,21 @@ def test_a_finished_run_resumed_repeats_no_stage(finished, tiny_task):
     assert {p: p.stat().st_mtime_ns for p in run.path.rglob("model.safetensors")} == times
 
 
+def test_a_network_trained_on_grids_is_written_and_its_run_resumed(tiny_task, tmp_path):
+    stages = [RECIPE["stages"][0], {"stage": "qat", "epochs": 1, "batch_size": 32}]
+    recipe = recipe_with(stages=stages, references=[])
+    run = new_run(recipe, tmp_path / "run")
+    report = compress(recipe, tiny_task, run)
+    rows = {row.label: row for row in report.rows}
+    assert rows["qat"].simulated
+    assert rows["model_int8.onnx"].metrics == rows["model_int8.tflite"].metrics
+    before, recorder = hashes(run.path), Recorder()
+    (run.path / "report.json").unlink()
+    compress(recipe, tiny_task, run, recorder)
+    assert "qat: finished earlier" in recorder.messages
+    assert hashes(run.path) == before
+
+
 def test_without_training_the_given_weights_are_the_baseline(tiny_task, tmp_path):
     recipe = recipe_with(
         stages=[{"stage": "prune", "sparsity": 0.5}], exports=[{"export": "onnx"}], references=[]

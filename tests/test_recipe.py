@@ -38,6 +38,11 @@ def test_a_recipe_is_read_with_defaults_filled_in(good):
     assert recipe.exports[1].precisions == ("fp32", "int8")
 
 
+def test_training_on_grids_is_enough_for_int8(good):
+    good.write_text(GOOD.replace("stage: ptq}", "stage: qat, epochs: 1}"))
+    assert load_recipe(str(good)).stages[-1].method == "lsq"
+
+
 def test_what_is_written_into_a_run_reads_back_as_the_same_recipe(good):
     recipe = load_recipe(str(good))
     text = yaml.safe_dump(recipe.model_dump(mode="json"))
@@ -71,7 +76,7 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
         (
             "stage: train",
             "stage: trian",
-            r"stages\[0\]: stage is 'trian'; allowed: 'train', 'prune', 'share', 'ptq'",
+            r"stages\[0\]: stage is 'trian'; allowed: 'train', 'prune', 'share', 'squeeze', 'qat', 'ptq'",
         ),
         (
             "{stage: train, epochs: 1}",
@@ -83,7 +88,11 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
             "export: onxx",
             r"exports\[1\]: export is 'onxx'; allowed: 'onnx', 'tflite', 'squeezed'",
         ),
-        ("int8]", "int4]", r"exports\[1\]\.precision\[1\]: found 'int4', should be 'fp32' or 'int8'"),
+        (
+            "int8]",
+            "int4]",
+            r"exports\[1\]\.precision\[1\]: found 'int4', should be 'fp32', 'fp16', 'int8', 'dynamic' or 'int8_weights'",
+        ),
         (
             "stage: ptq}",
             "stage: ptq, percentile: 99}",
@@ -95,8 +104,18 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
         ("data: mnist_sample", "data: minst", r"task\.data.*'minst'.*mnist_sample, fashion_mnist"),
         ("model: lenet5", "model: lenet6", r"task\.model.*'lenet6'.*lenet300_100"),
         ("model: lenet5", "modle: lenet5", r"task\.modle: unknown key 'modle' \(did you mean 'model'\?\)"),
-        ("  - {stage: ptq}\n", "", r"export 'onnx' asks for int8, which needs a 'ptq' stage"),
+        ("  - {stage: ptq}\n", "", r"export 'onnx' asks for int8, which needs a 'ptq' or 'qat' stage"),
         ("  - {stage: ptq}\n", "  - {stage: ptq}\n  - {stage: train}\n", r"'train' stands behind 'ptq'"),
+        ("stage: ptq}", "stage: qat, temperature: 2}", r"temperature needs distill above 0"),
+        ("stage: ptq}", "stage: qat, epochs: 0}", r"stages\[3\]\.epochs: found 0, should be greater"),
+        (
+            "stage: ptq}",
+            "stage: qat}\n  - {stage: ptq}",
+            r"'ptq' stands behind 'qat'; 'qat' fixes every integer",
+        ),
+        ("stage: ptq}", "stage: ptq}\n  - {stage: qat}", r"'qat' stands behind 'ptq'"),
+        ("stage: ptq}", "stage: qat}\n  - {stage: prune, sparsity: 0.1}", r"'prune' stands behind 'qat'"),
+        ("stage: ptq}", "stage: qat}\n  - {stage: share, num_bits: 2}", r"'share' stands behind 'qat'"),
         (
             "  - {stage: ptq}\n",
             "  - {stage: prune, sparsity: 0.1}\n  - {stage: ptq}\n",

@@ -209,6 +209,18 @@ def test_named_data_in_the_size_a_network_wants():
     assert list(task.example_input.shape) == [1, 3, 64, 48]
 
 
+def test_a_part_of_the_training_images():
+    data = {"named": "mnist_sample", "train_images": 300}
+    task = load_task(TaskConfig(model="lenet5", data=data), 0)
+    whole = load_task(TaskConfig(model="lenet5", data="mnist_sample"), 0)
+    assert task.name == "lenet5 on mnist_sample, 300 training images"
+    assert len(task.train) == 300
+    assert len(task.test) == len(whole.test)
+    assert task.fingerprint != whole.fingerprint
+    with pytest.raises(TaskError, match="train_images is 4001, but the training split has only 4000"):
+        load_task(TaskConfig(model="lenet5", data=data | {"train_images": 4001}), 0)
+
+
 def test_initial_weights_follow_the_seed_and_nothing_else():
     torch.manual_seed(5)
     state = torch.random.get_rng_state()

@@ -18,6 +18,7 @@ Generated = Any
 
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,
+    "float16": schema.TensorType.FLOAT16,
     "int8": schema.TensorType.INT8,
     "int32": schema.TensorType.INT32,
 }
@@ -112,6 +113,15 @@ class FlatModel:
         self._data_bytes += values.nbytes
         self._tensors[index].buffer = len(self._buffers) - 1
         return index
+
+    def float_form(self, index: int) -> int:
+        """Add a computed float32 tensor named after another one, of its shape; its index."""
+        like = self._tensors[index]
+        return self.tensor(f"{like.name}/float", tuple(like.shape), "float32")
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """The shape of a tensor."""
+        return tuple(int(n) for n in self._tensors[index].shape)
 
     def operator(self, code: int, version: int, inputs: list[int], output: int, options: Generated) -> None:
         """Add one operation with its built-in options object (named after its class)."""

@@ -1,11 +1,16 @@
-"""The one limit that ONNX and TFLite files share."""
+"""The limits that ONNX and TFLite files share."""
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
 
 LARGEST_WEIGHTS = 2**31 - 2**26
 """Bytes of constants that fit in a 2 GB file beside everything else."""
+
+LARGEST_FLOAT16 = 65504.0
 
 
 def check_size(graph: Graph, spec: QuantSpec | None) -> None:
@@ -14,9 +19,24 @@ def check_size(graph: Graph, spec: QuantSpec | None) -> None:
     Raises:
         ExportError: they take more than 2 GB; protobuf and flatbuffers both end there.
     """
-    if spec is None:
-        size = sum(graph.weight(node).nbytes + graph.bias(node).nbytes for node in graph.weighted)
-    else:
-        size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in spec.weights.values())
+    quantized = {} if spec is None else spec.weights
+    size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in quantized.values())
+    for node in (node for node in graph.parametric if node.name not in quantized):
+        size += graph.weight(node).nbytes + graph.bias(node).nbytes
     if size > LARGEST_WEIGHTS:
         raise ExportError(f"the weights take {size} bytes; an ONNX or TFLite file holds less than 2 GB")
+
+
+def as_float16(layer: str, values: Floats) -> NDArray[np.float16]:
+    """The nearest float16 values.
+
+    Raises:
+        ExportError: a value is too large for float16.
+    """
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest > LARGEST_FLOAT16:
+        raise ExportError(
+            f"layer {layer!r} has a weight or bias of magnitude {largest:g}; float16 ends at "
+            f"{LARGEST_FLOAT16:g}, so leave fp16 out"
+        )
+    return values.astype(np.float16)

@@ -1,8 +1,12 @@
 """A graph as an ONNX file: float32, or int8 in QDQ form with the integers of a QuantSpec. Layout is NCHW.
 
+How weights are stored, also those of float16, dynamic and weight-only files: see
+:mod:`edgesqueeze.emit.onnx_weights`. The int8 form QOperator: see :mod:`edgesqueeze.emit.onnx_qoperator`.
+
 In the int8 file every tensor passes through QuantizeLinear and DequantizeLinear, from which ONNX Runtime
 makes integer kernels. Activations are uint8 (zero point + 128: the same grid), because ONNX Runtime leaves
-convolutions of branched networks in float when they are int8 on x86.
+convolutions of branched networks in float when they are int8 on x86. A layer kept in float has a float32
+weight and stands between DequantizeLinear and QuantizeLinear like the others.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +18,15 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgesqueeze.emit.limits import check_size
 from edgesqueeze.emit.onnx_maps import OnnxWriter, write_map
-from edgesqueeze.graph.integer import clamp_limits
+from edgesqueeze.emit.onnx_weights import (
+    Float16Store,
+    FloatStore,
+    Int8Store,
+    Int8WeightStore,
+    LayerStore,
+    LayerWriter,
+)
+from edgesqueeze.graph.integer import clamp_limits, dequantize
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -24,11 +36,15 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -36,15 +52,15 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
     WeightedNode,
-    bias_name,
-    weight_name,
 )
 from edgesqueeze.graph.spec import QMAX, QMIN, QuantSpec
+from edgesqueeze.graph.weight_only import Int8Weight, WeightForm, check_form
 
 _OPSET = 17
 _IR_VERSION = 8
-_UINT8_OFFSET = 128
+UINT8_OFFSET = 128
 
 
 def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
@@ -62,24 +78,46 @@ def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return _Emitter(graph, spec).run()
+    return Emitter(graph, spec, FloatStore(graph) if spec is None else Int8Store(graph, spec)).run()
+
+
+def emit_onnx_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+    """The bytes of an ONNX model like that of :func:`emit_onnx` in float32, but with smaller weights.
+
+    Args:
+        graph: the network.
+        form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.graph.weight_only`.
+        weights: the integers of the layers; not read for ``fp16``.
+
+    Raises:
+        ExportError: the weights exceed 2 GB, one is too large for float16, or no layer could compute with
+            integers in a ``dynamic`` file.
+    """
+    check_form(graph, form)
+    check_size(graph, None)
+    if form == "fp16":
+        return Emitter(graph, None, Float16Store(graph)).run()
+    store = Int8WeightStore(graph, weights)
+    return Emitter(graph, None, store, store if form == "dynamic" else None).run()
 
 
 @dataclass
-class _Emitter:
+class Emitter:
     """One walk over the nodes. ``values`` maps a node to the name of its float output in the file."""
 
     graph: Graph
     spec: QuantSpec | None
+    store: LayerStore
+    dynamic: Int8WeightStore | None = None
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def run(self) -> bytes:
+        """The bytes of the file."""
         for node in self.graph.nodes:
-            y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))
-            self.values[node.name] = self._round_trip(node.name, y, node.name)
+            self._node(node)
         self._name_output()
         ends = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, node.shape)
@@ -89,10 +127,18 @@ class _Emitter:
         model = helper.make_model(
             body,
             producer_name="edgesqueeze",
-            opset_imports=[helper.make_opsetid("", _OPSET)],
+            opset_imports=[helper.make_opsetid(*opset) for opset in self._opsets],
             ir_version=_IR_VERSION,
         )
         return bytes(model.SerializeToString(deterministic=True))
+
+    @property
+    def _opsets(self) -> tuple[tuple[str, int], ...]:
+        return (("", _OPSET),)
+
+    def _node(self, node: AnyNode) -> None:
+        y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))
+        self.values[node.name] = self._round_trip(node.name, y, node.name)
 
     def _name_output(self) -> None:
         if self.nodes:
@@ -102,8 +148,15 @@ class _Emitter:
 
     # -- building blocks ---------------------------------------------------------------------------
 
-    def _op(self, kind: str, inputs: list[str], output: str, attributes: dict[str, object]) -> str:
-        node = helper.make_node(kind, inputs, [output], name=output)
+    def _op(
+        self,
+        kind: str,
+        inputs: list[str],
+        output: str,
+        attributes: dict[str, object],
+        more: tuple[str, ...] = (),
+    ) -> str:
+        node = helper.make_node(kind, inputs, [output, *more], name=output)
         node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
         self.nodes.append(node)
         return output
@@ -125,13 +178,17 @@ class _Emitter:
         """A value through a node's grid and back to float; in a float file, the value itself."""
         if self.spec is None:
             return value
-        quant = self.spec.activations[node]
-        grid = [
-            self._shared(f"{node}.scale", np.array(quant.scale, np.float32)),
-            self._shared(f"{node}.zero_point", np.array(quant.zero_point + _UINT8_OFFSET, np.uint8)),
-        ]
+        grid = self._grid(self.spec, node)
         integers = self._op("QuantizeLinear", [value, *grid], f"{name}/int", {})
         return self._op("DequantizeLinear", [integers, *grid], f"{name}/out", {})
+
+    def _grid(self, spec: QuantSpec, node: str) -> list[str]:
+        """Scale and zero point of a node's grid."""
+        quant = spec.activations[node]
+        return [
+            self._shared(f"{node}.scale", np.array(quant.scale, np.float32)),
+            self._shared(f"{node}.zero_point", np.array(quant.zero_point + UINT8_OFFSET, np.uint8)),
+        ]
 
     # -- operations --------------------------------------------------------------------------------
 
@@ -140,15 +197,24 @@ class _Emitter:
         inputs = [self.values[name] for name in node.inputs]
         if isinstance(node, Clamp):
             return inputs[0]
-        if isinstance(node, Pad | Pointwise | Resize | Shuffle | Slice):
+        if isinstance(node, Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice):
             writer = OnnxWriter(self._op, self._constant, self._round_trip)
             return write_map(writer, self.graph, node, inputs[0])
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
             inputs = [self._as_map(node, inputs[0])]
+        kind, attributes = kind_and_attributes(node)
         if isinstance(node, WeightedNode):
-            inputs += self._parameters(node)
-        kind, attributes = _kind_and_attributes(node)
+            if self.dynamic is not None and self.dynamic.reads_integers(node):
+                return self.dynamic.write_dynamic(self._layer_writer, node, inputs[0], attributes)
+            inputs += self.store.store(self._layer_writer, node)
         return self._op(kind, inputs, f"{node.name}/raw", attributes)
+
+    @property
+    def _layer_writer(self) -> LayerWriter:
+        return LayerWriter(self._op, self._constant, self._shared, self._has)
+
+    def _has(self, name: str) -> bool:
+        return any(name in node.output for node in self.nodes)
 
     def _as_map(self, node: Conv, value: str) -> str:
         """[1, features] as a map of height and width 1."""
@@ -156,31 +222,14 @@ class _Emitter:
         mapped = self._op("Reshape", [value, shape], f"{node.name}/map", {})
         return self._round_trip(node.inputs[0], mapped, f"{node.name}/map")
 
-    def _parameters(self, node: WeightedNode) -> list[str]:
-        if self.spec is None:
-            return [
-                self._constant(weight_name(node), self.graph.weight(node)),
-                self._constant(bias_name(node), self.graph.bias(node)),
-            ]
-        layer = self.spec.weights[node.name]
-        bias_scale = layer.bias_scale(self.spec.activations[node.inputs[0]].scale)
-        return [
-            self._dequantized(weight_name(node), layer.weight, layer.scale),
-            self._dequantized(bias_name(node), layer.bias, bias_scale),
-        ]
-
-    def _dequantized(self, name: str, integers: NDArray[Any], scale: NDArray[np.float32]) -> str:
-        """Stored integers as real numbers, one scale per output channel.
-
-        ONNX Runtime keeps Gemm in float unless its weight has explicit zero points. Biases need none.
-        """
-        inputs = [self._constant(name, integers), self._constant(f"{name}_scale", scale)]
-        if integers.dtype == np.int8:
-            inputs.append(self._shared(f"zeros_{len(scale)}", np.zeros(len(scale), np.int8)))
-        return self._op("DequantizeLinear", inputs, f"{name}/out", {"axis": 0})
+    def _is_kept_float(self, node: AnyNode) -> bool:
+        """Whether a node is a layer without integers in an int8 file."""
+        return self.spec is not None and isinstance(node, WeightedNode) and node.name not in self.spec.weights
 
     def _activated(self, node: AnyNode, value: str) -> str:
         activation: Activation = getattr(node, "activation", "none")
+        if self._is_kept_float(node):
+            return self._bounded(node, value, activation)
         if activation == "none":
             return value
         if self.spec is not None and not isinstance(node, Clamp):
@@ -193,8 +242,35 @@ class _Emitter:
         limits = [self._shared(name, np.array(n, np.float32)) for name, n in (("zero", 0), ("six", 6))]
         return self._op("Clip", [value, *limits], f"{node.name}/relu6", {})
 
+    def _bounded(self, node: AnyNode, value: str, activation: Activation) -> str:
+        """The result of a layer kept in float, with its activation, or cut off where its grid ends anyway.
 
-def _kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
+        By Max and Min: where a Relu, a Clip or nothing stands between a layer and QuantizeLinear, ONNX
+        Runtime replaces float weights by int8 ones of its own (its WeightBiasQuantization, per tensor).
+        """
+        lowest = 0.0
+        if activation == "none" and self.spec is not None:
+            lowest = float(dequantize(np.array([QMIN], np.int8), self.spec.activations[node.name])[0])
+        if activation == "relu6":
+            six = self._shared("six", np.array(6, np.float32))
+            value = self._op("Min", [value, six], f"{node.name}/min", {})
+        limit = self._shared(f"{node.name}.lowest", np.array(lowest, np.float32))
+        return self._op("Max", [value, limit], f"{node.name}/max", {})
+
+
+_PLAIN: dict[type[AnyNode], tuple[str, dict[str, object]]] = {
+    GlobalAvgPool: ("GlobalAveragePool", {}),
+    Flatten: ("Flatten", {"axis": 1}),
+    Concat: ("Concat", {"axis": 1}),
+    Add: ("Add", {}),
+    Mul: ("Mul", {}),
+    Softmax: ("Softmax", {"axis": 1}),
+}
+"""The operations of nodes that have no fields to write."""
+
+
+def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
+    """The ONNX operator that stands for a node, and its attributes."""
     match node:
         case Conv():
             return "Conv", {
@@ -204,21 +280,18 @@ def _kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
                 "dilations": node.dilation,
                 "group": node.groups,
             }
+        case ConvTranspose():
+            return "ConvTranspose", {
+                "kernel_shape": node.kernel,
+                "strides": node.stride,
+                "pads": node.pads,
+                "output_padding": node.extra,
+            }
         case Dense():
             return "Gemm", {"transB": 1}
         case MaxPool():
             return "MaxPool", {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.pads}
         case AvgPool():
             return "AveragePool", {"kernel_shape": node.kernel, "strides": node.stride}
-        case GlobalAvgPool():
-            return "GlobalAveragePool", {}
-        case Flatten():
-            return "Flatten", {"axis": 1}
-        case Concat():
-            return "Concat", {"axis": 1}
-        case Add():
-            return "Add", {}
-        case Mul():
-            return "Mul", {}
         case _:
-            raise AssertionError("none of the others stands for one operation of its own")
+            return _PLAIN[type(node)]

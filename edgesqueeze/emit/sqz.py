@@ -1,57 +1,58 @@
-"""The .sqz file: a graph, its weights coded without loss, and the activation grids of its int8 form.
+"""The .sqz file: a graph, its weights coded without loss, its int8 form, and templates of model files.
 
-Everything else is rebuilt from these: shapes from the structure, int8 weights from the float weights
-(:func:`edgesqueeze.graph.spec.spec_from_activations`) but for what a block of its own says.
-docs/format.md specifies the bytes.
+Version 2 is written (:mod:`edgesqueeze.emit.sqz_v2`, docs/format.md); version 1 is read as well.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
-from edgesqueeze.coding.container import HEADER_BYTES, VERSION, Block, read_container, write_container
-from edgesqueeze.coding.tensors import ENCODINGS, CodedTensor, decode_tensor, encode_tensor, parse_tensor
-from edgesqueeze.emit.sqz_grids import decode_grids, encode_grids
-from edgesqueeze.emit.sqz_integers import decode_integers, encode_integers
-from edgesqueeze.emit.sqz_structure import decode_structure, encode_structure
-from edgesqueeze.errors import CodecError, CorruptFileError, OutputError, UnsupportedVersionError
+from edgesqueeze.coding.container import VERSION as VERSION_1
+from edgesqueeze.decoder.container import VERSION, file_version
+from edgesqueeze.decoder.unsqueeze import SqueezedFile, is_missing, open_squeezed, written_beside
+from edgesqueeze.emit.sqz_v1 import read_v1
+from edgesqueeze.emit.sqz_v2 import Coding, emit_v2, read_v2
+from edgesqueeze.errors import CodecError, OutputError, UnsupportedVersionError
 from edgesqueeze.files import write_atomically
-from edgesqueeze.graph.check import MAX_ELEMENTS
-from edgesqueeze.graph.nodes import AnyNode, Graph, bias_name, weight_name, weight_shape
+from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 
-GRAPH_TAG, GRIDS_TAG, INTEGERS_TAG, TENSORS_TAG = TAGS = ("GRPH", "ACTQ", "WGTQ", "TENS")
-Shape = tuple[int, ...]
+__all__ = [
+    "MODEL_FILES",
+    "Coding",
+    "decode_sqz",
+    "emit_model_file",
+    "emit_sqz",
+    "naming_file",
+    "read_sqz",
+]
+
+FLOAT_FILES = ("model.onnx", "model.tflite")
+INT8_FILES = ("model_int8.onnx", "model_int8.tflite")
+MODEL_FILES = FLOAT_FILES + INT8_FILES
+"""The files that every .sqz file can be decoded to: the last two if it has an int8 form."""
 
 
-def emit_sqz(graph: Graph, spec: QuantSpec | None, index_bits: int | None = None) -> bytes:
+def emit_sqz(
+    graph: Graph,
+    spec: QuantSpec | None,
+    files: Mapping[str, bytes] | None = None,
+    coding: Coding | None = None,
+) -> bytes:
     """A whole .sqz file.
 
     Args:
         graph: a graph with its float32 tensors; they come back bit for bit.
         spec: the int8 form to carry along, or None.
-        index_bits: r of every sparse tensor, 2 to 12 (Han et al. use one r per network); None takes the
-            best r per tensor.
+        files: model files by name, written from this graph and spec: the file carries templates of them, so
+            that a decoder without ONNX and flatbuffers can give them back.
+        coding: how tensors are coded; by default with the range coder.
 
     Raises:
         CodecError: tensors that do not fit the structure, a spec that does not fit the graph, or a graph
             too large for the format.
     """
-    structure = encode_structure(graph.nodes)
-    layout = _tensor_layout(graph.nodes)
-    _check_tensors(graph, layout)
-    blocks = [(GRAPH_TAG, structure)]
-    if spec is not None:
-        blocks.append((GRIDS_TAG, encode_grids(graph, spec)))
-        integers = encode_integers(graph, spec)
-        if integers:
-            blocks.append((INTEGERS_TAG, integers))
-    coded = [encode_tensor(graph.tensors[name], index_bits) for name in layout]
-    blocks.append((TENSORS_TAG, b"".join(encode_varint(len(payload)) + payload for payload in coded)))
-    return write_container(blocks)
+    return emit_v2(graph, spec, files or {}, coding or Coding())
 
 
 def read_sqz(data: bytes) -> tuple[Graph, QuantSpec | None]:
@@ -61,31 +62,14 @@ def read_sqz(data: bytes) -> tuple[Graph, QuantSpec | None]:
         UnsupportedVersionError: a newer format.
         CorruptFileError: bytes that are no valid .sqz file, whatever the reason.
     """
-    try:
-        blocks = read_container(data, TAGS, (GRAPH_TAG, TENSORS_TAG))
-        nodes = decode_structure(blocks[GRAPH_TAG].payload)
-        layout = _tensor_layout(nodes)
-        pieces = _tensor_pieces(blocks[TENSORS_TAG], len(layout))
-        tensors = {
-            name: decode_tensor(payload, shape)
-            for (name, shape), (_, payload) in zip(layout.items(), pieces, strict=True)
-        }
-        graph = Graph(nodes, tensors)
-        spec = _read_spec(graph, blocks)
-    except (CorruptFileError, UnsupportedVersionError):
-        raise
-    except CodecError as error:
-        raise CorruptFileError(str(error)) from error
-    return graph, spec
-
-
-def _read_spec(graph: Graph, blocks: dict[str, Block]) -> QuantSpec | None:
-    integers = blocks[INTEGERS_TAG].payload if INTEGERS_TAG in blocks else None
-    if GRIDS_TAG in blocks:
-        return decode_integers(graph, decode_grids(graph, blocks[GRIDS_TAG].payload), integers)
-    if integers is not None:
-        raise CorruptFileError("the file has integers but no activation grids")
-    return None
+    version = file_version(data)
+    if version == VERSION_1:
+        return read_v1(data)
+    if version == VERSION:
+        return read_v2(data)
+    raise UnsupportedVersionError(
+        f"the file has format version {version}; this decoder reads {VERSION_1} and {VERSION}"
+    )
 
 
 @contextmanager
@@ -99,179 +83,80 @@ def naming_file(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from error
 
 
-def decode_sqz(path: Path, directory: Path) -> list[Path]:
-    """Write the runnable files of a .sqz file: model.onnx, model.tflite and, with a spec, their int8 forms.
-
-    Files that are there already with the same bytes are left alone.
-
-    Returns:
-        The paths of the two or four files.
+def emit_model_file(name: str, graph: Graph, spec: QuantSpec | None) -> bytes:
+    """One of the MODEL_FILES of a network; ``spec`` is for the int8 ones.
 
     Raises:
-        CodecError: the .sqz file cannot be read or is not valid.
-        OutputError: a file of that name with other bytes exists, or the directory cannot be written.
+        ExportError: TFLite cannot express the graph, or the file would be too large.
     """
     # Imported here because reading and describing a file need neither ONNX nor flatbuffers.
     from edgesqueeze.emit.onnx import emit_onnx
     from edgesqueeze.emit.tflite import emit_tflite
 
-    with naming_file(path):
-        graph, spec = read_sqz(path.read_bytes())
-    files = {"model.onnx": emit_onnx(graph, None), "model.tflite": emit_tflite(graph, None)}
-    if spec is not None:
-        files |= {"model_int8.onnx": emit_onnx(graph, spec), "model_int8.tflite": emit_tflite(graph, spec)}
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        missing = [name for name, content in files.items() if _is_missing(directory / name, content)]
-    except OSError as error:
-        raise OutputError(f"cannot write {error.filename or directory}: {error.strerror}") from error
-    for name in missing:
-        write_atomically(directory / name, files[name])
-    return [directory / name for name in files]
+    emit = emit_onnx if name.endswith(".onnx") else emit_tflite
+    return emit(graph, spec if name in INT8_FILES else None)
 
 
-@dataclass(frozen=True)
-class BlockDescription:
-    """A part of the file; the first one is the header, which has no checksum."""
+def decode_sqz(path: Path, directory: Path) -> list[Path]:
+    """Write the runnable files of a .sqz file.
 
-    tag: str
-    offset: int
-    num_bytes: int
-    crc32: int | None
+    These are model.onnx, model.tflite and, with an int8 form, model_int8.onnx and model_int8.tflite, and
+    whatever other files it has templates of. What it has a template of needs no code that writes such files.
+    Files that are there already with the same bytes are left alone.
 
-
-@dataclass(frozen=True)
-class TensorDescription:
-    """What one tensor costs. The six ``…_bytes`` below ``num_bytes`` sum to it.
-
-    ``codebook_size`` and ``index_bits`` are None where the encoding has none. ``huffman_bits`` are the bits
-    of all codes, ``entropy_bits`` the zeroth-order entropy of the same symbols, which is their bound.
-    """
-
-    name: str
-    shape: Shape
-    offset: int
-    num_bytes: int
-    encoding: str
-    num_weights: int
-    num_nonzero: int
-    codebook_size: int | None
-    index_bits: int | None
-    header_bytes: int
-    table_bytes: int
-    chunk_bytes: int
-    huffman_bytes: int
-    codebook_bytes: int
-    value_bytes: int
-    huffman_bits: int
-    entropy_bits: float
-
-    @property
-    def density(self) -> float:
-        """Fraction of weights that are not zero."""
-        return self.num_nonzero / self.num_weights
-
-    @property
-    def bits_per_weight(self) -> float:
-        """All bits of the tensor over all of its weights, zeros included."""
-        return 8 * self.num_bytes / self.num_weights
-
-
-@dataclass(frozen=True)
-class SqzDescription:
-    """A .sqz file byte by byte: ``blocks`` sum to ``num_bytes``, ``tensors`` to the payload of TENS."""
-
-    version: int
-    num_bytes: int
-    has_int8: bool
-    blocks: tuple[BlockDescription, ...]
-    tensors: tuple[TensorDescription, ...]
-
-
-def describe_sqz(data: bytes) -> SqzDescription:
-    """What is in a .sqz file and where its bytes go; the file is decoded in full first.
+    Returns:
+        The paths of the files.
 
     Raises:
-        CodecError: as :func:`read_sqz`.
+        CodecError: the .sqz file cannot be read or is not valid.
+        OutputError: a file of that name with other bytes exists, or the directory cannot be written.
     """
+    with naming_file(path):
+        data = path.read_bytes()
+        squeezed = open_squeezed(data) if file_version(data) == VERSION else None
+        known = [] if squeezed is None else [template.name for template in squeezed.meta.files]
+        emitted = _emit_others(data, squeezed, known)
+    with ExitStack() as stack:
+        parts = {}
+        if squeezed is not None:
+            with naming_file(path):
+                parts = stack.enter_context(written_beside(squeezed, directory))
+        missing = _missing(directory, emitted, parts)
+        for name in missing:
+            if name in parts:
+                parts[name].replace(directory / name)
+            else:
+                write_atomically(directory / name, emitted[name])
+    names = [name for name in MODEL_FILES if name in emitted or name in parts]
+    return [directory / name for name in (*names, *(name for name in parts if name not in names))]
+
+
+def _emit_others(data: bytes, squeezed: SqueezedFile | None, known: list[str]) -> dict[str, bytes]:
+    """The model files that the .sqz file has no template of."""
+    if squeezed is not None:
+        wanted = MODEL_FILES if squeezed.meta.grids else FLOAT_FILES
+        if set(wanted) <= set(known):
+            return {}
     graph, spec = read_sqz(data)
-    blocks = read_container(data, TAGS, (GRAPH_TAG, TENSORS_TAG))
-    parts = [BlockDescription("header", 0, HEADER_BYTES, None)]
-    parts += [BlockDescription(b.tag, b.offset, b.num_bytes, b.crc32) for b in blocks.values()]
-    layout = _tensor_layout(graph.nodes)
-    pieces = _tensor_pieces(blocks[TENSORS_TAG], len(layout))
-    tensors = [
-        _describe_tensor(name, shape, offset, payload)
-        for (name, shape), (offset, payload) in zip(layout.items(), pieces, strict=True)
-    ]
-    return SqzDescription(VERSION, len(data), spec is not None, tuple(parts), tuple(tensors))
+    wanted = FLOAT_FILES if spec is None else MODEL_FILES
+    return {name: emit_model_file(name, graph, spec) for name in wanted if name not in known}
 
 
-def _describe_tensor(name: str, shape: Shape, offset: int, payload: memoryview) -> TensorDescription:
-    coded: CodedTensor = parse_tensor(payload, prod(shape))
-    streams = [stream for stream in (coded.gaps, coded.indices) if stream is not None]
-    codebook_size = None if coded.codebook is None else len(coded.codebook)
-    sizes = {
-        "table_bytes": sum(stream.table_bytes for stream in streams),
-        "chunk_bytes": sum(stream.chunk_bytes for stream in streams),
-        "huffman_bytes": sum(stream.payload_bytes for stream in streams),
-        "codebook_bytes": 4 * (codebook_size or 0),
-        "value_bytes": 0 if coded.values is None else 4 * len(coded.values),
-    }
-    num_bytes = len(encode_varint(len(payload))) + len(payload)
-    return TensorDescription(
-        name=name,
-        shape=shape,
-        offset=offset,
-        num_bytes=num_bytes,
-        encoding=ENCODINGS[coded.encoding],
-        num_weights=coded.num_weights,
-        num_nonzero=coded.num_nonzero,
-        codebook_size=codebook_size,
-        index_bits=coded.index_bits or None,
-        header_bytes=num_bytes - sum(sizes.values()),
-        **sizes,
-        huffman_bits=sum(stream.payload_bits for stream in streams),
-        entropy_bits=sum(stream.entropy_bits for stream in streams),
-    )
+def _missing(directory: Path, emitted: Mapping[str, bytes], parts: Mapping[str, Path]) -> list[str]:
+    """The files that must still be written.
 
-
-def _tensor_layout(nodes: Sequence[AnyNode]) -> dict[str, Shape]:
-    """The tensors in the order of the file, weight then bias of every weighted node, and their shapes."""
-    graph = Graph(tuple(nodes), {})
-    layout: dict[str, Shape] = {}
-    for node in graph.weighted:
-        layout[weight_name(node)] = weight_shape(graph, node)
-        layout[bias_name(node)] = (node.shape[1],)
-    total = sum(prod(shape) for shape in layout.values())
-    if total > MAX_ELEMENTS:
-        raise CodecError(f"the graph has {total} weights; allowed are {MAX_ELEMENTS}")
-    return layout
-
-
-def _check_tensors(graph: Graph, layout: dict[str, Shape]) -> None:
-    if set(graph.tensors) != set(layout):
-        odd = sorted(set(graph.tensors) ^ set(layout))
-        raise CodecError(f"tensors missing from the graph or foreign to it: {', '.join(odd)}")
-    for name, shape in layout.items():
-        if graph.tensors[name].shape != shape:
-            raise CodecError(f"tensor {name!r} has shape {graph.tensors[name].shape}; the graph says {shape}")
-
-
-def _tensor_pieces(block: Block, count: int) -> list[tuple[int, memoryview]]:
-    """Where each tensor starts in the file (at its length) and its payload."""
-    reader = ByteReader(block.payload)
-    pieces = []
-    for _ in range(count):
-        offset = block.payload_offset + reader.offset
-        pieces.append((offset, reader.take(reader.varint())))
-    reader.finish("the last tensor")
-    return pieces
-
-
-def _is_missing(path: Path, content: bytes) -> bool:
-    if not path.exists():
-        return True
-    if path.read_bytes() != content:
-        raise OutputError(f"{path} exists with other content; choose another directory or remove it")
-    return False
+    Raises:
+        OutputError: a file of the same name has other bytes.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        missing = [name for name, part in parts.items() if is_missing(directory / name, part)]
+        for name, content in emitted.items():
+            path = directory / name
+            if not path.exists():
+                missing.append(name)
+            elif path.read_bytes() != content:
+                raise OutputError(f"{path} exists with other content; choose another directory or remove it")
+    except OSError as error:
+        raise OutputError(f"cannot write {error.filename or directory}: {error.strerror}") from error
+    return missing

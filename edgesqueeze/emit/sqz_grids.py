@@ -11,10 +11,10 @@ from math import isfinite
 import numpy as np
 
 from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.grid import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.ranges import share_groups
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
+from edgesqueeze.numerics.integers import SMALLEST_SCALE
 
 _GRID = struct.Struct("<fb")
 
@@ -24,6 +24,15 @@ def encode_grids(graph: Graph, spec: QuantSpec) -> bytes:
 
     Raises:
         CodecError: nodes missing, or unequal grids in a group.
+    """
+    return b"".join(_GRID.pack(grid.scale, grid.zero_point) for grid in group_grids(graph, spec).values())
+
+
+def group_grids(graph: Graph, spec: QuantSpec) -> dict[str, ActivationQuant]:
+    """The grid of every share-group by the group's name, groups in the order of their first node.
+
+    Raises:
+        CodecError: nodes missing, unequal grids in a group, or grids that no int8 network can have.
     """
     groups = share_groups(graph)
     if set(spec.activations) != set(groups):
@@ -40,7 +49,7 @@ def encode_grids(graph: Graph, spec: QuantSpec) -> bytes:
                 f"node {name!r} has grid {grid}; allowed are a float32 scale and an int8 zero point"
             )
         _check_scale(name, grid)
-    return b"".join(_GRID.pack(grid.scale, grid.zero_point) for grid in grids.values())
+    return grids
 
 
 def decode_grids(graph: Graph, payload: memoryview) -> dict[str, ActivationQuant]:

@@ -1,8 +1,8 @@
 """The WGTQ block of a .sqz file: the part of the int8 weights that does not follow from the float weights.
 
 Min-max scales, integers nearest to the float weights and biases nearest to the float biases are not stored.
-Learned or searched scales are stored as they are, other integers and biases as differences. A network in
-which everything follows has no such block.
+Learned or searched scales are stored as they are, other integers and biases as differences; a layer kept in
+float is marked. A network in which everything follows has no such block.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.tensors import decode_tensor, encode_tensor
 from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.grid import SMALLEST_SCALE
 from edgesqueeze.graph.nodes import Floats, Graph, WeightedNode
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, quantize_layer
+from edgesqueeze.numerics.integers import SMALLEST_SCALE
 
-SCALES, WEIGHTS, BIASES = 1, 2, 4
-"""Which differences a layer has: bits of the first byte of its entry."""
+SCALES, WEIGHTS, BIASES, ONE_SCALE = 1, 2, 4, 8
+"""What a layer's entry holds: bits of its first byte. ONE_SCALE goes with SCALES: one for the tensor."""
+FLOAT = 16
+"""The first and only byte of a layer kept in float."""
 _INT32 = np.iinfo(np.int32)
 
 
@@ -26,14 +28,9 @@ def encode_integers(graph: Graph, spec: QuantSpec) -> bytes:
     """The payload of the block, empty if the whole spec follows from the graph and its activation grids.
 
     Raises:
-        CodecError: layers missing or foreign, or arrays no int8 network can have.
+        CodecError: foreign layers, or arrays no int8 network can have.
     """
-    names = [node.name for node in graph.weighted]
-    if set(spec.weights) != set(names):
-        odd = sorted(set(spec.weights) ^ set(names))
-        raise CodecError(
-            f"the int8 weights of {odd[0]!r} do not follow from the graph: it is missing or foreign"
-        )
+    check_layers(graph, spec)
     entries = [_encode_layer(graph, node, spec) for node in graph.weighted]
     return b"".join(entries) if any(entry != b"\0" for entry in entries) else b""
 
@@ -51,7 +48,9 @@ def decode_integers(
     for node in graph.weighted:
         extra = _Extra(0, None, None, None) if payload is None else _read_layer(reader, graph, node)
         flags |= extra.flags
-        derived = _derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
+        if extra.flags == FLOAT:
+            continue
+        derived = derive(graph, node, activations[node.inputs[0]].scale, extra.scale)
         weights[node.name] = _corrected(node, derived, extra)
     reader.finish("the last layer's integers")
     if payload is not None and not flags:
@@ -68,13 +67,15 @@ class _Extra:
 
 
 def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
+    if node.name not in spec.weights:
+        return bytes([FLOAT])
     quant, input_scale = spec.weights[node.name], spec.activations[node.inputs[0]].scale
-    _check_layer(graph, node, quant)
-    derived = _derive(graph, node, input_scale, None)
+    derived = derive(graph, node, input_scale, None)
     flags, parts = 0, b""
     if not np.array_equal(derived.scale, quant.scale):
         flags, parts = SCALES, quant.scale.astype("<f4").tobytes()
-        derived = _derive(graph, node, input_scale, quant.scale)
+        flags |= ONE_SCALE if len(quant.scale) < len(quant.bias) else 0
+        derived = derive(graph, node, input_scale, quant.scale)
     weight = quant.weight.astype(np.float32) - derived.weight
     if weight.any():
         coded = encode_tensor(weight, None)
@@ -87,11 +88,13 @@ def _encode_layer(graph: Graph, node: WeightedNode, spec: QuantSpec) -> bytes:
 
 def _read_layer(reader: ByteReader, graph: Graph, node: WeightedNode) -> _Extra:
     flags, channels = reader.take(1)[0], node.shape[1]
-    if flags > SCALES | WEIGHTS | BIASES:
+    known = flags <= SCALES | WEIGHTS | BIASES | ONE_SCALE and flags & (SCALES | ONE_SCALE) != ONE_SCALE
+    if not known and flags != FLOAT:
         raise CodecError(f"the integers of {node.name!r} have flags {flags:#04x}")
     scale = weight = bias = None
     if flags & SCALES:
-        scale = np.frombuffer(reader.take(4 * channels), "<f4").astype(np.float32)
+        count = 1 if flags & ONE_SCALE else channels
+        scale = np.frombuffer(reader.take(4 * count), "<f4").astype(np.float32)
         _check_scales(node, scale)
     if flags & WEIGHTS:
         floats = decode_tensor(reader.take(reader.varint()), graph.weight(node).shape)
@@ -116,7 +119,12 @@ def _corrected(node: WeightedNode, derived: WeightQuant, extra: _Extra) -> Weigh
     return WeightQuant(weight.astype(np.int8), derived.scale, bias.astype(np.int32))
 
 
-def _derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None) -> WeightQuant:
+def derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats | None) -> WeightQuant:
+    """The integers that follow from a layer's floats, and from its scales where they are given.
+
+    Raises:
+        CodecError: values that are not finite or too far apart.
+    """
     for tensor in (graph.weight(node), graph.bias(node)):
         if not np.isfinite(tensor).all():
             raise CodecError(f"layer {node.name!r} has values that are not finite, so it has no int8 form")
@@ -127,11 +135,26 @@ def _derive(graph: Graph, node: WeightedNode, input_scale: float, scale: Floats 
         raise CodecError(f"weights and activation grids are too far apart for int8: {error}") from error
 
 
+def check_layers(graph: Graph, spec: QuantSpec) -> None:
+    """Refuse int8 layers that are no layers of the graph.
+
+    Raises:
+        CodecError: foreign layers, or arrays no int8 network can have.
+    """
+    foreign = set(spec.weights) - {node.name for node in graph.weighted}
+    if foreign:
+        raise CodecError(f"the int8 weights of {min(foreign)!r} are not those of a layer of the graph")
+    for node in graph.weighted:
+        if node.name in spec.weights:
+            _check_layer(graph, node, spec.weights[node.name])
+
+
 def _check_layer(graph: Graph, node: WeightedNode, quant: WeightQuant) -> None:
     shapes = (quant.weight.shape, quant.scale.shape, quant.bias.shape)
     types = tuple(str(array.dtype) for array in (quant.weight, quant.scale, quant.bias))
     channels = (node.shape[1],)
-    if shapes != (graph.weight(node).shape, channels, channels) or types != ("int8", "float32", "int32"):
+    scales = quant.scale.shape if quant.scale.shape in ((1,), channels) else channels
+    if shapes != (graph.weight(node).shape, scales, channels) or types != ("int8", "float32", "int32"):
         raise CodecError(f"the integers of {node.name!r} have shapes {shapes} and types {types}")
     _check_scales(node, quant.scale)
     if quant.weight.min() < -127:

@@ -7,12 +7,14 @@ backwards (1 is the node just before), and shapes are left out since they follow
 import json
 import zlib
 from collections.abc import Sequence
+from struct import Struct
 from typing import get_args
 
 from edgesqueeze.coding.byte_reader import ByteReader
 from edgesqueeze.errors import CodecError
 from edgesqueeze.graph.check import check_structure, complete_shapes
-from edgesqueeze.graph.nodes import Activation, AnyNode, Function, ResizeMode, structure_from_json
+from edgesqueeze.graph.node_json import structure_from_json
+from edgesqueeze.graph.nodes import Activation, AnyNode, Function, ResizeMode
 
 KINDS = (
     "Input",
@@ -31,6 +33,11 @@ KINDS = (
     "Shuffle",
     "Pad",
     "Resize",
+    "ConvTranspose",
+    "Crop",
+    "DepthToSpace",
+    "Softmax",
+    "LayerNorm",
 )
 FIELDS: dict[str, dict[str, int]] = {
     "Input": {},
@@ -49,6 +56,11 @@ FIELDS: dict[str, dict[str, int]] = {
     "Shuffle": {"groups": 1},
     "Pad": {"pads": 4},
     "Resize": {"size": 2, "mode": 1},
+    "ConvTranspose": {"channels": 1, "kernel": 2, "stride": 2, "pads": 4, "extra": 2, "activation": 1},
+    "Crop": {"pads": 4},
+    "DepthToSpace": {"block": 2},
+    "Softmax": {},
+    "LayerNorm": {"epsilon": 1},
 }
 """The numbers of a row by kind: field and how many numbers it takes. An input's are its shape."""
 WORDS: dict[str, tuple[str, ...]] = {
@@ -59,6 +71,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 """The fields whose value is a word; a row holds its place in these lists."""
 MAX_JSON_BYTES = 1 << 24
 _PLAIN, _ZLIB = 0, 1
+_FLOAT, _FLOAT_BITS = Struct("<f"), Struct("<I")
 
 
 def encode_structure(nodes: Sequence[AnyNode]) -> bytes:
@@ -103,6 +116,8 @@ def _row(node: AnyNode, distances: list[int]) -> list[object]:
             row.append(node.shape[1])
         elif field in WORDS:
             row.append(WORDS[field].index(getattr(node, field)))
+        elif field == "epsilon":
+            row.extend(_FLOAT_BITS.unpack(_FLOAT.pack(getattr(node, field))))
         elif width == 1:
             row.append(getattr(node, field))
         else:
@@ -157,9 +172,17 @@ def _item(row: object, earlier: list[dict[str, object]]) -> dict[str, object]:
             if not 0 <= values[0] < len(WORDS[field]):
                 raise CodecError(f"row {len(earlier)} of the graph has {field} {values[0]}")
             item[field] = WORDS[field][values[0]]
+        elif field == "epsilon":
+            item[field] = _float_of(values[0], earlier)
         else:
             item[field] = values[0] if width == 1 else values
     return item
+
+
+def _float_of(bits: int, earlier: list[dict[str, object]]) -> float:
+    if not 0 <= bits < 1 << 32:
+        raise CodecError(f"row {len(earlier)} of the graph has a number of more than 32 bits")
+    return float(_FLOAT.unpack(_FLOAT_BITS.pack(bits))[0])
 
 
 def _distances(found: list[object], earlier: list[dict[str, object]]) -> list[int]:

@@ -1,11 +1,12 @@
 """A graph as a TFLite file: float32, or full int8 with the integers of a QuantSpec. Layout is NHWC.
 
-int8 weights are per output channel, biases int32, input and output int8 (the LiteRT 8-bit specification).
+In int8, biases are int32, input and output int8 (the LiteRT 8-bit specification), or float32 if asked for. A
+layer kept in float stands between DEQUANTIZE and QUANTIZE. How weights are stored, also those of float16,
+dynamic and weight-only files: see :mod:`edgesqueeze.emit.tflite_weights`.
 """
 
 from dataclasses import dataclass, field
-from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -13,8 +14,19 @@ from numpy.typing import NDArray
 
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.emit.limits import check_size
-from edgesqueeze.emit.padding import needed_pads, same_pads
+from edgesqueeze.emit.tflite_float import write_gelu, write_layer_norm
 from edgesqueeze.emit.tflite_maps import write_map
+from edgesqueeze.emit.tflite_order import file_orders
+from edgesqueeze.emit.tflite_padding import padded
+from edgesqueeze.emit.tflite_transposed import write_conv_transpose
+from edgesqueeze.emit.tflite_weights import (
+    Float16Store,
+    FloatStore,
+    Int8Store,
+    Int8WeightStore,
+    LayerStore,
+    Layout,
+)
 from edgesqueeze.errors import ExportError
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
@@ -25,12 +37,16 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     Floats,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -38,11 +54,11 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
     WeightedNode,
-    bias_name,
-    weight_name,
 )
-from edgesqueeze.graph.spec import QMIN, ActivationQuant, QuantSpec
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
+from edgesqueeze.graph.weight_only import Int8Weight, WeightForm, check_form
 
 _FUSED: dict[Activation, int] = {
     "none": schema.ActivationFunctionType.NONE,
@@ -75,15 +91,24 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.TRANSPOSE: (1, 2),
     _OP.RESIZE_BILINEAR: (3, 3),
     _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
+    _OP.TRANSPOSE_CONV: (3, 3),
+    _OP.DEPTH_TO_SPACE: (1, 2),
+    _OP.SOFTMAX: (1, 2),
+    _OP.GELU: (1, 1),
+    _OP.QUANTIZE: (1, 1),
+    _OP.DEQUANTIZE: (1, 2),
 }
+EndType = Literal["int8", "float32"]
+"""What a full-int8 file takes and gives."""
 
 
-def emit_tflite(graph: Graph, spec: QuantSpec | None) -> bytes:
+def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8") -> bytes:
     """The bytes of a TFLite model; the same graph and spec always give the same bytes.
 
     Args:
         graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file.
         spec: the integers of an int8 file, or None for float32.
+        int8_io: what an int8 file takes and gives; float32 adds a QUANTIZE and a DEQUANTIZE at the ends.
 
     Raises:
         ExportError: a flattened map reaches something for which the order of its values matters, or the
@@ -92,60 +117,80 @@ def emit_tflite(graph: Graph, spec: QuantSpec | None) -> bytes:
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return _Emitter(graph, spec).run()
+    store = FloatStore(graph) if spec is None else Int8Store(graph, spec)
+    return _Emitter(graph, spec, store, spec is not None and int8_io == "float32").run()
+
+
+def emit_tflite_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+    """The bytes of a TFLite model with float32 input, output and activations, but smaller weights.
+
+    Args:
+        graph: the network.
+        form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.graph.weight_only`.
+        weights: the integers of the layers; not read for ``fp16``.
+
+    Raises:
+        ExportError: a flattened map reaches something for which the order of its values matters, a weight is
+            too large for float16, or no layer could compute with integers in a ``dynamic`` file.
+    """
+    check_form(graph, form)
+    check_size(graph, None)
+    store = Float16Store(graph) if form == "fp16" else Int8WeightStore(graph, weights, form == "dynamic")
+    return _Emitter(graph, None, store).run()
 
 
 @dataclass
 class _Emitter:
     """One walk over the nodes.
 
-    ``orders`` holds, for a tensor that was flattened here in H, W, C order, the place that each of its values
-    has in the graph's C, H, W order.
+    ``orders`` are those of flattened tensors, see :func:`edgesqueeze.emit.tflite_order.file_orders`.
     """
 
     graph: Graph
     spec: QuantSpec | None
+    store: LayerStore
+    float_ends: bool = False
+    source: int = 0
     model: FlatModel = field(default_factory=FlatModel)
     tensors: dict[str, int] = field(default_factory=dict)
     orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
 
     def run(self) -> bytes:
+        self.orders = file_orders(self.graph)
         for node in self.graph.nodes:
-            self._order(node)
             self._node(node)
         name = self.graph.output.name
-        if name in self.orders:
-            raise self._order_matters(self.graph.output)
-        return self.model.pack(self.tensors[self.graph.input.name], self.tensors[name])
+        result = self.tensors[name]
+        if self.float_ends:
+            result = self.model.float_form(result)
+            self.operator(_OP.DEQUANTIZE, [self.tensors[name]], result, schema.DequantizeOptionsT())
+        return self.model.pack(self.source, result)
+
+    def _input(self, tensor: int) -> None:
+        self.source = tensor
+        if self.float_ends:
+            self.source = self.model.float_form(tensor)
+            self.operator(_OP.QUANTIZE, [self.source], tensor, schema.QuantizeOptionsT())
 
     # -- tensors -----------------------------------------------------------------------------------
 
     def computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
         """Add a tensor of a shape given as NCHW, on a node's grid; its index."""
         dtype = "float32" if self.spec is None else "int8"
-        return self.model.tensor(name, _nhwc(shape), dtype, self._grid(grid_of))
+        return self.model.tensor(name, _nhwc(shape), dtype, self.grid(grid_of))
 
-    def _grid(self, name: str) -> Quantization | None:
+    def grid(self, name: str) -> Quantization | None:
+        """The grid of a node's output in an int8 file."""
         return None if self.spec is None else _per_tensor(self.spec.activations[name])
 
     def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
         """Weight and bias as constants, the weight's axes permuted."""
-        if self.spec is None:
-            weight, bias = self._in_order(node, self.graph.weight(node)), self.graph.bias(node)
-            return [
-                self.model.constant(weight_name(node), weight.transpose(axes)),
-                self.model.constant(bias_name(node), bias),
-            ]
-        layer = self.spec.weights[node.name]
-        source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
-        self._check_ratio(node, layer.bias_scale(source.scale) / np.float32(result.scale), 0.0)
-        zeros = np.zeros(len(layer.scale), np.int64)
-        grid = Quantization(layer.scale, zeros, channel_axis)
-        bias_grid = Quantization(layer.bias_scale(source.scale), zeros)
-        return [
-            self.model.constant(weight_name(node), self._in_order(node, layer.weight).transpose(axes), grid),
-            self.model.constant(bias_name(node), layer.bias, bias_grid),
-        ]
+        if self.spec is not None and node.name in self.spec.weights:
+            source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
+            bias_scale = self.spec.weights[node.name].bias_scale(source.scale)
+            self._check_ratio(node, bias_scale / np.float32(result.scale), 0.0)
+        layout = Layout(lambda weight: self._in_order(node, weight).transpose(axes), channel_axis)
+        return self.store.store(self.model, node, layout)
 
     def _check_ratio(self, node: AnyNode, ratios: Floats, smallest: float) -> None:
         """Refuse what XNNPACK does not take: LiteRT would run another kernel, which rounds differently."""
@@ -165,27 +210,19 @@ class _Emitter:
         """Append an operator in the version that this file's precision needs."""
         self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
 
-    # -- the order of flattened values ---------------------------------------------------------------
-
-    def _order(self, node: AnyNode) -> None:
-        """Work out in which order the file holds a node's values, if not in the graph's."""
-        known = [self.orders.get(name) for name in node.inputs]
-        ordered = any(order is not None for order in known)
-        if isinstance(node, Flatten) and not ordered:
-            channels, *area = self.graph.source(node).shape[1:]
-            if channels > 1 and prod(area) > 1:
-                places = np.arange(channels * prod(area)).reshape(channels, *area)
-                self.orders[node.name] = places.transpose(1, 2, 0).ravel()
-        elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
-            self.orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add | Mul) and ordered:
-            raise self._order_matters(node)
-
-    def _order_matters(self, node: AnyNode) -> ExportError:
-        return ExportError(
-            f"{node.name!r} holds a flattened map whose values TFLite keeps in another order (H, W, C); "
-            "only a dense layer can read it"
-        )
+    def _weighted(self, code: int, node: WeightedNode, operands: list[int], options: Generated) -> None:
+        """Append a layer; one kept in float in an int8 file stands between DEQUANTIZE and QUANTIZE."""
+        output = self.tensors[node.name]
+        if self.spec is None or node.name in self.spec.weights:
+            self.model.operator(code, self.store.version(node, _VERSIONS[code]), operands, output, options)
+            return
+        source, *parameters = operands
+        shape = self.model.shape(source)
+        real = self.model.tensor(f"{node.name}.input", shape, "float32")
+        result = self.model.tensor(f"{node.name}.float", self.model.shape(output), "float32")
+        self.operator(_OP.DEQUANTIZE, [source], real, schema.DequantizeOptionsT())
+        self.model.operator(code, _VERSIONS[code][0], [real, *parameters], result, options)
+        self.operator(_OP.QUANTIZE, [result], output, schema.QuantizeOptionsT())
 
     # -- operations --------------------------------------------------------------------------------
 
@@ -195,14 +232,18 @@ class _Emitter:
         self.tensors[node.name] = output
         match node:
             case Input():
-                pass
+                self._input(output)
             case Conv():
-                self._conv(node, inputs[0], output)
+                self._conv(node, inputs[0])
+            case ConvTranspose():
+                shape = self.graph.source(node).shape
+                operands = [inputs[0], *self._parameters(node, (0, 2, 3, 1), 0)]
+                write_conv_transpose(self, node, shape, operands, output)
             case Dense():
                 parameters = self._parameters(node, (0, 1), 0)
                 options = schema.FullyConnectedOptionsT()
                 options.fusedActivationFunction = _FUSED[node.activation]
-                self.operator(_OP.FULLY_CONNECTED, [inputs[0], *parameters], output, options)
+                self._weighted(_OP.FULLY_CONNECTED, node, [inputs[0], *parameters], options)
             case MaxPool() | AvgPool():
                 self._pool(node, inputs[0], output)
             case GlobalAvgPool():
@@ -218,11 +259,25 @@ class _Emitter:
                 self.operator(_OP.CONCATENATION, inputs, output, options)
             case Add() | Mul():
                 self._binary(node, inputs, output)
+            case _:
+                self._plain(node, inputs[0], output)
+
+    def _plain(self, node: AnyNode, source: int, output: int) -> None:
+        """Append a node that reads one tensor and has no weights of integers."""
+        match node:
             case Clamp():
                 code = _OP.RELU if node.activation == "relu" else _OP.RELU6
-                self.operator(code, [inputs[0]], output, None)
-            case Pad() | Pointwise() | Resize() | Shuffle() | Slice():
-                write_map(self, node, inputs[0], output)
+                self.operator(code, [source], output, None)
+            case LayerNorm():
+                write_layer_norm(self, node, (self.graph.weight(node), self.graph.bias(node)), source, output)
+            case Pointwise(function="gelu"):
+                write_gelu(self, node, source, output)
+            case Softmax():
+                options = schema.SoftmaxOptionsT()
+                options.beta = 1.0
+                self.operator(_OP.SOFTMAX, [source], output, options)
+            case Crop() | DepthToSpace() | Pad() | Pointwise() | Resize() | Shuffle() | Slice():
+                write_map(self, node, source, output)
 
     def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:
         if self.spec is not None:
@@ -240,12 +295,12 @@ class _Emitter:
         options.fusedActivationFunction = _FUSED[node.activation]
         self.operator(_OP.ADD, inputs, output, options)
 
-    def _conv(self, node: Conv, source: int, output: int) -> None:
+    def _conv(self, node: Conv, source: int) -> None:
         shape = self.graph.source(node).shape
         channels = shape[1]
         if len(shape) == 2:
             source = self._reshaped(node, source)
-        source, padding = self._padded(node, source)
+        source, padding = padded(self, node, source)
         depthwise = node.groups == channels > 1
         code = _OP.DEPTHWISE_CONV_2D if depthwise else _OP.CONV_2D
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -256,7 +311,7 @@ class _Emitter:
         options.dilationHFactor, options.dilationWFactor = node.dilation
         options.fusedActivationFunction = _FUSED[node.activation]
         axes, channel_axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
-        self.operator(code, [source, *self._parameters(node, axes, channel_axis)], output, options)
+        self._weighted(code, node, [source, *self._parameters(node, axes, channel_axis)], options)
 
     def _reshaped(self, node: Conv, source: int) -> int:
         """[1, features] as a map of height and width 1."""
@@ -274,53 +329,13 @@ class _Emitter:
     def _pool(self, node: MaxPool | AvgPool, source: int, output: int) -> None:
         padding = schema.Padding.VALID
         if isinstance(node, MaxPool):
-            source, padding = self._padded(node, source)
+            source, padding = padded(self, node, source)
         options = schema.Pool2DOptionsT()
         options.padding = padding
         options.strideH, options.strideW = node.stride
         options.filterHeight, options.filterWidth = node.kernel
         code = _OP.MAX_POOL_2D if isinstance(node, MaxPool) else _OP.AVERAGE_POOL_2D
         self.operator(code, [source], output, options)
-
-    # -- padding -----------------------------------------------------------------------------------
-
-    def _padded(self, node: Conv | MaxPool, source: int) -> tuple[int, int]:
-        """A tensor and a padding rule that together do what the node's pads ask for."""
-        shape = self.graph.source(node).shape
-        needed = needed_pads(node, shape) if len(shape) == 4 else (0, 0, 0, 0)
-        if needed == (0, 0, 0, 0):
-            return source, schema.Padding.VALID
-        if needed == same_pads(node, shape):
-            return source, schema.Padding.SAME
-        top, left, bottom, right = needed
-        amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-        grown = (1, shape[1], shape[2] + top + bottom, shape[3] + left + right)
-        padded = self.computed(f"{node.name}.padded", grown, node.inputs[0])
-        operands = [source, self.model.constant(f"{node.name}.pads", amounts)]
-        if isinstance(node, Conv) or self._zero_is_lowest(node.inputs[0]):
-            self.operator(_OP.PAD, operands, padded, schema.PadOptionsT())
-        else:
-            operands.append(self._lowest(node))
-            self.operator(_OP.PADV2, operands, padded, schema.PadV2OptionsT())
-        return padded, schema.Padding.VALID
-
-    def _lowest(self, node: MaxPool) -> int:
-        """A constant that never wins a maximum."""
-        name = f"{node.name}.lowest"
-        if self.spec is None:
-            return self.model.constant(name, np.array([np.finfo(np.float32).min], np.float32))
-        return self.model.constant(name, np.array([QMIN], np.int8), self._grid(node.inputs[0]))
-
-    def _zero_is_lowest(self, name: str) -> bool:
-        """Whether a tensor holds nothing below zero, so that padding with zero leaves maxima as they are."""
-        if self.spec is not None:
-            return self.spec.activations[name].zero_point == QMIN
-        node = self.graph.by_name[name]
-        if isinstance(node, Conv | Dense | Add | Clamp):
-            return node.activation != "none"
-        if isinstance(node, Pointwise):
-            return node.function in ("sigmoid", "hardsigmoid")
-        return not isinstance(node, Input) and all(self._zero_is_lowest(source) for source in node.inputs)
 
 
 def _per_tensor(quant: ActivationQuant) -> Quantization:

@@ -6,9 +6,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.emit.flatbuffer import FlatModel, Generated
-from edgesqueeze.graph.nodes import Pad, Pointwise, Resize, Shuffle, Slice
+from edgesqueeze.graph.nodes import Crop, DepthToSpace, Pad, Pointwise, Resize, Shuffle, Slice
 
-MapNode = Pad | Pointwise | Resize | Shuffle | Slice
+MapNode = Crop | DepthToSpace | Pad | Pointwise | Resize | Shuffle | Slice
 _OP = schema.BuiltinOperator
 _RELU6 = schema.ActivationFunctionType.RELU6
 
@@ -32,13 +32,17 @@ def write_map(writer: TfliteWriter, node: MapNode, source: int, output: int) -> 
     match node:
         case Slice():
             channels, *area = node.shape[1:]
-            start = _indices(writer, f"{node.name}.start", [0, 0, 0, node.start])
-            size = _indices(writer, f"{node.name}.size", [1, *area, channels])
-            writer.operator(_OP.SLICE, [source, start, size], output, schema.SliceOptionsT())
+            write_slice(writer, node.name, [0, 0, 0, node.start], [1, *area, channels], source, output)
         case Pad():
             top, left, bottom, right = node.pads
             amounts = _indices(writer, f"{node.name}.pads", [[0, 0], [top, bottom], [left, right], [0, 0]])
             writer.operator(_OP.PAD, [source, amounts], output, schema.PadOptionsT())
+        case Crop():
+            channels, *area = node.shape[1:]
+            start = [0, *node.pads[:2], 0]
+            write_slice(writer, node.name, start, [1, *area, channels], source, output)
+        case DepthToSpace():
+            _depth_to_space(writer, node, source, output)
         case Resize():
             _resize(writer, node, source, output)
         case Shuffle():
@@ -49,6 +53,32 @@ def write_map(writer: TfliteWriter, node: MapNode, source: int, output: int) -> 
 
 def _indices(writer: TfliteWriter, name: str, values: list[int] | list[list[int]]) -> int:
     return writer.model.constant(name, np.array(values, np.int32))
+
+
+def write_slice(
+    writer: TfliteWriter, name: str, start: list[int], size: list[int], source: int, output: int
+) -> None:
+    """Append a slice; ``start`` and ``size`` are in the file's order of axes."""
+    ends = [_indices(writer, f"{name}.start", start), _indices(writer, f"{name}.size", size)]
+    writer.operator(_OP.SLICE, [source, *ends], output, schema.SliceOptionsT())
+
+
+def _depth_to_space(writer: TfliteWriter, node: DepthToSpace, source: int, output: int) -> None:
+    """One operator for a square block; else block height and W swapped in [H, W, block height, rest]."""
+    high, wide = node.block
+    if high == wide:
+        options = schema.DepthToSpaceOptionsT()
+        options.blockSize = high
+        writer.operator(_OP.DEPTH_TO_SPACE, [source], output, options)
+        return
+    channels, rows, columns = node.shape[1], node.shape[2] // high, node.shape[3] // wide
+    grid, each = node.inputs[0], wide * channels
+    grouped = writer.computed(f"{node.name}.groups", (rows, each, columns, high), grid)
+    swapped = writer.computed(f"{node.name}.swapped", (rows, each, high, columns), grid)
+    _reshape(writer, source, grouped, [rows, columns, high, each])
+    order = _indices(writer, f"{node.name}.order", [0, 2, 1, 3])
+    writer.operator(_OP.TRANSPOSE, [grouped, order], swapped, schema.TransposeOptionsT())
+    _reshape(writer, swapped, output, [1, *node.shape[2:], channels])
 
 
 def _resize(writer: TfliteWriter, node: Resize, source: int, output: int) -> None:
@@ -101,3 +131,5 @@ def _pointwise(writer: TfliteWriter, node: Pointwise, source: int, output: int) 
             options.fusedActivationFunction = _RELU6
             writer.operator(_OP.ADD, [source, three], clamped, options)
             writer.operator(_OP.MUL, [clamped, sixth], output, schema.MulOptionsT())
+        case "gelu":
+            raise AssertionError("written by tflite_float")

@@ -1,5 +1,6 @@
 """What every export is: settings with two verbs, write a file and load it back into its real runtime."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,9 @@ from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.runtimes import Predictor
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "dynamic", "int8_weights"]
+"""``int8`` is full integer and needs a ``ptq`` or ``qat`` stage. The others keep float32 activations and need
+none: fp16 and int8_weights make weights smaller, dynamic quantizes each layer's input at run time."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ class Export(BaseModel):
     def write(self, graph: Graph, spec: QuantSpec | None, directory: Path) -> list[Artifact]:
         """Write the files into a directory and say what is there now."""
         raise NotImplementedError  # abstract: pydantic models and ABCMeta do not mix well
+
+    def write_beside(
+        self, graph: Graph, spec: QuantSpec | None, directory: Path, others: Sequence[Artifact]
+    ) -> list[Artifact]:
+        """The same, where other exports have written these files of the same network; most need not know."""
+        del others
+        return self.write(graph, spec, directory)
 
     def load(self, artifact: Artifact, threads: int) -> Predictor:
         """A file back from disk, ready to run in the runtime users deploy."""

@@ -1,35 +1,48 @@
-"""ONNX files, fp32 and int8, run by ONNX Runtime."""
+"""ONNX files in every precision, run by ONNX Runtime."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.graph.weight_only import check_form, int8_weights
 from edgesqueeze.measure.runtimes import Predictor, load_onnx
 
 
 class OnnxExport(Export):
-    """``model.onnx`` and ``model_int8.onnx`` (QDQ, uint8 activations)."""
+    """``model.onnx``, ``model_int8.onnx`` and so on; input and output are float32."""
 
     export: Literal["onnx"] = "onnx"
     precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32",)
+    int8_form: Literal["qdq", "qoperator"] = "qdq"
+    """How int8 is written: pairs of QuantizeLinear and DequantizeLinear (uint8 activations), or integer
+    operators, in ``model_int8_qoperator.onnx``. The integers are the same."""
+
+    @model_validator(mode="after")
+    def _every_setting_counts(self) -> Self:
+        if self.int8_form != "qdq" and "int8" not in self.precision:
+            raise ValueError("int8_form needs int8 among the precisions")
+        return self
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """The precisions that are written."""
         return self.precision
 
+    def check(self, graph: Graph) -> None:
+        """Not every network has something to quantize at run time."""
+        if "dynamic" in self.precision:
+            check_form(graph, "dynamic")
+
     def write(self, graph: Graph, spec: QuantSpec | None, directory: Path) -> list[Artifact]:
         """Write one file per precision."""
-        from edgesqueeze.emit.onnx import emit_onnx
-
         return [
             write_artifact(
-                directory / model_file_name(precision, "onnx"),
-                emit_onnx(graph, spec if precision == "int8" else None),
+                directory / model_file_name(self._name(precision), "onnx"),
+                self._bytes(graph, spec, precision),
                 "onnx",
                 precision,
             )
@@ -39,3 +52,18 @@ class OnnxExport(Export):
     def load(self, artifact: Artifact, threads: int) -> Predictor:
         """Load a file into ONNX Runtime."""
         return load_onnx(artifact.path, threads)
+
+    def _name(self, precision: Precision) -> str:
+        return "int8_qoperator" if (precision, self.int8_form) == ("int8", "qoperator") else precision
+
+    def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: Precision) -> bytes:
+        from edgesqueeze.emit.onnx import emit_onnx, emit_onnx_weights
+        from edgesqueeze.emit.onnx_qoperator import emit_onnx_qoperator
+
+        if precision == "fp32":
+            return emit_onnx(graph, None)
+        if precision != "int8":
+            return emit_onnx_weights(graph, precision, int8_weights(graph, spec))
+        if self.int8_form == "qoperator" and spec is not None:
+            return emit_onnx_qoperator(graph, spec)
+        return emit_onnx(graph, spec)

@@ -1,25 +1,48 @@
 """The `.sqz` file: coded weights, the graph and the quantization, from which every other file is rebuilt."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgesqueeze.errors import ParityError
-from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
+from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
 from edgesqueeze.files import sha256_of
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.runtimes import Predictor, load_onnx
 
+TemplateName = Literal["onnx_fp32", "onnx_int8", "tflite_fp32", "tflite_int8"]
+
 
 class SqueezedExport(Export):
-    """``model.sqz``: relative and codebook indices, Huffman coded (Han et al. 2016, sections 3 and 4)."""
+    """``model.sqz``: the network in as few bytes as we can, see docs/format.md."""
 
     export: Literal["squeezed"] = "squeezed"
+    coder: Literal["range", "huffman"] = "range"
+    """``huffman`` is the form of Han et al. 2016, sections 3 and 4: relative and codebook indices."""
     index_bits: Annotated[int, Field(ge=2, le=12, strict=True)] | None = None
-    """Bits of a relative index; by default the best number for each tensor. The paper uses 5 for LeNet-5."""
+    """Bits of a relative index, for ``huffman``; by default the best number for each tensor. The paper uses 5
+    for LeNet-5."""
+    templates: tuple[TemplateName, ...] | None = None
+    """Files that a decoder without our emitters can give back, at 0.3 to 1 kB each for a small network. By
+    default those that the recipe's other exports write."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SqueezedExport":
+        if self.index_bits is not None and self.coder != "huffman":
+            raise ValueError(f"index_bits is for coder: huffman; coder: {self.coder} has none")
+        if self.templates is not None and len(set(self.templates)) != len(self.templates):
+            raise ValueError(f"templates names a file twice: {', '.join(self.templates)}")
+        return self
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """float32, and int8 if there is to be a template of an int8 file."""
+        wants_int8 = any(name.endswith("_int8") for name in self.templates or ())
+        return ("fp32", "int8") if wants_int8 else ("fp32",)
 
     def check(self, graph: Graph) -> None:
         """A file is of use only if TFLite can be decoded from it; writing one in memory tells."""
@@ -28,10 +51,21 @@ class SqueezedExport(Export):
         emit_tflite(graph, None)
 
     def write(self, graph: Graph, spec: QuantSpec | None, directory: Path) -> list[Artifact]:
-        """Write the file."""
-        from edgesqueeze.emit.sqz import emit_sqz
+        """Write the file as if no other export had written any."""
+        return self.write_beside(graph, spec, directory, [])
 
-        data = emit_sqz(graph, spec, self.index_bits)
+    def write_beside(
+        self, graph: Graph, spec: QuantSpec | None, directory: Path, others: Sequence[Artifact]
+    ) -> list[Artifact]:
+        """Write the file; ``others`` have been written from the same network by the other exports."""
+        from edgesqueeze.emit.sqz import Coding, emit_model_file, emit_sqz
+
+        if self.templates is None:
+            files = {artifact.path.name: artifact.path.read_bytes() for artifact in others}
+        else:
+            names = [_file_name(template) for template in self.templates]
+            files = {name: emit_model_file(name, graph, spec) for name in names}
+        data = emit_sqz(graph, spec, files, Coding(self.coder, self.index_bits))
         return [write_artifact(directory / model_file_name("fp32", "sqz"), data, "sqz", "fp32")]
 
     def load(self, artifact: Artifact, threads: int) -> Predictor:
@@ -41,6 +75,11 @@ class SqueezedExport(Export):
         with tempfile.TemporaryDirectory() as folder:
             decode_sqz(artifact.path, Path(folder))
             return load_onnx(Path(folder) / model_file_name("fp32", "onnx"), threads)
+
+
+def _file_name(template: TemplateName) -> str:
+    suffix, precision = template.split("_")
+    return model_file_name(precision, suffix)
 
 
 def check_decoded(squeezed: Artifact, others: list[Artifact]) -> None:

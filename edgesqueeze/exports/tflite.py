@@ -1,21 +1,30 @@
-"""TFLite files, fp32 and int8, run by LiteRT."""
+"""TFLite files in every precision, run by LiteRT."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
 from edgesqueeze.graph.nodes import Graph
 from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.graph.weight_only import check_form, int8_weights
 from edgesqueeze.measure.runtimes import Predictor, load_tflite
 
 
 class TfliteExport(Export):
-    """``model.tflite`` and ``model_int8.tflite`` (int8 input and output); images go in as NHWC."""
+    """``model.tflite``, ``model_int8.tflite`` and so on; images go in as NHWC."""
 
     export: Literal["tflite"] = "tflite"
     precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32",)
+    int8_io: Literal["int8", "float32"] = "int8"
+    """What the int8 file takes and gives. With float32, ``model_int8_float32_io.tflite`` quantizes inside."""
+
+    @model_validator(mode="after")
+    def _every_setting_counts(self) -> Self:
+        if self.int8_io != "int8" and "int8" not in self.precision:
+            raise ValueError("int8_io needs int8 among the precisions")
+        return self
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -27,15 +36,15 @@ class TfliteExport(Export):
         from edgesqueeze.emit.tflite import emit_tflite
 
         emit_tflite(graph, None)
+        if "dynamic" in self.precision:
+            check_form(graph, "dynamic")
 
     def write(self, graph: Graph, spec: QuantSpec | None, directory: Path) -> list[Artifact]:
         """Write one file per precision."""
-        from edgesqueeze.emit.tflite import emit_tflite
-
         return [
             write_artifact(
-                directory / model_file_name(precision, "tflite"),
-                emit_tflite(graph, spec if precision == "int8" else None),
+                directory / model_file_name(self._name(precision), "tflite"),
+                self._bytes(graph, spec, precision),
                 "tflite",
                 precision,
             )
@@ -45,3 +54,13 @@ class TfliteExport(Export):
     def load(self, artifact: Artifact, threads: int) -> Predictor:
         """Load a file into LiteRT."""
         return load_tflite(artifact.path, threads)
+
+    def _name(self, precision: Precision) -> str:
+        return "int8_float32_io" if (precision, self.int8_io) == ("int8", "float32") else precision
+
+    def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: Precision) -> bytes:
+        from edgesqueeze.emit.tflite import emit_tflite, emit_tflite_weights
+
+        if precision == "fp32" or precision == "int8":  # noqa: PLR1714 (mypy narrows this form only)
+            return emit_tflite(graph, spec if precision == "int8" else None, self.int8_io)
+        return emit_tflite_weights(graph, precision, int8_weights(graph, spec))

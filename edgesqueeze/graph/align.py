@@ -5,8 +5,8 @@ They agree wherever the exact result is far enough from a half. If the scales of
 scale of the sum, with whole k and odd q, the exact result is a multiple of 1 / q and so never nearer to a
 half than 1 / (2q). With q = 255 that is more than either kernel's error, and a scale moves by 1 / (2k) at
 most: no range need be shared. The same holds for products, where scale · scale / scale of the product must
-be 4 / q. A sigmoid is a table of 256 entries in both runtimes; the scale is chosen so that none of them lies
-near a half.
+be 4 / q. Sigmoid and GELU are tables of 256 entries (:mod:`edgesqueeze.graph.tables`); the scale is chosen so
+that none of them lies near a half.
 """
 
 from collections.abc import Iterator
@@ -15,30 +15,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant
-from edgesqueeze.graph.nodes import Add, Function, Graph, Mul, Pointwise
+from edgesqueeze.graph.nodes import Add, Function, Graph, Mul, Pointwise, Softmax
 from edgesqueeze.graph.ranges import share_groups
+from edgesqueeze.graph.tables import is_table_safe
 
 SIGMOID_GRID = ActivationQuant(1 / 256, QMIN)
-"""The only output grid that LiteRT's int8 LOGISTIC has."""
+"""The only output grid that LiteRT's int8 LOGISTIC and SOFTMAX have."""
 HARD_SIGMOID_GRID = ActivationQuant(float(np.float32(1 / 255)), QMIN)
 _GATES: dict[Function, ActivationQuant] = {"sigmoid": SIGMOID_GRID, "hardsigmoid": HARD_SIGMOID_GRID}
 _SUM_PARTS = 255
 _LARGEST_SUM_RATIO = 8.0
 """From here on XNNPACK's 20-bit multipliers are too coarse to tell the two sides of a half apart."""
+_SMALLEST_SUM_RATIO = 0.5 / _SUM_PARTS
 _PRODUCT_PARTS = 4
 _LARGEST_PRODUCT_RATIO = 0.25
 _SMALLEST_PRODUCT_RATIO = _PRODUCT_PARTS / 4096
 _EXACT = 1e-6
-_TABLE_MARGIN = 3e-4
 _NUDGE = 2.0**-13
 _NUDGES = 40
 _PRODUCT_NUDGE = 2.0**-9
 
 
 def sum_scale(scale: float, total: float) -> float | None:
-    """The nearest scale of a term that suits a sum's scale, float32; None where no near one does."""
+    """The nearest scale of a term that suits a sum's scale, float32; None where the term's is far larger."""
     ratio = scale / total
-    if not 0.5 / _SUM_PARTS < ratio < _LARGEST_SUM_RATIO:
+    if ratio >= _LARGEST_SUM_RATIO:
         return None
     return float(np.float32(total * (max(round(ratio * _SUM_PARTS), 1) / _SUM_PARTS)))
 
@@ -63,16 +64,9 @@ def rescaled(grid: ActivationQuant, scale: float) -> ActivationQuant:
     return ActivationQuant(scale, int(np.clip(np.rint(QMIN - low / scale), QMIN, QMAX)))
 
 
-def sigmoid_grid(grid: ActivationQuant) -> ActivationQuant:
-    """The nearest grid on which no entry of a sigmoid's table lies near a half."""
-    return next((g for g in _nudged(grid) if is_table_safe(g)), grid)
-
-
-def is_table_safe(grid: ActivationQuant) -> bool:
-    """Whether every value of a sigmoid of this grid is clearly on one side of a half."""
-    x = (np.arange(QMIN, QMAX + 1) - grid.zero_point) * grid.scale
-    entries = 1.0 / (1.0 + np.exp(-np.clip(x, -80.0, 80.0))) / SIGMOID_GRID.scale
-    return bool(np.all(np.abs(entries % 1.0 - 0.5) > _TABLE_MARGIN))
+def table_grid(function: Function, grid: ActivationQuant, out: ActivationQuant) -> ActivationQuant:
+    """The nearest grid on which no entry of a function's table lies near a half."""
+    return next((g for g in _nudged(grid) if is_table_safe(function, g, out)), grid)
 
 
 def _nudged(grid: ActivationQuant) -> Iterator[ActivationQuant]:
@@ -90,13 +84,26 @@ def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[s
     copy of it onto a grid for the other.
     """
     aligner = _Aligner(share_groups(graph), dict(activations))
-    for function, grid in _GATES.items():
+    for grid in (SIGMOID_GRID, HARD_SIGMOID_GRID):
         for node in graph.nodes:
-            if isinstance(node, Pointwise) and node.function == function:
+            if _fixed_grid(node) == grid:
                 aligner.fix(node.name, grid)
     for node in reversed(graph.nodes):
         aligner.visit(node.name, node)
     return aligner.activations
+
+
+def fixed_groups(graph: Graph, activations: dict[str, ActivationQuant]) -> set[str]:
+    """The share-groups that have the grid of a sigmoid or softmax, which no range decides."""
+    groups = share_groups(graph)
+    return {groups[node.name] for node in graph.nodes if activations[node.name] == _fixed_grid(node)}
+
+
+def _fixed_grid(node: object) -> ActivationQuant | None:
+    """The only grid that the runtimes' kernels of a function of values between 0 and 1 have."""
+    if isinstance(node, Softmax):
+        return SIGMOID_GRID
+    return _GATES.get(node.function) if isinstance(node, Pointwise) else None
 
 
 @dataclass
@@ -124,7 +131,9 @@ class _Aligner:
             self.settled.add(self.groups[name])
         if isinstance(node, Add):
             for term in node.inputs:
-                self._move(term, sum_scale(self.grid(term).scale, self.grid(name).scale))
+                scale, total = self.grid(term).scale, self.grid(name).scale
+                # A far finer grid stays as it is, for those who read it too; the sum gets a copy.
+                self._move(term, sum_scale(scale, total) if scale > total * _SMALLEST_SUM_RATIO else None)
         elif isinstance(node, Mul):
             moving, other = node.inputs
             if self.groups[moving] in self.settled:
@@ -139,12 +148,14 @@ class _Aligner:
         source = self.grid(node.inputs[0])
         match node.function:
             case "sigmoid":
-                self._move(node.inputs[0], sigmoid_grid(source).scale)
+                self._move(node.inputs[0], table_grid("sigmoid", source, SIGMOID_GRID).scale)
             case "hardswish":
                 wanted = product_scale(source.scale, HARD_SIGMOID_GRID.scale, self.grid(name).scale)
                 self._move(node.inputs[0], wanted)
             case "silu":
                 self._move(node.inputs[0], silu_scale(source, self.grid(name)))
+            case "gelu":
+                self._move(node.inputs[0], table_grid("gelu", source, self.grid(name)).scale)
             case "hardsigmoid":
                 pass
 
@@ -163,4 +174,5 @@ def silu_scale(source: ActivationQuant, product: ActivationQuant) -> float | Non
         for step in (0, 1, -1, 2, -2, 3, -3, 4, -4)
     ]
     known = [scale for scale in wanted if scale is not None]
-    return next((s for s in known if is_table_safe(rescaled(source, s))), known[0] if known else None)
+    safe = (s for s in known if is_table_safe("sigmoid", rescaled(source, s), SIGMOID_GRID))
+    return next(safe, known[0] if known else None)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from torch.fx import Node as FxNode
 
-from edgesqueeze.graph import aten_maps
+from edgesqueeze.graph import aten_layouts, aten_maps
+from edgesqueeze.graph.aten_constants import affine, or_constant, refused
 from edgesqueeze.graph.builder import Builder, arguments_of, pair_of, refuse, shape_of
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -18,17 +19,14 @@ from edgesqueeze.graph.nodes import (
     AnyNode,
     AvgPool,
     Clamp,
-    Concat,
     Conv,
+    ConvTranspose,
     Dense,
     Flatten,
-    Floats,
     GlobalAvgPool,
     MaxPool,
     Pads,
     Pair,
-    bias_name,
-    weight_name,
 )
 
 
@@ -53,6 +51,9 @@ def _conv(builder: Builder, fx: FxNode) -> None:
 def _linear(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["input", "weight", "bias"])
     source = builder.source(fx)
+    if fx.args[0] in builder.channels_last:
+        aten_layouts.linear_last(builder, fx)
+        return
     if len(source.shape) != 2:
         raise refuse(fx, f"reads a tensor of shape {source.shape}; flatten it to [N, features] first")
     weight, bias = builder.weight_and_bias(fx, args)
@@ -60,67 +61,58 @@ def _linear(builder: Builder, fx: FxNode) -> None:
     builder.add_weighted(fx, node, weight, bias)
 
 
+def _conv_transpose(builder: Builder, fx: FxNode) -> None:
+    names = ["input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"]
+    args = arguments_of(fx, names)
+    weight, bias = builder.weight_and_bias(fx, args)
+    if (args["groups"] or 1) != 1 or pair_of(args["dilation"] or 1) != (1, 1):
+        raise refuse(fx, "is grouped or dilated, which TFLite cannot express")
+    rows, columns = pair_of(args["padding"] or 0)
+    stride, extra = pair_of(args["stride"] or 1), pair_of(args["output_padding"] or 0)
+    if extra[0] >= stride[0] or extra[1] >= stride[1]:
+        raise refuse(fx, f"has output_padding {extra}; TFLite allows less than the stride {stride}")
+    node = ConvTranspose(
+        name=builder.layer_name(fx),
+        inputs=(builder.source(fx).name,),
+        shape=shape_of(fx),
+        kernel=pair_of(weight.shape[2:]),
+        stride=stride,
+        pads=(rows, columns, rows, columns),
+        extra=extra,
+        activation="none",
+    )
+    builder.add_weighted(fx, node, weight.swapaxes(0, 1), bias)
+
+
 def _batch_norm(builder: Builder, fx: FxNode) -> None:
-    """Folded into the layer that only feeds it; elsewhere (as in DenseNet) a depthwise 1 × 1 convolution."""
-    node = builder.source(fx)
-    feeding = fx.args[0]
+    """A factor and an offset per channel."""
     gain, shift, mean, variance = (builder.constant(fx, a) for a in fx.args[1:5])
     if mean is None or variance is None:
         raise refuse(fx, "has no running statistics")
     epsilon = float(fx.args[6])  # type: ignore[arg-type]
-    factor = (1.0 if gain is None else gain.astype(np.float64)) / np.sqrt(
-        variance.astype(np.float64) + epsilon
-    )
-    shift = np.zeros_like(mean) if shift is None else shift
-    foldable = isinstance(node, Conv | Dense) and node.activation == "none"
-    if not foldable or len(feeding.users) > 1:  # type: ignore[union-attr]  # a tensor argument is a node
-        offset = shift - mean.astype(np.float64) * factor
-        _affine(builder, fx, factor.astype(np.float32), offset.astype(np.float32))
-        return
-    assert isinstance(node, Conv | Dense)
-    weight, bias = builder.tensors[weight_name(node)], builder.tensors[bias_name(node)]
-    folded = weight.astype(np.float64) * factor.reshape(-1, *[1] * (weight.ndim - 1))
-    offset = (bias.astype(np.float64) - mean) * factor + shift
-    builder.store(node, folded.astype(np.float32), offset.astype(np.float32))
-    builder.same(fx, node)
-
-
-def _affine(builder: Builder, fx: FxNode, factor: Floats, offset: Floats) -> None:
-    """A factor and an offset per channel."""
-    source = builder.source(fx)
-    if len(source.shape) != 4:
-        raise refuse(fx, "is a batch norm that neither follows a layer directly nor reads a map")
-    node = Conv(
-        name=builder.layer_name(fx),
-        inputs=(source.name,),
-        shape=source.shape,
-        kernel=(1, 1),
-        stride=(1, 1),
-        pads=(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=source.shape[1],
-        activation="none",
-    )
-    builder.add_weighted(fx, node, factor.reshape(-1, 1, 1, 1), offset)
+    deviation = np.sqrt(variance.astype(np.float64) + epsilon)
+    factor = (np.ones_like(deviation) if gain is None else gain.astype(np.float64)) / deviation
+    offset = (0.0 if shift is None else shift) - mean.astype(np.float64) * factor
+    affine(builder, fx, builder.source(fx), (factor, offset), builder.layer_name(fx))
 
 
 def _clamp(builder: Builder, fx: FxNode, activation: Activation) -> None:
     source = builder.source(fx)
     target = _fusable(builder, fx)
     if target is None:
-        node = Clamp(name=fx.name, inputs=(source.name,), shape=shape_of(fx), activation=activation)
+        node = Clamp(name=fx.name, inputs=(source.name,), shape=source.shape, activation=activation)
         builder.add(fx, node)
         return
     builder.nodes[target.name] = replace(target, activation=activation)
     builder.same(fx, source)
 
 
-def _fusable(builder: Builder, fx: FxNode) -> Conv | Dense | Add | None:
+def _fusable(builder: Builder, fx: FxNode) -> Conv | ConvTranspose | Dense | Add | None:
     """The node behind which an activation can be fused: reached through max pools, with no other reader."""
     reached = fx.args[0]
     while isinstance(reached, FxNode) and len(reached.users) == 1:
         node = builder.nodes[builder.made[reached]]
-        if not isinstance(node, Conv | Dense | Add | MaxPool):
+        if not isinstance(node, Conv | ConvTranspose | Dense | Add | MaxPool):
             return None
         before = reached.args[0]
         made_here = not isinstance(before, FxNode) or builder.made.get(before) != node.name
@@ -224,14 +216,14 @@ def _concat(builder: Builder, fx: FxNode) -> None:
         raise refuse(fx, "joins something that is not the output of an earlier layer")
     if (args["dim"] or 0) % len(shape_of(fx)) != 1:
         raise refuse(fx, "is a concatenation along another dimension than the channels")
-    builder.add(fx, Concat(name=fx.name, inputs=tuple(s.name for s in sources), shape=shape_of(fx)))
+    aten_maps.concat(builder, fx, [source.name for source in sources])
 
 
 def _sum(builder: Builder, fx: FxNode) -> None:
     left, right = builder.source(fx, 0), builder.source(fx, 1)
     if left.shape != right.shape or fx.kwargs.get("alpha", 1) != 1:
         raise refuse(fx, "adds tensors of different shapes, or with a factor")
-    builder.add(fx, Add(name=fx.name, inputs=(left.name, right.name), shape=shape_of(fx), activation="none"))
+    builder.add(fx, Add(name=fx.name, inputs=(left.name, right.name), shape=left.shape, activation="none"))
 
 
 def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
@@ -246,6 +238,7 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 
 TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
     "conv2d": _conv,
+    "conv_transpose2d": _conv_transpose,
     "linear": _linear,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "getitem": aten_maps.getitem,
@@ -261,12 +254,22 @@ TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
     "reshape": aten_maps.reshape,
     "flatten": aten_maps.reshape,
     "cat": _concat,
-    "add": _sum,
-    "mul": aten_maps.product,
+    "add": or_constant(_sum),
+    "mul": or_constant(aten_maps.product),
+    "sub": or_constant(refused),
+    "rsub": or_constant(refused),
+    "div": or_constant(refused),
     "sigmoid": aten_maps.pointwise("sigmoid"),
     "hardsigmoid": aten_maps.pointwise("hardsigmoid"),
     "hardswish": aten_maps.pointwise("hardswish"),
     "silu": aten_maps.pointwise("silu"),
+    "gelu": aten_maps.gelu,
+    "softmax": aten_layouts.softmax,
+    "layer_norm": aten_layouts.layer_norm,
+    "permute": aten_layouts.permute,
+    "pixel_shuffle": aten_layouts.pixel_shuffle,
+    "select": aten_layouts.select,
+    "unsqueeze": aten_layouts.unsqueeze,
     "split": aten_maps.split,
     "split_with_sizes": aten_maps.split,
     "chunk": aten_maps.split,

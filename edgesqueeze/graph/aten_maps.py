@@ -7,7 +7,22 @@ from typing import Any
 from torch.fx import Node as FxNode
 
 from edgesqueeze.graph.builder import Builder, GroupView, arguments_of, aten_name, pair_of, refuse, shape_of
-from edgesqueeze.graph.nodes import Flatten, Function, Mul, Pad, Pads, Pointwise, Resize, Shuffle, Slice
+from edgesqueeze.graph.nodes import (
+    AnyNode,
+    Concat,
+    Crop,
+    Flatten,
+    Function,
+    Mul,
+    Pad,
+    Pads,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
+)
+
+_MOST_PARTS = 5
 
 
 def product(builder: Builder, fx: FxNode) -> None:
@@ -17,7 +32,7 @@ def product(builder: Builder, fx: FxNode) -> None:
         left, right = right, left
     if right.shape not in (left.shape, (*left.shape[:2], *[1] * (len(left.shape) - 2))):
         raise refuse(fx, f"multiplies shapes {left.shape} and {right.shape}; one per channel is allowed")
-    builder.add(fx, Mul(name=fx.name, inputs=(left.name, right.name), shape=shape_of(fx)))
+    builder.add(fx, Mul(name=fx.name, inputs=(left.name, right.name), shape=left.shape))
 
 
 def pointwise(function: Function) -> Callable[[Builder, FxNode], None]:
@@ -29,6 +44,13 @@ def pointwise(function: Function) -> Callable[[Builder, FxNode], None]:
         builder.add(fx, node)
 
     return translate
+
+
+def gelu(builder: Builder, fx: FxNode) -> None:
+    """GELU with the exact error function."""
+    if arguments_of(fx, ["input", "approximate"])["approximate"] not in (None, "none"):
+        raise refuse(fx, "is approximated by tanh; use approximate='none'")
+    pointwise("gelu")(builder, fx)
 
 
 def reshape(builder: Builder, fx: FxNode) -> None:
@@ -100,17 +122,22 @@ def getitem(builder: Builder, fx: FxNode) -> None:
 
 
 def channels(builder: Builder, fx: FxNode) -> None:
-    """slice: neighbouring channels; a slice of everything is nothing."""
+    """slice: neighbouring channels, rows or columns; a slice of everything is nothing."""
     args = arguments_of(fx, ["input", "dim", "start", "end", "step"])
     source, shape = builder.source(fx), shape_of(fx)
     if shape == source.shape:
         builder.same(fx, source)
         return
-    if len(source.shape) != 4 or (args["dim"] or 0) % 4 != 1 or (args["step"] or 1) != 1:
-        raise refuse(fx, "is a slice of something else than neighbouring channels of a map")
+    dim = (args["dim"] or 0) % len(source.shape)
+    if len(source.shape) != 4 or dim == 0 or (args["step"] or 1) != 1:
+        raise refuse(fx, "is a slice of something else than neighbouring channels, rows or columns of a map")
     start = args["start"] or 0
-    start = max(start + source.shape[1], 0) if start < 0 else start
-    _slice(builder, fx, start, start + shape[1])
+    start = max(start + source.shape[dim], 0) if start < 0 else start
+    if dim == 1:
+        _slice(builder, fx, start, start + shape[1])
+        return
+    end = source.shape[dim] - start - shape[dim]
+    crop(builder, fx, source, (start, 0, end, 0) if dim == 2 else (0, start, 0, end))
 
 
 def _slice(builder: Builder, fx: FxNode, start: int, stop: int) -> None:
@@ -120,14 +147,25 @@ def _slice(builder: Builder, fx: FxNode, start: int, stop: int) -> None:
 
 
 def constant_pad(builder: Builder, fx: FxNode) -> None:
-    """Zeros around a map: height and width only."""
+    """Zeros around a map: height and width only; negative amounts cut off."""
     args = arguments_of(fx, ["input", "pad", "mode_or_value", "value"])
     source, amounts = builder.source(fx), [int(n) for n in args["pad"]]
     other = [v for v in (args["mode_or_value"], args["value"]) if v not in (None, 0, "constant")]
-    if len(source.shape) != 4 or len(amounts) > 4 or min(amounts) < 0 or other:
-        raise refuse(fx, "pads other than height and width, with other than zeros, or by less than none")
+    if len(source.shape) != 4 or len(amounts) > 4 or other:
+        raise refuse(fx, "pads other than height and width, or with other than zeros")
     left, right, top, bottom = amounts + [0] * (4 - len(amounts))
-    pad(builder, fx, (top, left, bottom, right))
+    builder.same(fx, source)
+    if max(amounts) > 0:
+        source = pad(builder, fx, (max(top, 0), max(left, 0), max(bottom, 0), max(right, 0)))
+    if min(amounts) < 0:
+        crop(builder, fx, source, (max(-top, 0), max(-left, 0), max(-bottom, 0), max(-right, 0)))
+
+
+def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads) -> None:
+    """Append a map without its outermost rows and columns."""
+    top, left, bottom, right = pads
+    shape = (*source.shape[:2], source.shape[2] - top - bottom, source.shape[3] - left - right)
+    builder.add(fx, Crop(name=fx.name, inputs=(source.name,), shape=shape, pads=pads))
 
 
 def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
@@ -138,6 +176,34 @@ def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
     node = Pad(name=f"{fx.name}_pad", inputs=(source.name,), shape=shape, pads=pads)
     builder.add(fx, node)
     return node
+
+
+def concat(builder: Builder, fx: FxNode, sources: list[str]) -> None:
+    """Append a concatenation of at most as many parts as XNNPACK takes; more become parts of parts.
+
+    What an earlier one has joined is read from there: DenseNet joins all layers so far again and again.
+    """
+    wanted = tuple(sources)
+    known = [parts for parts in builder.joined if wanted[: len(parts)] == parts]
+    if known:
+        longest = max(known, key=len)
+        sources = [builder.joined[longest], *wanted[len(longest) :]]
+    place = 0
+    while len(sources) > _MOST_PARTS:
+        part = _joined(builder, sources[:_MOST_PARTS], f"{fx.name}_part{place}")
+        builder.add(fx, part)
+        sources, place = [part.name, *sources[_MOST_PARTS:]], place + 1
+    if len(sources) == 1:
+        builder.same(fx, builder.nodes[sources[0]])
+    else:
+        builder.add(fx, _joined(builder, sources, fx.name))
+    builder.joined[wanted] = builder.made[fx]
+
+
+def _joined(builder: Builder, sources: list[str], name: str) -> Concat:
+    shapes = [builder.nodes[source].shape for source in sources]
+    shape = (1, sum(s[1] for s in shapes), *shapes[0][2:])
+    return Concat(name=name, inputs=tuple(sources), shape=shape)
 
 
 def resize(builder: Builder, fx: FxNode) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.graph.aten import TRANSLATIONS
+from edgesqueeze.graph.aten_layouts import check_layout
 from edgesqueeze.graph.builder import Builder, aten_name, refuse
 from edgesqueeze.graph.nodes import Graph
 
@@ -42,9 +43,13 @@ def build_graph(model: nn.Module, example_input: torch.Tensor) -> Graph:
 
 
 def _translate(builder: Builder, fx: torch.fx.Node) -> None:
-    if not any(argument in builder.made or argument in builder.views for argument in fx.all_input_nodes):
+    if not any(builder.computes(argument) for argument in fx.all_input_nodes):
         return  # what touches no activation is shape arithmetic and checks: nothing to compute
-    translation = TRANSLATIONS.get(aten_name(fx))
+    name = aten_name(fx)
+    translation = TRANSLATIONS.get(name)
     if translation is None:
         raise refuse(fx, "is not supported")
+    last = check_layout(builder, fx, name)
     translation(builder, fx)
+    if last:
+        builder.channels_last.add(fx)

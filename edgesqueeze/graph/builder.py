@@ -9,7 +9,16 @@ import torch
 from torch.fx import Node as FxNode
 
 from edgesqueeze.errors import UnsupportedLayerError
-from edgesqueeze.graph.nodes import AnyNode, Floats, Graph, Input, Pair, WeightedNode, bias_name, weight_name
+from edgesqueeze.graph.nodes import (
+    AnyNode,
+    Floats,
+    Graph,
+    Input,
+    Pair,
+    ParametricNode,
+    bias_name,
+    weight_name,
+)
 
 _WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
 
@@ -28,7 +37,8 @@ class Builder:
     """One walk over an exported program.
 
     ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to maps that
-    are seen in groups for the moment.
+    are seen in groups for the moment, ``selected`` to one channel of a map; ``channels_last`` are maps whose
+    channels were moved last. ``joined`` maps the parts of a concatenation to the node that holds them.
     """
 
     program: torch.export.ExportedProgram
@@ -36,11 +46,14 @@ class Builder:
     tensors: dict[str, Floats] = field(default_factory=dict)
     made: dict[FxNode, str] = field(default_factory=dict)
     views: dict[FxNode, GroupView] = field(default_factory=dict)
+    selected: dict[FxNode, tuple[str, int]] = field(default_factory=dict)
+    channels_last: set[FxNode] = field(default_factory=set)
+    joined: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         signature = self.program.graph_signature
         self._sources = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        self._state = self.program.state_dict
+        self._state = {**self.program.constants, **self.program.state_dict}
 
     def add_input(self, fx: FxNode) -> None:
         """The network's input; a second one is refused."""
@@ -57,12 +70,12 @@ class Builder:
         self.nodes[node.name] = node
         self.made[fx] = node.name
 
-    def add_weighted(self, fx: FxNode, node: WeightedNode, weight: Floats, bias: Floats | None) -> None:
+    def add_weighted(self, fx: FxNode, node: ParametricNode, weight: Floats, bias: Floats | None) -> None:
         """Append a node with its tensors; without a bias it gets zeros."""
         self.add(fx, node)
         self.store(node, weight, np.zeros(node.shape[1], np.float32) if bias is None else bias)
 
-    def store(self, node: WeightedNode, weight: Floats, bias: Floats) -> None:
+    def store(self, node: ParametricNode, weight: Floats, bias: Floats) -> None:
         """Set the tensors of a node."""
         # Adding +0.0 turns the -0.0 that masks leave behind into +0.0: equal numbers, equal bytes.
         self.tensors[weight_name(node)] = weight + np.float32(0)
@@ -78,6 +91,21 @@ class Builder:
         if not isinstance(value, FxNode) or value not in self.made:
             raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
         return self.nodes[self.made[value]]
+
+    def computes(self, value: object) -> bool:
+        """Whether an argument is the output of an earlier layer."""
+        return isinstance(value, FxNode) and (
+            value in self.made or value in self.views or value in self.selected
+        )
+
+    def feeds_only(self, node: AnyNode, fx: FxNode) -> bool:
+        """Whether an operation is the only reader of a node, seen or named in whatever way."""
+        known = [other for other, name in self.made.items() if name == node.name]
+        return all(user is fx or user in known for value in known for user in value.users)
+
+    def stored_name(self, value: object) -> str | None:
+        """The name of the parameter or buffer behind an argument."""
+        return self._sources.get(value.name) if isinstance(value, FxNode) else None
 
     def constant(self, fx: FxNode, value: object) -> Floats | None:
         """The stored tensor behind an argument, float32."""
@@ -95,17 +123,20 @@ class Builder:
             raise refuse(fx, "has no weight")
         return weight, self.constant(fx, arguments["bias"])
 
-    def layer_name(self, fx: FxNode) -> str:
-        """The name of the module that owns an operation's weight."""
-        weight = fx.args[1]
-        return self._sources[weight.name].rpartition(".")[0] if isinstance(weight, FxNode) else fx.name
+    def layer_name(self, fx: FxNode, weight: object = None) -> str:
+        """The name of the module that owns an operation's weight, by default its second argument."""
+        stored = self.stored_name(fx.args[1] if weight is None and len(fx.args) > 1 else weight)
+        return (stored or "").rpartition(".")[0] or fx.name
 
     def finish(self, fx: FxNode) -> Graph:
         """Keep what the program returns and what that depends on, with the result last."""
-        outputs = fx.args[0]
-        found = list(outputs) if isinstance(outputs, tuple | list) else []
+        found = self._results(fx)
         if len(found) != 1 or found[0] not in self.made:
             raise UnsupportedLayerError(f"the model returns {len(found)} tensors; exactly one is supported")
+        if found[0] in self.channels_last:
+            raise UnsupportedLayerError(
+                "the model returns a map whose channels were moved last; move them back"
+            )
         result = self.nodes[self.made[found[0]]]
         needed, stack = {"input"}, [result.name]
         while stack:
@@ -117,6 +148,20 @@ class Builder:
         nodes = (*kept, result)
         names = {name(node) for node in nodes for name in (weight_name, bias_name)}
         return Graph(nodes, {name: tensor for name, tensor in self.tensors.items() if name in names})
+
+    def _results(self, fx: FxNode) -> list[Any]:
+        """What the program returns; of a dictionary, as segmenters have it, what is called "out"."""
+        outputs = fx.args[0]
+        found = list(outputs) if isinstance(outputs, tuple | list) else []
+        spec = self.program.call_spec.out_spec
+        if (
+            spec is not None
+            and spec.type is dict
+            and spec.num_children == len(found)
+            and "out" in spec.context
+        ):
+            return [found[spec.context.index("out")]]
+        return found
 
 
 def aten_name(fx: FxNode) -> str:

@@ -13,18 +13,23 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     GlobalAvgPool,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
+    ParametricNode,
     Pointwise,
     Resize,
     Shuffle,
     Slice,
-    WeightedNode,
+    Softmax,
     bias_name,
     weight_name,
 )
@@ -38,7 +43,7 @@ _MAX_NAME = 1000
 def check_structure(nodes: Sequence[AnyNode]) -> None:
     """Refuse nodes that no emitter could write.
 
-    Assumes what :func:`edgesqueeze.graph.nodes.structure_from_json` checks: fields of the right type, one
+    Assumes what :func:`edgesqueeze.graph.node_json.structure_from_json` checks: fields of the right type, one
     input node first, inputs made by earlier nodes, unique names.
 
     Raises:
@@ -164,6 +169,26 @@ def _pad(node: Pad, source: Shape) -> Shape:
     return 1, source[1], source[2] + top + bottom, source[3] + left + right
 
 
+def _conv_transpose(node: ConvTranspose, source: Shape) -> Shape:
+    top, left, bottom, right = node.pads
+    if node.extra[0] >= node.stride[0] or node.extra[1] >= node.stride[1]:
+        raise _wrong(node, f"keeps {node.extra} more rows and columns; fewer than the stride are allowed")
+    rows = (source[2] - 1) * node.stride[0] + node.kernel[0] - top - bottom + node.extra[0]
+    columns = (source[3] - 1) * node.stride[1] + node.kernel[1] - left - right + node.extra[1]
+    return 1, node.shape[1], rows, columns
+
+
+def _crop(node: Crop, source: Shape) -> Shape:
+    top, left, bottom, right = node.pads
+    return 1, source[1], source[2] - top - bottom, source[3] - left - right
+
+
+def _depth_to_space(node: DepthToSpace, source: Shape) -> Shape:
+    if source[1] % prod(node.block):
+        raise _wrong(node, f"spreads {source[1]} channels over blocks of {node.block}")
+    return 1, source[1] // prod(node.block), source[2] * node.block[0], source[3] * node.block[1]
+
+
 _RULES: dict[type[AnyNode], Callable[..., Shape]] = {
     Input: lambda node: node.shape,
     Conv: _conv,
@@ -181,6 +206,11 @@ _RULES: dict[type[AnyNode], Callable[..., Shape]] = {
     Shuffle: _shuffle,
     Pad: _pad,
     Resize: lambda node, source: (1, source[1], *node.size),
+    ConvTranspose: _conv_transpose,
+    Crop: _crop,
+    DepthToSpace: _depth_to_space,
+    Softmax: lambda _, source: source,
+    LayerNorm: lambda _, source: source,
 }
 _RANKS: dict[type[Any], int] = {
     Conv: 4,
@@ -193,12 +223,15 @@ _RANKS: dict[type[Any], int] = {
     Shuffle: 4,
     Pad: 4,
     Resize: 4,
+    ConvTranspose: 4,
+    Crop: 4,
+    DepthToSpace: 4,
 }
 
 
 def _check_names(nodes: Sequence[AnyNode]) -> None:
-    weighted = [node for node in nodes if isinstance(node, WeightedNode)]
-    taken = {weight_name(node) for node in weighted} | {bias_name(node) for node in weighted}
+    owners = [node for node in nodes if isinstance(node, ParametricNode)]
+    taken = {weight_name(node) for node in owners} | {bias_name(node) for node in owners}
     for node in nodes:
         if not node.name.isprintable() or len(node.name) > _MAX_NAME or node.name in taken:
             raise CodecError(f"node name {node.name[:60]!r} is unprintable, too long, or that of a weight")

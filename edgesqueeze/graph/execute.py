@@ -15,12 +15,16 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     Function,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -28,6 +32,8 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
+    WeightedNode,
 )
 from edgesqueeze.graph.ranges import Range, merge_ranges
 from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec, WeightQuant
@@ -35,19 +41,20 @@ from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec, Weigh
 Observe = Callable[[AnyNode, Tensor], Tensor]
 """Sees a node's output [N, …] and returns what the nodes behind it shall read."""
 Weights = dict[str, tuple[Tensor, Tensor]]
-"""Weighted node name to its weight and bias."""
+"""Name of a node to its weight and bias. :func:`run_graph` adds those of layer norms itself."""
 
 
 def graph_weights(graph: Graph) -> Weights:
     """The graph's own float weights as tensors."""
     return {
         node.name: (torch.from_numpy(graph.weight(node)), torch.from_numpy(graph.bias(node)))
-        for node in graph.weighted
+        for node in graph.parametric
     }
 
 
 def run_graph(graph: Graph, x: Tensor, weights: Weights, observe: Observe | None = None) -> Tensor:
     """The output of a graph for a batch [N, C, H, W]; every tensor on the way passes through ``observe``."""
+    weights = norm_parameters(graph) | weights
     values: dict[str, Tensor] = {}
     for node in graph.nodes:
         inputs = [values[name] for name in node.inputs]
@@ -56,12 +63,20 @@ def run_graph(graph: Graph, x: Tensor, weights: Weights, observe: Observe | None
     return values[graph.output.name]
 
 
-def dequantized_weights(graph: Graph, spec: QuantSpec) -> Weights:
-    """The real numbers that a spec's integers stand for, as tensors."""
+def norm_parameters(graph: Graph) -> Weights:
+    """The weights and biases that stay float in an int8 network."""
     return {
-        node.name: dequantized_layer(spec.weights[node.name], spec.activations[node.inputs[0]].scale)
-        for node in graph.weighted
+        node.name: (torch.from_numpy(graph.weight(node)), torch.from_numpy(graph.bias(node)))
+        for node in graph.nodes
+        if isinstance(node, LayerNorm)
     }
+
+
+def dequantized_weights(graph: Graph, spec: QuantSpec) -> Weights:
+    """The real numbers that a spec's integers stand for; the graph's own for layers kept in float."""
+    scales = {node.name: spec.activations[node.inputs[0]].scale for node in graph.weighted}
+    known = {name: dequantized_layer(quant, scales[name]) for name, quant in spec.weights.items()}
+    return {**graph_weights(graph), **known}
 
 
 def dequantized_layer(quant: WeightQuant, input_scale: float) -> tuple[Tensor, Tensor]:
@@ -97,13 +112,10 @@ def calibrate_min_max(graph: Graph, batches: Iterable[Tensor]) -> dict[str, Rang
 def compute_node(node: AnyNode, inputs: list[Tensor], weights: Weights) -> Tensor:
     """The output [N, …] of one node in float, its fused activation included."""
     match node:
-        case Conv():
-            weight, bias = weights[node.name]
-            x = _pad(inputs[0], node.pads, 0.0)
-            y = F.conv2d(x, weight, bias, node.stride, 0, node.dilation, node.groups)
-            return _activate(y, node.activation)
-        case Dense():
-            return _activate(F.linear(inputs[0], *weights[node.name]), node.activation)
+        case Conv() | ConvTranspose() | Dense():
+            return _activate(_weighted(node, inputs[0], *weights[node.name]), node.activation)
+        case LayerNorm():
+            return _layer_norm(node, inputs[0], *weights[node.name])
         case MaxPool():
             return F.max_pool2d(_pad(inputs[0], node.pads, float("-inf")), node.kernel, node.stride)
         case AvgPool():
@@ -136,8 +148,38 @@ def _rearrange(node: AnyNode, inputs: list[Tensor]) -> Tensor:
             return _pad(inputs[0], node.pads, 0.0)
         case Resize():
             return F.interpolate(inputs[0], size=node.size, mode=node.mode)
+        case Crop():
+            rows, columns = inputs[0].shape[2:]
+            top, left, bottom, right = node.pads
+            return inputs[0][:, :, top : rows - bottom, left : columns - right]
+        case DepthToSpace():
+            return depth_to_space(inputs[0], node.block)
+        case Softmax():
+            return torch.softmax(inputs[0], 1)
         case _:
             raise AssertionError("an input is not computed")
+
+
+def _weighted(node: WeightedNode, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    if isinstance(node, Dense):
+        return F.linear(x, weight, bias)
+    if isinstance(node, Conv):
+        x = _pad(x, node.pads, 0.0)
+        return F.conv2d(x, weight, bias, node.stride, 0, node.dilation, node.groups)
+    y = F.conv_transpose2d(x, weight.transpose(0, 1), bias, node.stride, 0, node.extra)
+    top, left = node.pads[:2]
+    return y[:, :, top : top + node.shape[2], left : left + node.shape[3]]
+
+
+def _layer_norm(node: LayerNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.layer_norm(x.movedim(1, -1), weight.shape, weight, bias, node.epsilon).movedim(-1, 1)
+
+
+def depth_to_space(x: Tensor, block: tuple[int, int]) -> Tensor:
+    """[N, block height · block width · C, H, W] as [N, C, H · block height, W · block width]."""
+    count, _, rows, columns = x.shape
+    y = x.view(count, *block, -1, rows, columns).permute(0, 3, 4, 1, 5, 2)
+    return y.reshape(count, -1, rows * block[0], columns * block[1])
 
 
 _FUNCTIONS: dict[Function, Callable[[Tensor], Tensor]] = {
@@ -145,6 +187,7 @@ _FUNCTIONS: dict[Function, Callable[[Tensor], Tensor]] = {
     "hardsigmoid": F.hardsigmoid,
     "hardswish": F.hardswish,
     "silu": F.silu,
+    "gelu": F.gelu,
 }
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgesqueeze.numerics.integers import SMALLEST_SCALE
+
 QMIN, QMAX = -128, 127
-SMALLEST_SCALE = 2.0**-40
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a full-int8 network must answer, bit for bit: the specification in numpy.
 
-ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for a bilinear resize, and for sums on grids
+ONNX Runtime and LiteRT (XNNPACK) compute the same integers (but for bilinear resizes, and for sums on grids
 that lie too far apart, see :data:`Sums`), because both follow one rule:
 
     q_out = clamp(rint(float32(acc) · m) + zero_point),    m = float32(s_in · s_weight / s_out)
@@ -10,9 +10,12 @@ for every kind of node (average pools and loose activations are depthwise convol
 :mod:`edgesqueeze.graph.lower`; sums and products are on grids that leave nothing to rounding rules, see
 :mod:`edgesqueeze.graph.align`). Sums are taken in float64, which holds integers up to 2^53 exactly; what
 follows a sum is float32, as in the runtimes. (Integer arithmetic: Jacob et al. 2018, arXiv 1712.05877.)
+
+A layer kept in float lies between integer tensors: dequantized, computed in float, quantized. Runtimes add up
+its products in orders of their own, so here they may differ by 1 (:mod:`edgesqueeze.graph.inexact`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import prod
 from typing import Any, Literal
 
@@ -20,7 +23,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edgesqueeze.graph.integer_maps import run_map
+from edgesqueeze.graph.integer_maps import layer_norm, resize_real, run_map
 from edgesqueeze.graph.lower import lower
 from edgesqueeze.graph.nodes import (
     Activation,
@@ -33,18 +36,20 @@ from edgesqueeze.graph.nodes import (
     Floats,
     GlobalAvgPool,
     Graph,
+    LayerNorm,
     MaxPool,
     Pads,
     Pair,
+    Resize,
 )
 from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec
 
 Int8s = NDArray[np.int8]
 Sums = Literal["xnnpack", "onnxruntime"]
-"""Whose Add is computed: XNNPACK's in fixed point, or ONNX Runtime's in float32.
+"""Whose rule is followed where two differ: XNNPACK's in fixed point, or ONNX Runtime's in float32.
 
-On aligned grids they are equal. Where the scales lie too far apart to be aligned (a factor of 8) they may
-differ by 1.
+A bilinear resize may differ by 1. Sums are equal on aligned grids; where the scales lie too far apart to be
+aligned (a factor of 8) they may differ by 1.
 """
 
 _BATCH = 16
@@ -54,6 +59,12 @@ _BLOCK_BYTES = 1 << 26
 def quantize_input(x: Floats, quant: ActivationQuant) -> Int8s:
     """Real numbers to the nearest integers of a grid, saturating: rint(x / scale) + zero_point."""
     return _saturate(np.rint(x / np.float32(quant.scale)) + np.float32(quant.zero_point), QMIN, QMAX)
+
+
+def quantize_by_reciprocal(x: Floats, quant: ActivationQuant) -> Int8s:
+    """Like :func:`quantize_input` but rint(x · (1 / scale)), XNNPACK's QUANTIZE: some ties fall otherwise."""
+    scaled = x * (np.float32(1) / np.float32(quant.scale))
+    return _saturate(np.rint(scaled) + np.float32(quant.zero_point), QMIN, QMAX)
 
 
 def dequantize(q: Int8s, quant: ActivationQuant) -> Floats:
@@ -78,49 +89,58 @@ def run_integer(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack"
         graph: the network.
         spec: its integers.
         x: float32 [N, C, H, W], N at least 1.
-        sums: whose rule an Add follows.
+        sums: whose rule is followed where two differ.
 
     Returns:
         int8 [N, …] on the grid of the output node.
     """
-    graph, spec = lower(graph, spec)
-    parts = [_run((graph, spec), x[i : i + _BATCH], None, sums) for i in range(0, len(x), _BATCH)]
+    parts = []
+    for i in range(0, len(x), _BATCH):
+        for _, values in integer_steps(graph, spec, x[i : i + _BATCH], sums):
+            known = values
+        parts.append(known[graph.output.name])
     return np.concatenate(parts)
 
 
 def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack") -> dict[str, Int8s]:
     """Node name to its output int8 [N, …]: like :func:`run_integer`, in one batch, keeping every tensor."""
-    kept: dict[str, Int8s] = {}
-    _run(lower(graph, spec), x, kept.__setitem__, sums)
+    kept = {name: values[name] for name, values in integer_steps(graph, spec, x, sums)}
     return {node.name: kept[node.name] for node in graph.nodes}
 
 
-def _run(
-    lowered: tuple[Graph, QuantSpec], x: Floats, observe: Callable[[str, Int8s], None] | None, sums: Sums
-) -> Int8s:
-    graph, spec = lowered
+def integer_steps(
+    graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack"
+) -> Iterator[tuple[str, dict[str, Int8s]]]:
+    """Compute one batch node by node, of the lowered graph, in execution order.
+
+    Yields:
+        The name of the node just computed, and the values [N, …] that are still needed, its own among them.
+        What the caller puts in their place is what the nodes behind read.
+    """
+    graph, spec = lower(graph, spec)
     values: dict[str, Int8s] = {}
     last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
     for node in graph.nodes:
         if node is graph.input:
-            y = quantize_input(x, spec.activations[node.name])
+            values[node.name] = quantize_input(x, spec.activations[node.name])
         else:
-            y = _compute(node, [values[name] for name in node.inputs], spec, sums)
-        values[node.name] = y
-        if observe is not None:
-            observe(node.name, y)
+            values[node.name] = _compute(graph, node, [values[name] for name in node.inputs], spec, sums)
+        yield node.name, values
         for name in set(node.inputs):
             if last_reader[name] == node.name:
                 del values[name]
-    return y
 
 
-def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) -> Int8s:
+def _compute(graph: Graph, node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) -> Int8s:
     grids = [spec.activations[name] for name in node.inputs]
     out = spec.activations[node.name]
     match node:
+        case Conv() | Dense() if node.name not in spec.weights:
+            return _float_layer(graph, node, inputs[0], spec)
         case Conv() | Dense():
             return _weighted(node, inputs[0], spec)
+        case LayerNorm():
+            return layer_norm(node, inputs[0], (graph.weight(node), graph.bias(node)), (grids[0], out))
         case MaxPool():
             return _max_pool(inputs[0], node)
         case GlobalAvgPool():
@@ -132,6 +152,8 @@ def _compute(node: AnyNode, inputs: list[Int8s], spec: QuantSpec, sums: Sums) ->
         case Add():
             add = _add if sums == "xnnpack" else _add_float
             return add(inputs, grids, out, node.activation)
+        case Resize(mode="bilinear") if sums == "onnxruntime":
+            return quantize_input(resize_real(dequantize(inputs[0], grids[0]), node.size), out)
         case _:
             return run_map(node, inputs, grids, out)
 
@@ -152,21 +174,34 @@ def _saturate(values: NDArray[Any], low: int, high: int) -> Int8s:
 def _weighted(node: Conv | Dense, q: Int8s, spec: QuantSpec) -> Int8s:
     source, out = spec.activations[node.inputs[0]], spec.activations[node.name]
     layer = spec.weights[node.name]
-    centred = q.astype(np.int16) - np.int16(source.zero_point)
-    if isinstance(node, Conv):
-        if centred.ndim == 2:
-            centred = centred[:, :, np.newaxis, np.newaxis]
-        acc = _convolve(_pad(centred, node.pads, 0), layer.weight, node)
-    else:
-        acc = centred.astype(np.float64) @ layer.weight.astype(np.float64).T
-    per_channel = (1, -1, *[1] * (acc.ndim - 2))
-    acc += layer.bias.reshape(per_channel)
+    acc = _sums(q.astype(np.int16) - np.int16(source.zero_point), layer.weight, layer.bias, node)
     multiplier = layer.bias_scale(source.scale) / np.float32(out.scale)
-    return _requantize(acc, multiplier.reshape(per_channel), out, node.activation)
+    return _requantize(acc, multiplier.reshape(1, -1, *[1] * (acc.ndim - 2)), out, node.activation)
 
 
-def _convolve(x: NDArray[np.int16], weight: Int8s, node: Conv) -> NDArray[np.float64]:
-    """Exact sums of products of a padded input [N, C, H, W], as matrix products over unrolled windows."""
+def _float_layer(graph: Graph, node: Conv | Dense, q: Int8s, spec: QuantSpec) -> Int8s:
+    """A layer kept in float, between the grids: sums in float64, so as good as any order of float32 sums."""
+    source, out = spec.activations[node.inputs[0]], spec.activations[node.name]
+    y = _sums(dequantize(q, source), graph.weight(node), graph.bias(node), node).astype(np.float32)
+    if node.activation != "none":
+        y = np.maximum(y, np.float32(0))
+    return quantize_input(np.minimum(y, np.float32(6)) if node.activation == "relu6" else y, out)
+
+
+def _sums(
+    x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], node: Conv | Dense
+) -> NDArray[np.float64]:
+    """Sums of products and biases in float64: of integers they are exact."""
+    if isinstance(node, Dense):
+        return np.asarray(x.astype(np.float64) @ weight.astype(np.float64).T + bias)
+    x = x[:, :, np.newaxis, np.newaxis] if x.ndim == 2 else x
+    acc = _convolve(_pad(x, node.pads, 0), weight, node)
+    acc += bias.reshape(1, -1, 1, 1)
+    return acc
+
+
+def _convolve(x: NDArray[Any], weight: NDArray[Any], node: Conv) -> NDArray[np.float64]:
+    """Sums of products of a padded input [N, C, H, W], as matrix products over unrolled windows."""
     groups, (rows, columns) = node.groups, node.shape[2:]
     windows = _windows(x, node.kernel, node.stride, node.dilation)[:, :, :rows, :columns]
     length = prod(weight.shape[1:])
@@ -191,14 +226,14 @@ def _blocks(images: int, rows: int, row_bytes: int) -> Iterator[tuple[slice, sli
             yield slice(image, image + many_images), slice(row, row + many_rows)
 
 
-def _windows(x: NDArray[np.int16], kernel: Pair, stride: Pair, dilation: Pair) -> NDArray[np.int16]:
+def _windows(x: NDArray[Any], kernel: Pair, stride: Pair, dilation: Pair) -> NDArray[Any]:
     """A view [N, C, rows, columns, kernel height, kernel width] of every window."""
     reach = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
     view = sliding_window_view(x, reach, axis=(2, 3))
     return view[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
 
 
-def _pad(x: NDArray[np.int16], pads: Pads, value: int) -> NDArray[np.int16]:
+def _pad(x: NDArray[Any], pads: Pads, value: int) -> NDArray[Any]:
     top, left, bottom, right = pads
     return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
 

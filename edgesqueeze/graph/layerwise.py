@@ -29,7 +29,7 @@ _WARM_UP = 0.2
 
 @torch.no_grad()
 def adjust_layers(graph: Graph, spec: QuantSpec, batches: Sequence[Tensor], adjust: Adjust) -> QuantSpec:
-    """The spec with every layer's integers adjusted, in execution order.
+    """The spec with every layer's integers adjusted, in execution order; layers kept in float have none.
 
     All activations of the calibration batches that a later node reads are in memory at once.
     """
@@ -46,7 +46,7 @@ def adjust_layers(graph: Graph, spec: QuantSpec, batches: Sequence[Tensor], adju
             continue
         reads, reads_quantized = ([values[n] for n in node.inputs] for values in (exact, quantized))
         layer = weights
-        if isinstance(node, WeightedNode):
+        if isinstance(node, WeightedNode) and node.name in adjusted:
             target = compute_node(replace(node, activation="none"), reads, weights)
             quant = adjust(node, reads_quantized[0], target, adjusted[node.name])
             adjusted[node.name] = quant

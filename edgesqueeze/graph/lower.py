@@ -5,7 +5,8 @@ them has no integer kernel for hard sigmoid, hard swish and SiLU. A depthwise co
 So in int8 these operations are written with one: an average pool as weights of 1 with scale 1 / window size,
 a hard sigmoid as x / 6 + 1/2 on a grid that ends at 0 and 1; hard swish and SiLU become a product with their
 sigmoid. Where two scales do not suit each other (see :mod:`edgesqueeze.graph.align`), one more depthwise
-convolution brings a tensor onto another grid.
+convolution brings a tensor onto another grid. A transposed convolution becomes one with more channels, see
+:mod:`edgesqueeze.graph.subpixel`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,10 @@ from edgesqueeze.graph.align import (
     HARD_SIGMOID_GRID,
     SIGMOID_GRID,
     is_near,
-    is_table_safe,
     product_scale,
     rescaled,
-    sigmoid_grid,
     sum_scale,
+    table_grid,
 )
 from edgesqueeze.graph.nodes import (
     Add,
@@ -29,13 +29,21 @@ from edgesqueeze.graph.nodes import (
     AvgPool,
     Clamp,
     Conv,
+    ConvTranspose,
     Flatten,
+    Floats,
+    Function,
     Graph,
     Mul,
     Pair,
     Pointwise,
+    Softmax,
+    bias_name,
+    weight_name,
 )
 from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+from edgesqueeze.graph.subpixel import spread, subpixel, subpixel_integers
+from edgesqueeze.graph.tables import is_table_safe
 
 _SIXTH = 1 / 6
 
@@ -43,21 +51,24 @@ _SIXTH = 1 / 6
 def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
     """The same int8 network of convolutions, pools by maximum, sums, products, sigmoids and moves only.
 
-    The new layers' integers are in the returned spec only. A convolution that stands for an activation of a
+    The new layers' integers are in the returned spec only; a layer kept in float has its weights in the
+    returned graph. A convolution that stands for an activation of a
     flattened tensor reads [1, features] as a map of height and width 1.
     """
-    lowering = _Lowering(dict(spec.activations), dict(spec.weights))
+    lowering = _Lowering(dict(spec.activations), dict(spec.weights), dict(graph.tensors), spec.per_channel)
     for node in graph.nodes:
         lowering.visit(node)
-    return Graph(tuple(lowering.nodes), graph.tensors), QuantSpec(lowering.activations, lowering.weights)
+    return Graph(tuple(lowering.nodes), lowering.tensors), QuantSpec(lowering.activations, lowering.weights)
 
 
 @dataclass
 class _Lowering:
-    """One walk over the nodes; all three grow."""
+    """One walk over the nodes; activations, weights, tensors and nodes grow."""
 
     activations: dict[str, ActivationQuant]
     weights: dict[str, WeightQuant]
+    tensors: dict[str, Floats]
+    per_channel: bool
     nodes: list[AnyNode] = field(default_factory=list)
 
     def visit(self, node: AnyNode) -> None:
@@ -70,6 +81,10 @@ class _Lowering:
             case Clamp():
                 layer = replace(_depthwise(node.name, node.inputs[0], node.shape), activation=node.activation)
                 self._append(layer, _constant(layer, 1, 1.0, 0.0, 1.0))
+            case ConvTranspose():
+                self._transposed(node)
+            case Softmax():
+                self._softmax(node)
             case Pointwise():
                 self._pointwise(node)
             case Add():
@@ -79,7 +94,33 @@ class _Lowering:
             case _:
                 self.nodes.append(node)
 
+    def _transposed(self, node: ConvTranspose) -> None:
+        source = next(n for n in self.nodes if n.name == node.inputs[0])
+        parts = subpixel(node, source.shape)
+        if node.name in self.weights:
+            self.weights[parts.conv.name] = subpixel_integers(node, parts, self.weights.pop(node.name))
+        else:  # kept in float
+            weight, bias = self.tensors.pop(weight_name(node)), self.tensors.pop(bias_name(node))
+            self.tensors[weight_name(parts.conv)] = spread(weight, node, parts)
+            self.tensors[bias_name(parts.conv)] = np.tile(bias, prod(node.stride))
+        for part in (parts.conv, *parts.moves):
+            self.activations[part.name] = self.activations[node.name]
+            self.nodes.append(part)
+
+    def _softmax(self, node: Softmax) -> None:
+        if self.activations[node.name] == SIGMOID_GRID:
+            self.nodes.append(node)
+            return
+        inner = f"{node.name}/softmax"
+        self.activations[inner] = SIGMOID_GRID
+        self.nodes.append(replace(node, name=inner))
+        self._copy(inner, node.name, self.activations[node.name], node.shape)
+
     def _pointwise(self, node: Pointwise) -> None:
+        if node.function == "gelu":
+            source = self._table_source(node.inputs[0], node.name, "gelu", node.shape)
+            self.nodes.append(replace(node, inputs=(source,)))
+            return
         if node.function in ("hardswish", "silu"):
             gate = f"{node.name}/gate"
             self._gate(node, gate, "hardsigmoid" if node.function == "hardswish" else "sigmoid")
@@ -97,14 +138,19 @@ class _Lowering:
         source = node.inputs[0]
         if function == "sigmoid":
             self.activations[name] = SIGMOID_GRID
-            if not is_table_safe(self.activations[source]):
-                grid = sigmoid_grid(self.activations[source])
-                source = self._copy(source, f"{name}/source", grid, node.shape)
+            source = self._table_source(source, name, "sigmoid", node.shape)
             self.nodes.append(Pointwise(name=name, inputs=(source,), shape=node.shape, function="sigmoid"))
             return
         self.activations[name] = HARD_SIGMOID_GRID
         layer = _depthwise(name, source, node.shape)
         self._append(layer, _constant(layer, 127, _SIXTH, 0.5, self.activations[source].scale))
+
+    def _table_source(self, source: str, name: str, function: Function, shape: tuple[int, ...]) -> str:
+        """The input of a table, or a copy of it on a grid that leaves no entry near a half."""
+        grid, out = self.activations[source], self.activations[name]
+        if is_table_safe(function, grid, out):
+            return source
+        return self._copy(source, f"{name}/source", table_grid(function, grid, out), shape)
 
     def _sum(self, node: Add) -> None:
         total = self.activations[node.name].scale
@@ -135,6 +181,8 @@ class _Lowering:
         return name
 
     def _append(self, layer: Conv, integers: WeightQuant) -> None:
+        if not self.per_channel:
+            integers = replace(integers, scale=integers.scale[:1])
         if len(layer.shape) == 4:
             self.weights[layer.name] = integers
             self.nodes.append(layer)

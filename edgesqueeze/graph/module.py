@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.graph.execute import dequantized_weights, fake_quantize, run_graph
-from edgesqueeze.graph.nodes import AnyNode, Graph, structure_from_json, structure_to_json
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+from edgesqueeze.graph.gates import with_gates
+from edgesqueeze.graph.node_json import structure_from_json, structure_to_json
+from edgesqueeze.graph.nodes import AnyNode, Graph
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, float_layers
 
 _FLOAT, _INTEGER = "float/", "int8/"
 _PARTS = ("weight", "scale", "bias")
@@ -27,13 +29,15 @@ class GraphModel(nn.Module):
         self.graph = graph
         self.spec = spec
         self._weights = dequantized_weights(graph, spec)
+        self._gated, gates = with_gates(graph)
+        self._grids = spec.activations | gates
 
     def forward(self, x: Tensor) -> Tensor:
         """The simulated int8 output for a batch [N, C, H, W]."""
-        return run_graph(self.graph, x, self._weights, self._fake_quantize)
+        return run_graph(self._gated, x, self._weights, self._fake_quantize)
 
     def _fake_quantize(self, node: AnyNode, y: Tensor) -> Tensor:
-        return fake_quantize(y, self.spec.activations[node.name])
+        return fake_quantize(y, self._grids[node.name])
 
 
 def serialize_graph_model(model: GraphModel) -> bytes:
@@ -42,11 +46,27 @@ def serialize_graph_model(model: GraphModel) -> bytes:
         "nodes": structure_to_json(model.graph),
         "activations": {n: [q.scale, q.zero_point] for n, q in model.spec.activations.items()},
     }
+    kept = float_layers(model.graph, model.spec)
+    if kept:
+        header["keep_float"] = list(kept)
     tensors: dict[str, NDArray[Any]] = {f"{_FLOAT}{n}": t for n, t in model.graph.tensors.items()}
     for name, quant in model.spec.weights.items():
         for part in _PARTS:
             tensors[f"{_INTEGER}{name}.{part}"] = np.ascontiguousarray(getattr(quant, part))
     return bytes(save(tensors, {"graph": json.dumps(header, sort_keys=True)}))
+
+
+def holds_graph_model(path: Path) -> bool:
+    """Whether a state file is one of :func:`serialize_graph_model`, by its header.
+
+    Raises:
+        TaskError: the file is no safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="np") as file:
+            return "graph" in (file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise TaskError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 
 def load_graph_model(path: Path) -> GraphModel:
@@ -65,6 +85,7 @@ def load_graph_model(path: Path) -> GraphModel:
         weights = {
             node.name: WeightQuant(*(stored[f"{_INTEGER}{node.name}.{part}"] for part in _PARTS))
             for node in graph.weighted
+            if node.name not in header.get("keep_float", [])
         }
         return GraphModel(graph, QuantSpec(grids, weights))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, EdgeSqueezeError) as error:

@@ -5,15 +5,13 @@ is already folded, ReLU already fused where it can be, ceil mode already written
 Shapes are NCHW with batch 1. Nothing here knows torch or a file format.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-
-from edgesqueeze.errors import CodecError
 
 Floats = NDArray[np.float32]
 Pair = tuple[int, int]
@@ -21,8 +19,9 @@ Pads = tuple[int, int, int, int]
 """Padding as (top, left, bottom, right)."""
 Activation = Literal["none", "relu", "relu6"]
 """What is fused behind a node: nothing, max(x, 0), or min(max(x, 0), 6)."""
-Function = Literal["sigmoid", "hardsigmoid", "hardswish", "silu"]
-"""Value by value: 1 / (1 + exp(-x)), clamp(x / 6 + 1/2, 0, 1), x · hardsigmoid(x), x · sigmoid(x)."""
+Function = Literal["sigmoid", "hardsigmoid", "hardswish", "silu", "gelu"]
+"""Value by value: 1 / (1 + exp(-x)), clamp(x / 6 + 1/2, 0, 1), x · hardsigmoid(x), x · sigmoid(x), and
+x · (1 + erf(x / √2)) / 2."""
 ResizeMode = Literal["nearest", "bilinear"]
 """Nearest takes the value at floor(i · in / out); bilinear has half-pixel centres and clamped edges."""
 
@@ -53,6 +52,21 @@ class Conv(Node):
     pads: Pads
     dilation: Pair
     groups: int
+    activation: Activation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTranspose(Node):
+    """Transposed 2-D convolution, weight [out, in, kernel height, kernel width], bias [out].
+
+    Every input value adds its product with the kernel at its place times the stride; ``pads`` are then cut
+    off, and ``extra`` rows and columns (each fewer than the stride) are kept behind the last ones.
+    """
+
+    kernel: Pair
+    stride: Pair
+    pads: Pads
+    extra: Pair
     activation: Activation
 
 
@@ -151,6 +165,35 @@ class Resize(Node):
     mode: ResizeMode
 
 
+@dataclass(frozen=True, kw_only=True)
+class Crop(Node):
+    """A map without its outermost rows and columns."""
+
+    pads: Pads
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthToSpace(Node):
+    """[block height, block width, C] channels become C channels of block height × block width more places."""
+
+    block: Pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Node):
+    """exp(x) over its sum, along channels or features."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNorm(Node):
+    """(x - mean) / sqrt(variance + epsilon) · weight + bias along channels or features, weight and bias [C].
+
+    The variance is that of the C values, not of a sample; ``epsilon`` is a float32 value.
+    """
+
+    epsilon: float
+
+
 AnyNode = (
     Input
     | Conv
@@ -168,8 +211,16 @@ AnyNode = (
     | Shuffle
     | Pad
     | Resize
+    | ConvTranspose
+    | Crop
+    | DepthToSpace
+    | Softmax
+    | LayerNorm
 )
-WeightedNode = Conv | Dense
+WeightedNode = Conv | Dense | ConvTranspose
+"""Layers whose weights become integers in an int8 network."""
+ParametricNode = WeightedNode | LayerNorm
+"""Nodes with a weight and a bias; those of a layer norm are float in an int8 network too."""
 NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args(AnyNode)}
 
 
@@ -207,18 +258,23 @@ class Graph:
 
     @property
     def weighted(self) -> tuple[WeightedNode, ...]:
-        """The nodes that own a weight and a bias, in execution order."""
+        """The layers with weights that become integers, in execution order."""
         return tuple(node for node in self.nodes if isinstance(node, WeightedNode))
+
+    @property
+    def parametric(self) -> tuple[ParametricNode, ...]:
+        """The nodes that own a weight and a bias, in execution order."""
+        return tuple(node for node in self.nodes if isinstance(node, ParametricNode))
 
     def source(self, node: Node) -> AnyNode:
         """The node that feeds a node's first input."""
         return self.by_name[node.inputs[0]]
 
-    def weight(self, node: WeightedNode) -> Floats:
+    def weight(self, node: ParametricNode) -> Floats:
         """A node's weight."""
         return self.tensors[weight_name(node)]
 
-    def bias(self, node: WeightedNode) -> Floats:
+    def bias(self, node: ParametricNode) -> Floats:
         """A node's bias, one value per output channel."""
         return self.tensors[bias_name(node)]
 
@@ -227,98 +283,13 @@ class Graph:
         return tuple(node for node in self.nodes if name in node.inputs)
 
 
-def weight_shape(graph: Graph, node: WeightedNode) -> tuple[int, ...]:
+def weight_shape(graph: Graph, node: ParametricNode) -> tuple[int, ...]:
     """The shape a node's weight must have, from the structure alone."""
     source = graph.source(node).shape
     if isinstance(node, Conv):
         return (node.shape[1], source[1] // node.groups, *node.kernel)
+    if isinstance(node, ConvTranspose):
+        return (node.shape[1], source[1], *node.kernel)
+    if isinstance(node, LayerNorm):
+        return (node.shape[1],)
     return (node.shape[1], prod(source[1:]))
-
-
-def structure_to_json(graph: Graph) -> list[dict[str, object]]:
-    """The nodes as plain JSON values, tensors left out."""
-    return [
-        {"kind": type(node).__name__, **{f.name: getattr(node, f.name) for f in fields(node)}}
-        for node in graph.nodes
-    ]
-
-
-def structure_from_json(items: object) -> tuple[AnyNode, ...]:
-    """The inverse of :func:`structure_to_json`; every field is checked before a node is made.
-
-    Raises:
-        CodecError: an unknown kind, a missing or unknown field, a value of the wrong type or range, or an
-            input that names no earlier node.
-    """
-    if not isinstance(items, list) or not items:
-        raise CodecError("the graph is not a list of nodes")
-    nodes: list[AnyNode] = []
-    seen: set[str] = set()
-    for item in items:
-        node = _node_from_json(item)
-        _check_wiring(node, seen, first=not nodes)
-        seen.add(node.name)
-        nodes.append(node)
-    return tuple(nodes)
-
-
-def _node_from_json(item: object) -> AnyNode:
-    if not isinstance(item, dict) or item.get("kind") not in NODE_KINDS:
-        found = item.get("kind") if isinstance(item, dict) else item
-        raise CodecError(f"unknown node kind {found!r}; known: {', '.join(NODE_KINDS)}")
-    kind = NODE_KINDS[item["kind"]]
-    expected = {f.name for f in fields(kind)}
-    if set(item) - {"kind"} != expected:
-        raise CodecError(
-            f"a {kind.__name__} node has fields {sorted(set(item) - {'kind'})}, not {sorted(expected)}"
-        )
-    values: dict[str, Any] = {name: _field_from_json(kind, name, item[name]) for name in expected}
-    return kind(**values)
-
-
-_LENGTHS = {"kernel": 2, "stride": 2, "dilation": 2, "size": 2, "pads": 4}
-_WORDS = {"activation": get_args(Activation), "function": get_args(Function), "mode": get_args(ResizeMode)}
-_SMALLEST_NUMBER = {"groups": 1, "start": 0, "stop": 1}
-_LARGEST = 1 << 24
-
-
-def _field_from_json(kind: type[AnyNode], name: str, value: object) -> object:
-    wrong = CodecError(f"a {kind.__name__} node has {name} = {value!r}")
-    if name == "name":
-        if isinstance(value, str) and value:
-            return value
-        raise wrong
-    if name in _WORDS:
-        if value in _WORDS[name]:
-            return value
-        raise wrong
-    if name in _SMALLEST_NUMBER:
-        if isinstance(value, int) and _SMALLEST_NUMBER[name] <= value <= _LARGEST:
-            return value
-        raise wrong
-    if not isinstance(value, list):
-        raise wrong
-    if name == "inputs":
-        if all(isinstance(v, str) for v in value):
-            return tuple(value)
-        raise wrong
-    smallest = 0 if name == "pads" else 1
-    if not all(isinstance(v, int) and smallest <= v <= _LARGEST for v in value):
-        raise wrong
-    if len(value) not in ((_LENGTHS[name],) if name in _LENGTHS else (2, 4)):
-        raise wrong
-    return tuple(value)
-
-
-def _check_wiring(node: AnyNode, seen: set[str], *, first: bool) -> None:
-    if isinstance(node, Input) != first:
-        raise CodecError("the first node of a graph, and no other, is its input")
-    if node.name in seen:
-        raise CodecError(f"two nodes are called {node.name!r}")
-    missing = [name for name in node.inputs if name not in seen]
-    if missing:
-        raise CodecError(f"node {node.name!r} reads {missing[0]!r}, which no earlier node makes")
-    wanted = 0 if first else 2 if isinstance(node, Add | Mul) else 1
-    enough = len(node.inputs) >= 1 if isinstance(node, Concat) else len(node.inputs) == wanted
-    if not enough:
-        raise CodecError(f"node {node.name!r} has {len(node.inputs)} inputs")

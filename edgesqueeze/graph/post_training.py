@@ -18,7 +18,7 @@ from edgesqueeze.graph.spec import activation_grids, spec_from_activations, usab
 from edgesqueeze.numerics.ranges import mse_scales
 
 WeightMethod = Literal["min_max", "mse"]
-"""How a weight's scale is chosen, per output channel."""
+"""How a weight's scale is chosen, per output channel or per tensor."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,19 @@ class Plan:
     ranges: RangeMethod = "min_max"
     percentile: float = 99.99
     weights: WeightMethod = "min_max"
+    per_channel: bool = True
     equalize: bool = False
     bias_correction: bool = False
     adaround_steps: int = 0
     seed: int = 0
+    keep_float: tuple[str, ...] = ()
+    """The layers that get no integers."""
 
     def __str__(self) -> str:
         extras = [("equalization", self.equalize), ("bias correction", self.bias_correction)]
         extras.append(("AdaRound", self.adaround_steps > 0))
-        names = [f"{self.ranges} ranges", f"{self.weights} weights", *(name for name, used in extras if used)]
+        weights = f"{self.weights} weights" if self.per_channel else f"{self.weights} weights per tensor"
+        names = [f"{self.ranges} ranges", weights, *(name for name, used in extras if used)]
         return ", ".join(names)
 
 
@@ -52,10 +56,12 @@ def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> Graph
     grids = activation_grids(graph, ranges)
     scales = {}
     if plan.weights == "mse":
-        for node in graph.weighted:
+        for node in (node for node in graph.weighted if node.name not in plan.keep_float):
             input_scale = grids[node.inputs[0]].scale
-            scales[node.name] = usable_scale(mse_scales(graph.weight(node)), graph.bias(node), input_scale)
-    spec = spec_from_activations(graph, grids, scales)
+            weight = graph.weight(node)
+            found = mse_scales(weight if plan.per_channel else weight.reshape(1, -1))
+            scales[node.name] = usable_scale(found, graph.bias(node), input_scale)
+    spec = spec_from_activations(graph, grids, scales, plan.keep_float, per_channel=plan.per_channel)
     if plan.adaround_steps:
         spec = round_adaptively(graph, spec, batches, plan.adaround_steps, plan.seed)
     if plan.bias_correction:

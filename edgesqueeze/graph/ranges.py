@@ -3,16 +3,20 @@
 from edgesqueeze.graph.nodes import (
     AvgPool,
     Concat,
+    Crop,
+    DepthToSpace,
     Flatten,
     Graph,
     MaxPool,
+    Node,
     Pad,
     Resize,
     Shuffle,
     Slice,
 )
 
-_MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize
+_MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize | Crop | DepthToSpace
+_COPIES_VALUES = MaxPool | Flatten | Slice | Shuffle | Pad | Concat | Crop | DepthToSpace
 Range = tuple[float, float]
 """The lowest and highest value seen in a tensor."""
 
@@ -20,9 +24,9 @@ Range = tuple[float, float]
 def share_groups(graph: Graph) -> dict[str, str]:
     """Node name to the name that stands for its group.
 
-    Operations that only move values (max pooling, flatten, slice, shuffle, pad; average pooling and resize in
-    the runtimes' kernels) keep their input's grid. A concatenation copies integers, so all of its inputs and
-    its output share one.
+    Operations that only move values (max pooling, flatten, slice, crop, shuffle, depth to space, pad; average
+    pooling and resize in the runtimes' kernels) keep their input's grid. A concatenation copies integers, so
+    all of its inputs and its output share one.
     """
     parent = {node.name: node.name for node in graph.nodes}
 
@@ -38,6 +42,11 @@ def share_groups(graph: Graph) -> dict[str, str]:
             for name in node.inputs:
                 parent[root(name)] = root(node.name)
     return {name: root(name) for name in parent}
+
+
+def is_copy(node: Node) -> bool:
+    """Whether an output holds values of its inputs only, which are on their common grid already."""
+    return isinstance(node, _COPIES_VALUES) or (isinstance(node, Resize) and node.mode == "nearest")
 
 
 def merge_ranges(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:

@@ -5,12 +5,12 @@ from math import prod
 
 import numpy as np
 
-from edgesqueeze.graph.nodes import Graph, WeightedNode
+from edgesqueeze.graph.nodes import ConvTranspose, Graph, LayerNorm, ParametricNode
 
 
 @dataclass(frozen=True)
 class LayerCounts:
-    """What one convolution or dense layer holds and does, for one image.
+    """What one convolution, dense layer or layer norm holds and does, for one image.
 
     ``macs`` are multiply-accumulates, padding included, biases not; ``effective_macs`` those on weights
     that are not zero.
@@ -62,7 +62,7 @@ def count_graph(graph: Graph) -> Counts:
     Every layer counts its bias, since every emitter writes one; batch norm counts nothing, since it is
     folded. Pooling, activations and additions have no multiply-accumulates, as is usual in the field.
     """
-    layers = tuple(_count_layer(graph, node) for node in graph.weighted)
+    layers = tuple(_count_layer(graph, node) for node in graph.parametric)
     return Counts(
         params=sum(layer.params for layer in layers),
         nonzero_params=sum(layer.nonzero_params for layer in layers),
@@ -72,11 +72,13 @@ def count_graph(graph: Graph) -> Counts:
     )
 
 
-def _count_layer(graph: Graph, node: WeightedNode) -> LayerCounts:
+def _count_layer(graph: Graph, node: ParametricNode) -> LayerCounts:
     weight, bias = graph.weight(node), graph.bias(node)
     nonzero = int(np.count_nonzero(weight))
-    # Every weight is used once per output position; a dense layer has a single position.
-    positions = prod(node.shape[2:])
+    # Every weight is used once per output position, of a transposed convolution once per input position; a
+    # dense layer has a single position. A layer norm's products are element-wise.
+    shape = graph.source(node).shape if isinstance(node, ConvTranspose) else node.shape
+    positions = 0 if isinstance(node, LayerNorm) else prod(shape[2:])
     return LayerCounts(
         name=node.name,
         kind=type(node).__name__,

@@ -5,7 +5,7 @@ file itself is cut, not written anew from the network: what is wrong in the file
 Tensors go by the name of the graph's node they hold, as our emitters write it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,27 @@ from edgesqueeze.measure.model_files import read_model_file
 Order = NDArray[np.intp]
 """For each value of a flattened tensor as a file holds it: its place in C, H, W order."""
 
+Shape = tuple[int, ...]
+_INTEGER_KERNELS = {
+    "Add",
+    "Clip",
+    "Concat",
+    "Conv",
+    "DepthToSpace",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "MaxPool",
+    "Mul",
+    "Pad",
+    "Relu",
+    "Reshape",
+    "Resize nearest",
+    "Sigmoid",
+    "Slice",
+    "Transpose",
+}
+"""What ONNX Runtime computes in integers between two grids, or by nothing but moving and choosing values."""
 _FLOAT_ENDINGS = ("/raw", "/relu", "/relu6")
 _FILE_ID = b"TFL3"
 # Operators whose output values have an order of their own, whatever the order of their input.
@@ -42,6 +63,10 @@ class CuttableFile(Protocol):
         """A file that computes one node and nothing behind it."""
         ...
 
+    def watched(self, names: Sequence[str]) -> bytes:
+        """The whole file with the tensors of these nodes as its outputs, in this order."""
+        ...
+
     def order(self, name: str) -> Order | None:
         """How a flattened tensor is ordered in the file, None if as in the graph."""
         ...
@@ -58,7 +83,7 @@ def open_cuttable(path: Path) -> CuttableFile:
 
 
 class OnnxFile:
-    """An ONNX file of ours, float32 or QDQ."""
+    """An ONNX file of ours, with float activations, QDQ or of QOperators."""
 
     def __init__(self, path: Path) -> None:
         self.model = onnx.load(path)
@@ -72,30 +97,83 @@ class OnnxFile:
         self.names = tuple(self._ends)
 
     def _quantized_name(self, node: NodeProto) -> str | None:
-        """The node behind a pair of QuantizeLinear and DequantizeLinear."""
+        """The node whose integers this makes, or makes real again right away."""
+        if str(node.name).endswith("/int"):
+            return str(node.name).removesuffix("/int")
         maker = self.makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
         if maker is None or maker.op_type != "QuantizeLinear":
             return None
         return str(node.name).removesuffix("/out")
 
-    def cut(self, name: str) -> bytes:
-        """A file that computes one node and nothing behind it."""
+    def read_in_float(self) -> dict[str, tuple[str, ...]]:
+        """The nodes that ONNX Runtime computes in float between their grids, and the nodes they read."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, end in self._ends.items():
+            maker = self._maker(end)
+            if maker.op_type != "QuantizeLinear":
+                continue  # an integer operator
+            kinds, sources = self._between(maker)
+            if not kinds <= _INTEGER_KERNELS:
+                found[name] = sources
+        return found
+
+    def _between(self, quantize: NodeProto) -> tuple[set[str], tuple[str, ...]]:
+        """The kinds of operator between a node's grid and the grids it reads, and whose grids these are."""
+        kinds, sources, open_names = set(), [], [quantize.input[0]]
+        while open_names:
+            maker = self.makers.get(open_names.pop())
+            if maker is None:
+                continue
+            name = self._quantized_name(maker)
+            if name is not None:
+                sources.append(name)
+            elif maker.op_type == "DequantizeLinear":
+                if maker.input[0] in self.makers:  # not a weight's
+                    sources.append(str(maker.name).removesuffix("/out"))
+            else:
+                kinds.add(_kernel(maker, self.makers))
+                open_names += maker.input
+        return kinds, tuple(sources)
+
+    def given_name(self, name: str) -> str:
+        """The name under which :meth:`cut` asks for a node's integers, uint8."""
+        return str(self._maker(self._ends[name]).output[0])
+
+    def _maker(self, end: NodeProto) -> NodeProto:
+        """The operator that makes the integers of a node."""
+        return end if str(end.name).endswith("/int") else self.makers[end.input[0]]
+
+    def cut(self, name: str, given: Mapping[str, Shape] | None = None) -> bytes:
+        """A file that computes one node and nothing behind it.
+
+        ``given`` are nodes that are not computed but further inputs, with their shapes.
+        """
         graph, end = self.model.graph, self._ends[name]
+        inputs = {self.given_name(node): shape for node, shape in (given or {}).items()}
         needed, open_names = set(), list(end.output)
         while open_names:
             wanted = open_names.pop()
-            if wanted not in needed:
+            if wanted not in needed and wanted not in inputs:
                 needed.add(wanted)
                 open_names += self.makers[wanted].input if wanted in self.makers else []
+        further = [helper.make_tensor_value_info(n, TensorProto.UINT8, shape) for n, shape in inputs.items()]
         body = helper.make_graph(
             [node for node in graph.node if set(node.output) & needed],
             graph.name,
-            list(graph.input),
-            [helper.make_tensor_value_info(end.output[0], TensorProto.FLOAT, None)],
+            [*graph.input, *further],
+            [_value_of(end)],
             [tensor for tensor in graph.initializer if tensor.name in needed],
         )
         model = helper.make_model(body, opset_imports=self.model.opset_import)
         model.ir_version = self.model.ir_version
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def watched(self, names: Sequence[str]) -> bytes:
+        """The whole file with the tensors of these nodes as its outputs."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        del model.graph.output[:]
+        model.graph.output.extend(_value_of(self._ends[name]) for name in names)
         return bytes(model.SerializeToString(deterministic=True))
 
     def order(self, name: str) -> Order | None:  # noqa: ARG002 (ONNX keeps the graph's order everywhere)
@@ -103,11 +181,26 @@ class OnnxFile:
         return None
 
 
+def _value_of(end: NodeProto) -> onnx.ValueInfoProto:
+    """The first output of an operator that ends a node: uint8 if it is named so, else float."""
+    kind = TensorProto.UINT8 if str(end.name).endswith("/int") else TensorProto.FLOAT
+    return helper.make_tensor_value_info(end.output[0], kind, None)
+
+
 def _float_name(node: NodeProto) -> str | None:
     for ending in _FLOAT_ENDINGS:
         if str(node.name).endswith(ending):
             return str(node.name).removesuffix(ending)
     return None
+
+
+def _kernel(node: NodeProto, makers: Mapping[str, NodeProto]) -> str:
+    """The kind of an operator, with what decides how ONNX Runtime computes it."""
+    if node.op_type == "Resize":
+        return next(f"Resize {a.s.decode()}" for a in node.attribute if a.name == "mode")
+    if node.op_type in ("Conv", "Gemm") and node.input[1] not in makers:
+        return f"{node.op_type} in float"
+    return str(node.op_type)
 
 
 class TfliteFile:
@@ -118,7 +211,13 @@ class TfliteFile:
         self.graph: Any = self.model.subgraphs[0]
         self.makers = {int(out): op for op in self.graph.operators for out in op.outputs}
         self.indices = {tensor.name.decode(): i for i, tensor in enumerate(self.graph.tensors)}
-        self.names = tuple(name for name, index in self.indices.items() if index in self.makers)
+        computed = {name: index for name, index in self.indices.items() if index in self.makers}
+        integers = {name: i for name, i in computed.items() if self._is_int8(i)}
+        # The float tensors of an int8 file are inside of nodes.
+        self.names = tuple(integers or computed)
+
+    def _is_int8(self, index: int) -> bool:
+        return bool(self.graph.tensors[index].type == schema.TensorType.INT8)
 
     def code(self, operator: Any) -> int:
         """The built-in code of an operator."""
@@ -130,17 +229,22 @@ class TfliteFile:
 
     def cut(self, name: str) -> bytes:
         """A file that computes one node and nothing behind it."""
-        operators, buffers = self._needed(self.indices[name])
+        return self.watched([name])
+
+    def watched(self, names: Sequence[str]) -> bytes:
+        """A file that computes these nodes, which are its outputs, and what they need."""
+        ends = [self.indices[name] for name in names]
+        operators, buffers = self._needed(ends)
         graph, model = schema.SubGraphT(), schema.ModelT()
         graph.name, graph.tensors, graph.operators = self.graph.name, self.graph.tensors, operators
-        graph.inputs, graph.outputs = self.graph.inputs, np.array([self.indices[name]], np.int32)
+        graph.inputs, graph.outputs = self.graph.inputs, np.array(ends, np.int32)
         model.version, model.operatorCodes = self.model.version, self.model.operatorCodes
         model.subgraphs, model.buffers = [graph], buffers
         return pack_tflite(model)
 
-    def _needed(self, end: int) -> tuple[Sequence[Any], list[Any]]:
-        """The operators that a tensor depends on, and all buffers with those they do not read emptied."""
-        kept, open_tensors, read = set(), [end], set()
+    def _needed(self, ends: Sequence[int]) -> tuple[Sequence[Any], list[Any]]:
+        """The operators that tensors depend on, and all buffers with those they do not read emptied."""
+        kept, open_tensors, read = set(), list(ends), set()
         while open_tensors:
             operator = self.makers.get(open_tensors.pop())
             if operator is not None and id(operator) not in kept:

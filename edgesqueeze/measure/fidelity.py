@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgesqueeze.graph.execute import Weights, graph_weights, run_graph
+from edgesqueeze.graph.execute import dequantized_weights, graph_weights, run_graph
 from edgesqueeze.graph.integer import Int8s, dequantize, run_integer_tensors
 from edgesqueeze.graph.nodes import AnyNode, Floats, Graph
 from edgesqueeze.graph.spec import QMAX, QMIN, ActivationQuant, QuantSpec
@@ -60,7 +60,7 @@ def simulate(graph: Graph, spec: QuantSpec, x: Floats) -> Floats:
         grid = spec.activations[node.name]
         return torch.from_numpy(dequantize(_integers(y, grid), grid))
 
-    y = run_graph(graph, torch.from_numpy(x), _dequantized_weights(graph, spec), fake_quantize)
+    y = run_graph(graph, torch.from_numpy(x), dequantized_weights(graph, spec), fake_quantize)
     return np.asarray(y.numpy(), np.float32)
 
 
@@ -91,21 +91,10 @@ def layer_fidelity(graph: Graph, spec: QuantSpec, x: Floats) -> tuple[LayerFidel
         )
         return torch.from_numpy(exact)
 
-    run_graph(graph, torch.from_numpy(x), _dequantized_weights(graph, spec), compare)
+    run_graph(graph, torch.from_numpy(x), dequantized_weights(graph, spec), compare)
     return tuple(found)
 
 
 def _integers(y: Tensor, grid: ActivationQuant) -> Int8s:
     q = torch.clamp(torch.round(y / grid.scale) + grid.zero_point, QMIN, QMAX)
     return np.asarray(q.numpy(), np.int8)
-
-
-def _dequantized_weights(graph: Graph, spec: QuantSpec) -> Weights:
-    weights: Weights = {}
-    for node in graph.weighted:
-        layer = spec.weights[node.name]
-        scale = layer.scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
-        bias_scale = layer.bias_scale(spec.activations[node.inputs[0]].scale).astype(np.float64)
-        bias = (layer.bias * bias_scale).astype(np.float32)
-        weights[node.name] = (torch.from_numpy(layer.weight * scale), torch.from_numpy(bias))
-    return weights

@@ -1,4 +1,4 @@
-"""The equal-integers proof: what an ONNX and a TFLite int8 file store, compared number by number.
+"""The equal-integers proof: what ONNX and TFLite files with int8 weights store, compared number by number.
 
 The readers share no code with the emitters. Layouts are undone from what the files themselves say: OIHW
 against OHWI, depthwise [1, height, width, C], uint8 zero points minus 128, and the columns of a dense weight
@@ -11,24 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
-from onnx import NodeProto, numpy_helper
 from tabulate import tabulate
 
 from edgesqueeze.errors import ParityError
 from edgesqueeze.graph.lower import lower
-from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.nodes import Graph, WeightedNode
 from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.graph.weight_only import int8_weights
 from edgesqueeze.measure.cut import OnnxFile, TfliteFile
+from edgesqueeze.measure.onnx_integers import onnx_layers, onnx_weights
+from edgesqueeze.measure.stored import Array, Layers, grid_of
+from edgesqueeze.measure.tflite_integers import tflite_layers, tflite_weights
 
-Array = NDArray[Any]
-KINDS = ("weight", "weight scale", "bias", "bias scale", "scale", "zero point")
-"""What is compared of a layer: its parameters, and the grid of its output."""
+KINDS = (
+    "weight",
+    "weight scale",
+    "bias",
+    "bias scale",
+    "scale",
+    "zero point",
+    "input scale",
+    "input zero point",
+)
+"""What is compared of a layer: its parameters, and the grid of its output.
 
-_UINT8_OFFSET = 128
-_OP = schema.BuiltinOperator
-_DTYPES = {schema.TensorType.INT8: np.int8, schema.TensorType.INT32: np.int32}
+A layer kept in float has float32 weights and biases, without scales. The last two kinds are there only if a
+layer takes its input for one on another grid than it is.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +45,7 @@ class StoredIntegers:
     """Every number of an int8 network: layer to kind (see :data:`KINDS`) to values, in PyTorch's layout."""
 
     source: str
-    layers: dict[str, dict[str, Array]]
+    layers: Layers
 
 
 @dataclass(frozen=True)
@@ -101,11 +110,12 @@ class IntegersProof:
     def table(self) -> str:
         """One line a layer: how many numbers of each kind were compared, and how many differ."""
         wrong = {(entry.layer, entry.kind): entry.differing for entry in self.differences}
+        kinds = [kind for kind in KINDS if any(kind in counts for counts in self.counts.values())]
         body = [
-            [layer, *(_cell(counts.get(kind), wrong.get((layer, kind))) for kind in KINDS)]
+            [layer, *(_cell(counts.get(kind), wrong.get((layer, kind))) for kind in kinds)]
             for layer, counts in self.counts.items()
         ]
-        text = tabulate(body, headers=["layer", *KINDS], disable_numparse=True)
+        text = tabulate(body, headers=["layer", *kinds], disable_numparse=True)
         return f"{self.summary()}\n\n{text}"
 
 
@@ -145,115 +155,52 @@ def prove_equal(
     return [compare_integers(one, other) for i, one in enumerate(sources) for other in sources[i + 1 :]]
 
 
+def prove_weights(files: Sequence[Path], graph: Graph, spec: QuantSpec | None) -> list[IntegersProof]:
+    """Compare the int8 weights and float biases of dynamic and weight-only files with those of their network.
+
+    Raises:
+        ExportError: a file cannot be read.
+    """
+    layers: Layers = {
+        name: {"weight": layer.weight, "weight scale": layer.scale, "bias": graph.tensors[f"{name}.bias"]}
+        for name, layer in int8_weights(graph, spec).items()
+    }
+    for node in graph.weighted:
+        if node.name not in layers:  # kept in float
+            layers[node.name] = {"weight": graph.weight(node), "bias": graph.bias(node)}
+    network = StoredIntegers("int8 weights", layers)
+    return [compare_integers(network, read_weights(path)) for path in files]
+
+
 def read_integers(path: Path) -> StoredIntegers:
     """What an int8 file of ours stores."""
     if path.suffix.lower() == ".onnx":
-        return StoredIntegers(path.name, _onnx_layers(OnnxFile(path)))
-    return StoredIntegers(path.name, _tflite_layers(TfliteFile(path)))
+        return StoredIntegers(path.name, onnx_layers(OnnxFile(path)))
+    return StoredIntegers(path.name, tflite_layers(TfliteFile(path)))
+
+
+def read_weights(path: Path) -> StoredIntegers:
+    """What a dynamic or weight-only file of ours stores."""
+    if path.suffix.lower() == ".onnx":
+        return StoredIntegers(path.name, onnx_weights(OnnxFile(path)))
+    return StoredIntegers(path.name, tflite_weights(TfliteFile(path)))
 
 
 def spec_integers(graph: Graph, spec: QuantSpec) -> StoredIntegers:
     """What both files should store."""
     graph, spec = lower(graph, spec)
-    layers: dict[str, dict[str, Array]] = {}
+    layers: Layers = {}
     for node in graph.nodes:
         grid = spec.activations[node.name]
-        found = layers[node.name] = _grid(grid.scale, grid.zero_point)
-        if node.name in spec.weights:
+        found = layers[node.name] = grid_of(grid.scale, grid.zero_point)
+        if isinstance(node, WeightedNode) and node.name not in spec.weights:
+            found["weight"], found["bias"] = graph.weight(node), graph.bias(node)
+        elif node.name in spec.weights:
             layer = spec.weights[node.name]
             found["weight"], found["weight scale"] = layer.weight, layer.scale
             found["bias"] = layer.bias
             found["bias scale"] = layer.bias_scale(spec.activations[node.inputs[0]].scale)
     return StoredIntegers("integer reference", layers)
-
-
-# -- ONNX ------------------------------------------------------------------------------------------
-
-
-def _onnx_layers(file: OnnxFile) -> dict[str, dict[str, Array]]:
-    constants = {t.name: numpy_helper.to_array(t) for t in file.model.graph.initializer}
-    layers: dict[str, dict[str, Array]] = {}
-    grids: dict[str, dict[str, Array]] = {}
-    for node in file.model.graph.node:
-        if node.op_type == "QuantizeLinear":
-            if not _is_node(file, node):
-                continue
-            scale, zero_point = (constants[name] for name in node.input[1:3])
-            grids[node.name.removesuffix("/int")] = _grid(float(scale), int(zero_point) - _UINT8_OFFSET)
-        elif node.op_type in ("Conv", "Gemm"):
-            layers[node.name.removesuffix("/raw")] = _onnx_parameters(file, node, constants)
-    return {name: {**grid, **layers.get(name, {})} for name, grid in grids.items()}
-
-
-def _onnx_parameters(file: OnnxFile, node: NodeProto, constants: dict[str, Array]) -> dict[str, Array]:
-    weight, bias = (file.makers[name] for name in node.input[1:3])
-    return {
-        "weight": constants[weight.input[0]],
-        "weight scale": constants[weight.input[1]],
-        "bias": constants[bias.input[0]],
-        "bias scale": constants[bias.input[1]],
-    }
-
-
-def _is_node(file: OnnxFile, node: NodeProto) -> bool:
-    """Whether a grid is a node's own: values are quantized before an activation and between moves as well."""
-    maker = file.makers.get(node.input[0])
-    moved = maker is not None and maker.op_type in ("Reshape", "Transpose")
-    last = maker is not None and maker.name.endswith("/raw")
-    return not node.name.endswith("/before/int") and (last or not moved)
-
-
-# -- TFLite ----------------------------------------------------------------------------------------
-
-
-def _tflite_layers(file: TfliteFile) -> dict[str, dict[str, Array]]:
-    layers: dict[str, dict[str, Array]] = {}
-    for name, index in file.indices.items():
-        quantization = file.graph.tensors[index].quantization
-        computed = index in file.makers or index in file.graph.inputs
-        if computed and quantization is not None and quantization.scale is not None:
-            layers[name] = _grid(float(quantization.scale[0]), int(quantization.zeroPoint[0]))
-    for operator in file.graph.operators:
-        code = file.code(operator)
-        if code in (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED):
-            name = file.graph.tensors[int(operator.outputs[0])].name.decode()
-            layers[name] |= _tflite_parameters(file, operator, code)
-    inner = {f"{name}{ending}" for name in layers for ending in (".padded", ".map", ".groups", ".swapped")}
-    return {name: layer for name, layer in layers.items() if name not in inner}
-
-
-def _tflite_parameters(file: TfliteFile, operator: Any, code: int) -> dict[str, Array]:
-    source, weight, bias = (int(i) for i in operator.inputs[:3])
-    values = _constant(file, weight)
-    if code == _OP.CONV_2D:
-        values = values.transpose(0, 3, 1, 2)
-    elif code == _OP.DEPTHWISE_CONV_2D:
-        values = values.transpose(3, 0, 1, 2)
-    else:
-        order = file.order(file.graph.tensors[source].name.decode())
-        if order is not None:
-            restored = np.empty_like(values)
-            restored[:, order] = values
-            values = restored
-    return {
-        "weight": values,
-        "weight scale": np.asarray(file.graph.tensors[weight].quantization.scale, np.float32),
-        "bias": _constant(file, bias),
-        "bias scale": np.asarray(file.graph.tensors[bias].quantization.scale, np.float32),
-    }
-
-
-def _constant(file: TfliteFile, index: int) -> Array:
-    tensor = file.graph.tensors[index]
-    data = np.asarray(file.model.buffers[tensor.buffer].data, np.uint8)
-    return data.view(np.dtype(_DTYPES[tensor.type]).newbyteorder("<")).reshape(file.shape(index))
-
-
-# -- both ------------------------------------------------------------------------------------------
-
-
-def _grid(scale: float, zero_point: int) -> dict[str, Array]:
-    return {"scale": np.array([scale], np.float32), "zero point": np.array([zero_point], np.int64)}
 
 
 def _alike(a: Array | None, b: Array | None) -> bool:

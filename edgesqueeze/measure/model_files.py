@@ -4,9 +4,10 @@ Works on any such file, whoever wrote it. Nothing is guessed: multiply-accumulat
 from the file are None.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgesqueeze.errors import ExportError
 
@@ -52,7 +53,10 @@ class FileFacts:
     ``macs`` are the multiply-accumulates of one run with a dynamic batch taken as 1, ``effective_macs``
     those on weights that are not zero; None where an operator or a shape does not tell. ``operators`` maps
     an operator to how often it occurs, ``weight_dtypes`` a data type to the number of parameters stored so.
-    ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic) or mixed.
+    ``float_weights`` names the weights that are kept in float in a file whose other weights are integers.
+    ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic), dynamic (integer weights, and
+    activations that become integers at run time), int8_weights (integer weights that become floats before
+    use) or mixed.
     """
 
     path: Path
@@ -66,6 +70,7 @@ class FileFacts:
     outputs: tuple[TensorFact, ...]
     operators: dict[str, int]
     weight_dtypes: dict[str, int]
+    float_weights: tuple[str, ...]
     precision: str
 
     @property
@@ -101,6 +106,8 @@ def read_model_file(path: Path) -> FileFacts:
     return read_tflite_file(path)
 
 
+Arithmetic = Literal["float", "integer", "dynamic"]
+"""What an operation with weights computes in; dynamic quantizes its input at run time."""
 Macs = tuple[int, int]
 """Multiply-accumulates, all of them and those on non-zero weights."""
 
@@ -129,14 +136,26 @@ def dtype_totals(weights: Sequence[WeightFact]) -> dict[str, int]:
     return totals
 
 
-def precision_label(weights: Sequence[WeightFact], *, integer_arithmetic: bool) -> str:
-    """One label for a file.
+def float_weights(weights: Sequence[WeightFact]) -> tuple[str, ...]:
+    """The weights that are kept in float in a file whose other weights are integers."""
+    kernels = [w for w in weights if not w.is_bias]
+    floats = tuple(w.name for w in kernels if "float" in w.dtype)
+    return floats if len(floats) < len(kernels) else ()
 
-    Biases do not count, since int8 networks keep them in 32 bits. Integer weights that are turned into
-    floats before use make a mixed network. A file without weights is fp32, what its runtime computes in.
+
+def precision_label(weights: Sequence[WeightFact], arithmetic: Collection[Arithmetic]) -> str:
+    """One label for a file, from its weights and what its operations with weights compute in.
+
+    Biases do not count, since int8 networks keep them in 32 bits. int8 weights that are turned into floats
+    make a network of int8_weights, or a dynamic one if some are multiplied as they are, even if it has
+    float32 weights as well; other integers, or integer layers beside float ones, a mixed one. A file without
+    weights is fp32, what its runtime computes in.
     """
     kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights if not w.is_bias}
     if not kernels:
         kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights} or {"fp32"}
+    kinds = set(arithmetic)
+    if "int8" in kernels and kernels <= {"int8", "fp32"} and kinds and "integer" not in kinds:
+        return "dynamic" if "dynamic" in kinds else "int8_weights"
     label = kernels.pop() if len(kernels) == 1 else "mixed"
-    return "mixed" if label.startswith("int") and not integer_arithmetic else label
+    return "mixed" if label.startswith("int") and not kinds <= {"integer"} else label

@@ -1,4 +1,4 @@
-"""Facts of an ONNX file, from its graph and ONNX's own shape inference."""
+"""Facts of an ONNX file, from its graph."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,48 +11,63 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf has no types
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.measure.model_files import (
+    Arithmetic,
     FileFacts,
-    Macs,
-    TensorFact,
     WeightFact,
     add_macs,
     dtype_totals,
-    effective,
+    float_weights,
     precision_label,
 )
+from edgesqueeze.measure.onnx_macs import Shape, count_macs, is_standard, tensor_fact, text
 from edgesqueeze.measure.onnx_operators import (
     FACTORS,
     FORWARDS,
     INTEGER,
+    INTEGER_BIAS,
     NEVER_PARAMS,
     SETTINGS,
-    UNCOUNTED,
     WEIGHTED,
     ZERO_POINTS,
 )
-
-Shape = tuple[int, ...]
 
 _SMALL = 1024
 
 
 @dataclass
 class _Constants:
-    """Stored tensors by name, and which value is a form of which of them."""
+    """Stored tensors by name, and which value is a form of which of them.
+
+    ``measured`` are the scales that DynamicQuantizeLinear finds, and their products.
+    """
 
     stored: dict[str, WeightFact] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     dequantized: set[str] = field(default_factory=set)
+    measured: set[str] = field(default_factory=set)
 
     def add(self, name: str, tensor: TensorProto, zero_point: NDArray[Any] | None) -> None:
         values = numpy_helper.to_array(tensor)
         zeros = values.size - int(np.count_nonzero(values if zero_point is None else values != zero_point))
         self._add(name, str(values.dtype), tuple(int(d) for d in tensor.dims), zeros)
+
+    def scales(self, node: NodeProto) -> bool:
+        """Whether a product is but a matter of scale: integers that become real, or a measured scale."""
+        if node.op_type != "Mul":
+            return False
+        first, second = (self.origin.get(name) for name in node.input)
+        if first is not None and second is not None and "int" in self.stored[first].dtype:
+            self.origin[node.output[0]] = first
+            return True
+        if self.measured & set(node.input):
+            self.measured.update(node.output)
+            return True
+        return False
 
     def add_sparse(self, tensor: onnx.SparseTensorProto) -> None:
         values = numpy_helper.to_array(tensor.values)
@@ -60,7 +75,8 @@ class _Constants:
         self._add(tensor.values.name, str(values.dtype), dims, prod(dims) - int(np.count_nonzero(values)))
 
     def _add(self, name: str, dtype: str, dims: Shape, zeros: int) -> None:
-        self.stored[name] = WeightFact(name, dtype, prod(dims), prod(dims) - zeros, is_bias=len(dims) < 2)
+        is_bias = len(dims) < 2 or (len(dims) == 3 and dims[1:] == (1, 1))
+        self.stored[name] = WeightFact(name, dtype, prod(dims), prod(dims) - zeros, is_bias=is_bias)
         self.shapes[name] = dims
         self.origin[name] = name
 
@@ -100,11 +116,11 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
     nodes = [node for graph in graphs for node in graph.node]
     constants = _take_constants(graphs)
     known = set(constants.stored)
-    inputs = tuple(_tensor_fact(value) for value in model.graph.input if value.name not in known)
-    outputs = tuple(_tensor_fact(value) for value in model.graph.output)
+    inputs = tuple(tensor_fact(value) for value in model.graph.input if value.name not in known)
+    outputs = tuple(tensor_fact(value) for value in model.graph.output)
     weights = _weights(nodes, constants)
-    shapes = _shapes(model, constants)  # changes the model
-    macs, effective_macs = add_macs([_macs(nodes, shapes, constants)])
+    kernels = {name: constants.stored[origin] for name, origin in constants.origin.items()}
+    macs, effective_macs = add_macs([count_macs(model, nodes, constants.shapes, kernels)])
     return FileFacts(
         path=path,
         format="onnx",
@@ -117,7 +133,8 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
         outputs=outputs,
         operators=dict(Counter(_label(node) for node in nodes).most_common()),
         weight_dtypes=dtype_totals(weights),
-        precision=precision_label(weights, integer_arithmetic=_integer_arithmetic(nodes, constants)),
+        float_weights=float_weights(weights),
+        precision=precision_label(weights, _arithmetic(nodes, constants)),
     )
 
 
@@ -147,20 +164,9 @@ def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
                 yield from _graphs(inner)
 
 
-def _text(value: object) -> str:
-    """A string of the file; protobuf hands out bytes where it is not UTF-8."""
-    if not isinstance(value, str):
-        raise ValueError(f"the name {value!r} is not UTF-8")
-    return value
-
-
 def _label(node: NodeProto) -> str:
-    kind = _text(node.op_type)
-    return kind if _is_standard(node) else f"{_text(node.domain)}.{kind}"
-
-
-def _is_standard(node: NodeProto) -> bool:
-    return node.domain in ("", "ai.onnx")
+    kind = text(node.op_type)
+    return kind if is_standard(node) else f"{text(node.domain)}.{kind}"
 
 
 def _take_constants(graphs: list[GraphProto]) -> _Constants:
@@ -168,7 +174,7 @@ def _take_constants(graphs: list[GraphProto]) -> _Constants:
     stored = {t.name: t for graph in graphs for t in graph.initializer}
     nodes = [node for graph in graphs for node in graph.node]
     for node in nodes:
-        if node.op_type == "Constant" and _is_standard(node):
+        if node.op_type == "Constant" and is_standard(node):
             for value in (a.t for a in node.attribute if a.name == "value"):
                 stored[node.output[0]] = value
     constants = _Constants()
@@ -215,7 +221,9 @@ def _weights(nodes: list[NodeProto], constants: _Constants) -> list[WeightFact]:
     """The stored tensors that are parameters, each once however often it is used."""
     found: dict[str, WeightFact] = {}
     for node in nodes:
-        for position, name in enumerate(node.input):
+        if node.op_type == "DynamicQuantizeLinear":
+            constants.measured.add(node.output[1])
+        for position, name in enumerate([] if constants.scales(node) else node.input):
             if name not in constants.origin or position in SETTINGS.get(node.op_type, set()):
                 continue
             if position == 0 and node.op_type in FORWARDS:
@@ -225,7 +233,8 @@ def _weights(nodes: list[NodeProto], constants: _Constants) -> list[WeightFact]:
                     constants.dequantized.update(node.output)
                 continue
             stored = constants.stored[constants.origin[name]]
-            if _is_parameter(node, position, stored, dequantized=name in constants.dequantized):
+            is_bias = node.op_type == "Add" and not constants.measured.isdisjoint(node.input)
+            if is_bias or _is_parameter(node, position, stored, dequantized=name in constants.dequantized):
                 found[stored.name] = stored
     return list(found.values())
 
@@ -234,75 +243,21 @@ def _is_parameter(node: NodeProto, position: int, stored: WeightFact, *, dequant
     if stored.dtype in NEVER_PARAMS:
         return False
     if stored.dtype in ("int32", "uint32") and not dequantized:
-        return node.op_type == "QLinearConv" and position == 8
+        return INTEGER_BIAS.get(node.op_type) == position
     # 0.5 in a hard sigmoid is part of the operation; a bias of one channel is learned.
     return stored.size > 1 or node.op_type in WEIGHTED
 
 
-def _integer_arithmetic(nodes: list[NodeProto], constants: _Constants) -> bool:
-    """Whether every weighted operation reads integers: it is an integer operator, or stands in QDQ form."""
-    dequantized = {out for node in nodes if node.op_type == "DequantizeLinear" for out in node.output}
+def _arithmetic(nodes: list[NodeProto], constants: _Constants) -> set[Arithmetic]:
+    """What the weighted operations compute in; a float operator in QDQ form computes in integers."""
+    makers = {out: node.op_type for node in nodes for out in node.output}
+    found: set[Arithmetic] = set()
     for node in nodes:
-        if node.op_type in FACTORS and node.op_type not in INTEGER:
+        if node.op_type in INTEGER:
+            dynamic = makers.get(node.input[0]) == "DynamicQuantizeLinear"
+            found.add("dynamic" if dynamic else "integer")
+        elif node.op_type in FACTORS:
             activations = [name for name in node.input[:2] if name not in constants.origin]
-            if any(name not in dequantized for name in activations):
-                return False
-    return True
-
-
-def _tensor_fact(value: ValueInfoProto) -> TensorFact:
-    tensor = value.type.tensor_type
-    dtype = TensorProto.DataType.Name(tensor.elem_type).lower()
-    dims = (d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in tensor.shape.dim)
-    return TensorFact(
-        _text(value.name), tuple(dims), {"float": "float32", "double": "float64"}.get(dtype, dtype)
-    )
-
-
-def _shapes(model: ModelProto, constants: _Constants) -> dict[str, Shape]:
-    """Every shape that can be known when a dynamic batch is 1."""
-    graph = model.graph
-    for value in graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if dims and dims[0].dim_value < 1:
-            dims[0].dim_value = 1
-    # Shapes written into the file may hold the old, dynamic batch.
-    del graph.value_info[:]
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except onnx.shape_inference.InferenceError:
-        return dict(constants.shapes)  # the graph contradicts itself: its activations have no known shape
-    shapes = dict(constants.shapes)
-    for value in (*inferred.input, *inferred.value_info, *inferred.output):
-        if value.type.tensor_type.HasField("shape"):
-            fact = _tensor_fact(value).shape
-            if None not in fact:
-                shapes[value.name] = tuple(d for d in fact if d is not None)
-    return shapes
-
-
-def _macs(nodes: list[NodeProto], shapes: dict[str, Shape], constants: _Constants) -> Macs | None:
-    counted: list[Macs] = []
-    for node in nodes:
-        if not _is_standard(node) or node.op_type in UNCOUNTED or not onnx.defs.has(node.op_type):
-            return None
-        if node.op_type in FACTORS:
-            first, second = (node.input[i] for i in FACTORS[node.op_type])
-            left, right, result = shapes.get(first), shapes.get(second), shapes.get(node.output[0])
-            if left is None or right is None or result is None:
-                return None
-            macs = _node_macs(node, left, right, result)
-            weight = constants.stored.get(constants.origin.get(second, ""))
-            counted.append((macs, effective(macs, weight)))
-    return sum(macs for macs, _ in counted), sum(useful for _, useful in counted)
-
-
-def _node_macs(node: NodeProto, left: Shape, right: Shape, result: Shape) -> int:
-    if node.op_type == "ConvTranspose":  # every input position meets every weight of its group once
-        return left[0] * prod(left[2:]) * prod(right)
-    if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):
-        return result[0] * prod(result[2:]) * prod(right)
-    transposed = any(a.name == "transA" and a.i for a in node.attribute)
-    return prod(result) * left[0 if transposed else -1]
+            in_qdq = all(makers.get(name) == "DequantizeLinear" for name in activations)
+            found.add("integer" if in_qdq else "float")
+    return found

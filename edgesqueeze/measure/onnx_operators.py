@@ -8,10 +8,20 @@ FACTORS = {
     "MatMul": (0, 1),
     "ConvInteger": (0, 1),
     "MatMulInteger": (0, 1),
+    "QGemm": (0, 3),
     "QLinearConv": (0, 3),
     "QLinearMatMul": (0, 3),
 }
-INTEGER = {"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
+INTEGER = {"ConvInteger", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"}
+# ONNX Runtime's integer operators (com.microsoft): the standard operator of the same shapes and its inputs.
+FLOAT_FORMS = {
+    "QGemm": ("Gemm", slice(0, 4, 3)),
+    "QLinearAdd": ("Add", slice(0, 4, 3)),
+    "QLinearConcat": ("Concat", slice(2, None, 3)),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", slice(0, 1)),
+    "QLinearMul": ("Mul", slice(0, 4, 3)),
+    "QLinearSigmoid": ("Sigmoid", slice(0, 1)),
+}
 # Standard operators that multiply and accumulate in ways not counted here.
 UNCOUNTED = {
     "Attention",
@@ -38,6 +48,7 @@ SETTINGS = {
     "MatMulInteger": {2, 3},
     "OneHot": {1, 2},
     "Pad": {1, 2, 3},
+    "QGemm": {1, 2, 4, 5, 7, 8},
     "QLinearConv": {1, 2, 4, 5, 6, 7},
     "QLinearMatMul": {1, 2, 4, 5, 6, 7},
     "QuantizeLinear": {1, 2},
@@ -64,12 +75,15 @@ WEIGHTED = set(FACTORS) | {
     "PRelu",
     "RMSNormalization",
 }
+# Where an integer operator has its int32 bias.
+INTEGER_BIAS = {"QGemm": 6, "QLinearConv": 8}
 NEVER_PARAMS = {"int64", "uint64", "bool", "object", "str"}
 # Where an integer operator keeps constant integers and their zero points, and the axis of the latter.
 ZERO_POINTS = {
     "ConvInteger": (1, 3, 0),
     "DequantizeLinear": (0, 2, 1),
     "MatMulInteger": (1, 3, -1),
+    "QGemm": (3, 5, 0),
     "QLinearConv": (3, 5, 0),
     "QLinearMatMul": (3, 5, -1),
 }

@@ -1,33 +1,46 @@
 """The parity gate: do the files compute what the network they came from computes, and if not, from where on?
 
 int8 files must answer with exactly the integers of the reference (``graph/integer.py``), float files with
-torch's numbers within a tolerance. Where a file fails, it is cut after every node in turn until the first
-tensor that differs is found.
+torch's numbers within a tolerance (dynamic ones: :mod:`edgesqueeze.measure.dynamic_parity`). Where a file
+fails, it is cut after every node in turn until the first tensor that differs is found.
 """
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError, ParityError
-from edgesqueeze.graph.integer import Sums, quantize_input, run_integer, run_integer_tensors
-from edgesqueeze.graph.nodes import Add, Floats, Graph
+from edgesqueeze.graph.inexact import inexact_nodes
+from edgesqueeze.graph.integer import (
+    Int8s,
+    Sums,
+    dequantize,
+    quantize_by_reciprocal,
+    quantize_input,
+    run_integer,
+)
+from edgesqueeze.graph.nodes import Add, Floats, Graph, Resize
 from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.cut import CuttableFile, open_cuttable
-from edgesqueeze.measure.fidelity import float_tensors, layer_fidelity, simulate
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity_report import FLOAT_TOLERANCE, Divergence, FileParity, ParityReport
-from edgesqueeze.measure.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.measure.dynamic_parity import compare_dynamic
+from edgesqueeze.measure.fidelity import layer_fidelity, simulate
+from edgesqueeze.measure.float_reference import FLOAT_TOLERANCE, NAMES, FloatReference, float_reference
+from edgesqueeze.measure.inner import (
+    LAYER_IMAGES,
+    InnerTensors,
+    Values,
+    batches_of,
+    difference,
+    differing_images,
+    distance,
+    load_file,
+)
+from edgesqueeze.measure.model_files import FileFacts, read_model_file
+from edgesqueeze.measure.parity_report import Divergence, FileParity, ParityReport
+from edgesqueeze.measure.walk import Reference, Walk
 
-_LAYER_IMAGES = 8
-_BATCH = 16
 _SUMS: dict[str, Sums] = {".onnx": "onnxruntime", ".tflite": "xnnpack"}
-Values = NDArray[Any]
 
 
 def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x: Floats) -> ParityReport:
@@ -36,7 +49,7 @@ def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     Args:
         graph: the network.
         spec: its integers; needed if a file is int8.
-        files: ``.onnx`` and ``.tflite``, float32 or int8.
+        files: ``.onnx`` and ``.tflite``, of any precision that the exports write.
         x: float32 [N, C, H, W], N at least 1: real inputs, or nothing is proved about real ones.
 
     Raises:
@@ -46,37 +59,12 @@ def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     compared = [_compare(path, network) for path in files]
     if spec is None:
         return ParityReport(len(x), tuple(compared))
-    simulated = np.concatenate([simulate(graph, spec, part) for part in _batches(x)])
+    simulated = np.concatenate([simulate(graph, spec, part) for part in batches_of(x)])
     # The grid's own integers of numbers that lie on the grid.
     integers = quantize_input(simulated, spec.activations[graph.output.name])
-    drift = _difference("torch fake-quant", integers, network.outputs("xnnpack"), 0.0)
+    drift = difference("torch fake-quant", integers, network.integers(spec, "xnnpack"), 0.0)
     compared.append(replace(drift, gated=False))
-    return ParityReport(len(x), tuple(compared), layer_fidelity(graph, spec, x[:_LAYER_IMAGES]))
-
-
-def compare_files(one: Path, other: Path, x: Floats) -> FileParity:
-    """Compare two int8 files with each other when the network they came from is not at hand.
-
-    Args:
-        one: an ONNX or TFLite file, int8.
-        other: likewise.
-        x: float32 [N, C, H, W].
-
-    Raises:
-        ExportError: a file cannot be run or is not int8.
-    """
-    found, expected = (_load(path).predict_integers(x) for path in (one, other))
-    entry = replace(_difference(one.name, found, expected, 0.0), reference=other.name)
-    if entry.holds:
-        return entry
-    chosen = _differing_images(found, expected, 0.0, x)
-    reference, names = open_cuttable(other), set(open_cuttable(one).names)
-    tensors = {
-        name: _run_cut(reference, name, other.suffix, chosen, integers=True)
-        for name in reference.names
-        if name in names
-    }
-    return replace(entry, first=_first_divergence(one, tensors, chosen, integers=True))
+    return ParityReport(len(x), tuple(compared), layer_fidelity(graph, spec, x[:LAYER_IMAGES]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,115 +76,91 @@ class _Network:
     x: Floats
     known: dict[str, Values] = field(default_factory=dict)
 
-    def outputs(self, sums: Sums | None) -> Values:
-        """The integer reference by the rule of a runtime, or the float network's numbers for None."""
-        key = str(sums if sums is None or self._has_sums else "any")
+    def integers(self, spec: QuantSpec, sums: Sums) -> Int8s:
+        """The integer reference's answers by the rule of a runtime."""
+        key = sums if self._has_two_rules else "any"
         if key not in self.known:
-            if sums is not None and self.spec is not None:
-                self.known[key] = run_integer(self.graph, self.spec, self.x, sums)
-            else:
-                parts = (self.tensors(part, None) for part in _batches(self.x))
-                self.known[key] = np.concatenate([part[self.graph.output.name] for part in parts])
+            self.known[key] = run_integer(self.graph, spec, self.x, sums)
         return self.known[key]
 
-    def tensors(self, x: Floats, sums: Sums | None) -> dict[str, Values]:
-        """Every node's output for a few inputs."""
-        if sums is None or self.spec is None:
-            return dict(float_tensors(self.graph, x))
-        return dict(run_integer_tensors(self.graph, self.spec, x, sums))
+    def numbers(self, precision: str) -> Floats:
+        """The answers of the float network with the weights of a precision."""
+        if precision not in self.known:
+            reference = self.floats(precision)
+            parts = [reference.tensors(part)[self.graph.output.name] for part in batches_of(self.x)]
+            self.known[precision] = np.concatenate(parts)
+        return self.known[precision]
+
+    def floats(self, precision: str, rule: Sums = "xnnpack") -> FloatReference:
+        """The float network with the weights of a precision, by the rule of a runtime."""
+        return float_reference(self.graph, self.spec, precision, rule)
+
+    def read_by(self, facts: FileFacts) -> "_Network":
+        """The same network with the inputs that an int8 file with its own QUANTIZE, XNNPACK's, works on."""
+        if facts.format != "tflite" or facts.inputs[0].dtype != "float32" or self.spec is None:
+            return self
+        grid = self.spec.activations[self.graph.input.name]
+        return replace(self, x=dequantize(quantize_by_reciprocal(self.x, grid), grid), known={})
 
     @property
-    def _has_sums(self) -> bool:
-        return any(isinstance(node, Add) for node in self.graph.nodes)
+    def _has_two_rules(self) -> bool:
+        return any(isinstance(node, Add | Resize) for node in self.graph.nodes)
 
 
 def _compare(path: Path, network: _Network) -> FileParity:
-    predictor = _load(path)
-    sums = _SUMS[path.suffix.lower()] if _is_int8(path) else None
-    if sums is not None and network.spec is None:
+    predictor, facts = load_file(path), read_model_file(path)
+    sums = _SUMS[path.suffix.lower()]
+    if facts.precision == "dynamic":
+        return compare_dynamic(path, predictor, network.floats("dynamic", sums), network.x)
+    integers = facts.precision not in NAMES
+    if integers and network.spec is None:
         raise ExportError(f"{path.name} is int8, but the network it is compared with is not quantized")
-    found = predictor.predict(network.x) if sums is None else predictor.predict_integers(network.x)
-    expected = network.outputs(sums)
-    if found.shape != expected.shape:
-        shapes = f"{list(found.shape[1:])}, the network with {list(expected.shape[1:])}"
+    found: Values = predictor.predict_integers(network.x) if integers else predictor.predict(network.x)
+    if found.shape[1:] != network.graph.output.shape[1:]:
+        shapes = f"{list(found.shape[1:])}, the network with {list(network.graph.output.shape[1:])}"
         raise ParityError(f"{path.name} answers with shape {shapes}")
-    tolerance = FLOAT_TOLERANCE * _magnitude(expected) if sums is None else 0.0
-    entry = _difference(path.name, found, expected, tolerance)
+    if network.spec is None or not integers:
+        return _compare_floats(path, network, found, facts.precision)
+    inexact = inexact_nodes(network.graph, network.spec, sums)
+    reference = Reference(network.graph, network.spec, sums, inexact)
+    return _compare_integers(path, network.read_by(facts), reference, found)
+
+
+def _compare_floats(path: Path, network: _Network, found: Values, precision: str) -> FileParity:
+    expected = network.numbers(precision)
+    tolerance = FLOAT_TOLERANCE * _magnitude(expected)
+    entry = difference(path.name, found, expected, tolerance)
+    entry = replace(entry, reference=NAMES[precision], precision=precision)
     if entry.holds:
         return entry
-    chosen = _differing_images(found, expected, tolerance, network.x)
-    tensors = network.tensors(chosen, sums)
-    return replace(entry, first=_first_divergence(path, tensors, chosen, integers=sums is not None))
+    chosen = network.x[differing_images(found, expected, tolerance)][:LAYER_IMAGES]
+    return replace(entry, first=_first_float_divergence(path, network.floats(precision), chosen))
 
 
-def _difference(name: str, found: Values, expected: Values, tolerance: float) -> FileParity:
-    distance = _distance(found, expected)
-    return FileParity(
-        file=name,
-        reference="integer reference" if found.dtype == np.int8 else "torch",
-        precision="int8" if found.dtype == np.int8 else "fp32",
-        values=distance.size,
-        differing=int(np.count_nonzero(~(distance <= tolerance))),
-        largest=float(distance.max()),
-        tolerance=tolerance,
-    )
+def _compare_integers(path: Path, network: _Network, reference: Reference, found: Int8s) -> FileParity:
+    if reference.inexact:
+        walk = reference.follow(path, network.x, reference.around_inexact())
+    else:
+        walk = Walk(network.integers(reference.spec, reference.sums), np.zeros(len(found), np.bool_), {})
+    entry = difference(path.name, found, walk.output, 0.0)
+    entry = replace(entry, first=walk.first(), inexact=walk.layers(reference.inexact))
+    if entry.holds:
+        return entry
+    chosen = network.x[walk.wrong | differing_images(found, walk.output, 0.0)][:LAYER_IMAGES]
+    return replace(entry, first=reference.follow(path, chosen, reference.everywhere()).first() or entry.first)
 
 
-def _first_divergence(
-    path: Path, expected: dict[str, Values], x: Floats, *, integers: bool
-) -> Divergence | None:
+def _first_float_divergence(path: Path, reference: FloatReference, x: Floats) -> Divergence | None:
     """Cut the file after every node in turn; None if every cut file agrees and only the whole does not."""
-    file = open_cuttable(path)
+    file, expected = InnerTensors(path, integers=False), reference.tensors(x)
     for name in (name for name in file.names if name in expected):
-        tensor = expected[name]
-        found = _run_cut(file, name, path.suffix, x, integers=integers)
-        tolerance = 0.0 if integers else FLOAT_TOLERANCE * _magnitude(tensor)
-        distance = _distance(found, tensor)
-        differing = int(np.count_nonzero(~(distance <= tolerance)))
+        apart = distance(file.at(name, x), expected[name])
+        tolerance = FLOAT_TOLERANCE * _magnitude(expected[name])
+        differing = int(np.count_nonzero(~(apart <= tolerance)))
         if differing:
-            return Divergence(name, differing, distance.size, float(distance.max()))
+            return Divergence(name, differing, apart.size, float(apart.max()), tolerance)
     return None
-
-
-def _run_cut(file: CuttableFile, name: str, suffix: str, x: Floats, *, integers: bool) -> Values:
-    """A node's output as the cut file computes it, in the graph's order of values."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"cut{suffix}"
-        path.write_bytes(file.cut(name))
-        predictor = _load(path)
-        y: Values = predictor.predict_integers(x) if integers else predictor.predict(x)
-    order = file.order(name)
-    if order is None:
-        return y
-    restored = np.empty_like(y)
-    restored[:, order] = y
-    return restored
-
-
-def _differing_images(found: Values, expected: Values, tolerance: float, x: Floats) -> Floats:
-    """A few of the inputs whose answers differ."""
-    wrong = ~(_distance(found, expected) <= tolerance)
-    return x[wrong.reshape(len(x), -1).any(axis=1)][:_LAYER_IMAGES]
-
-
-def _batches(x: Floats) -> Iterator[Floats]:
-    return (x[i : i + _BATCH] for i in range(0, len(x), _BATCH))
-
-
-def _distance(found: Values, expected: Values) -> NDArray[np.float64]:
-    return np.asarray(np.abs(found.astype(np.float64) - expected.astype(np.float64)))
 
 
 def _magnitude(values: Values) -> float:
     return float(np.abs(values).max()) or 1.0
-
-
-def _load(path: Path) -> Predictor:
-    loaders: dict[str, Callable[[Path], Predictor]] = {".onnx": load_onnx, ".tflite": load_tflite}
-    if path.suffix.lower() not in loaders:
-        raise ExportError(f"{path}: parity is checked on .onnx and .tflite files")
-    return loaders[path.suffix.lower()](path)
-
-
-def _is_int8(path: Path) -> bool:
-    return read_model_file(path).precision != "fp32"

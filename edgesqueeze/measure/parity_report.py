@@ -7,25 +7,42 @@ from typing import Any
 from tabulate import tabulate
 
 from edgesqueeze.errors import ParityError
+from edgesqueeze.graph.inexact import TOLERANCE
 from edgesqueeze.measure.fidelity import LayerFidelity
+from edgesqueeze.measure.float_reference import DYNAMIC_TOLERANCE, FLOAT_TOLERANCE
 
-FLOAT_TOLERANCE = 1e-3
-"""Largest difference allowed in a float file, as a fraction of the tensor's largest magnitude.
-
-Kernels sum in different orders; depth amplifies that to a few 1e-4 in an untrained MobileNet v2.
-"""
 SIMULATION_TOLERANCE = 1
 """Units by which torch's fake quantization may differ at one node: its float sums round halves otherwise."""
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first tensor of a file that differs; ``largest`` is in integer units, or real ones if float."""
+    """The first tensor of a file that differs by more than ``tolerance``.
+
+    ``largest`` and ``tolerance`` are in integer units, or real ones if float.
+    """
 
     layer: str
     differing: int
     values: int
     largest: float
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class InexactLayer:
+    """A layer that a runtime computes by a rule of its own, and how far it is from the reference there.
+
+    Both read the same integers; ``differing`` of ``values`` differ at all, by ``largest`` units at most,
+    where ``tolerance`` is allowed.
+    """
+
+    layer: str
+    why: str
+    differing: int
+    values: int
+    largest: int
+    tolerance: int
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,9 @@ class FileParity:
     """One file against its reference on all inputs.
 
     ``differing`` of ``values`` outputs lie outside ``tolerance``; ``largest`` is the largest difference, in
-    integer units for int8. ``gated`` is False for what is only reported.
+    integer units for int8. For ``dynamic`` they are the values of all nodes, and differences are fractions of
+    a tensor's largest magnitude. ``gated`` is False for what is only reported. Where there are ``inexact``
+    layers, the reference continued behind each of them from what the file computed there.
     """
 
     file: str
@@ -45,11 +64,12 @@ class FileParity:
     tolerance: float
     gated: bool = True
     first: Divergence | None = None
+    inexact: tuple[InexactLayer, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Whether nothing differs."""
-        return self.differing == 0 or not self.gated
+        """Whether nothing differs that may not."""
+        return not self.gated or (self.differing == 0 and self.first is None)
 
 
 @dataclass(frozen=True)
@@ -83,17 +103,23 @@ class ParityReport:
     def summary(self) -> str:
         """One line."""
         gated = [entry for entry in self.files if entry.gated]
-        int8 = sum(entry.precision == "int8" for entry in gated)
-        return (
-            f"parity on {self.images} images: {int8} int8 files equal the integer reference, "
-            f"{len(gated) - int8} float files equal torch within {FLOAT_TOLERANCE:g}"
+        int8, dynamic = ([e for e in gated if e.precision == wanted] for wanted in ("int8", "dynamic"))
+        floats = [e for e in gated if e.precision not in ("int8", "dynamic")]
+        layers = dict.fromkeys(n.layer for entry in gated for n in entry.inexact if n.differing)
+        but = f" (but for at most {TOLERANCE} unit at {', '.join(layers)})" if layers else ""
+        text = (
+            f"parity on {self.images} images: {_holding(int8)} int8 files equal the integer reference{but}, "
+            f"{_holding(floats)} float files equal torch within {FLOAT_TOLERANCE:g}"
         )
+        if dynamic:
+            text += f", {_holding(dynamic)} dynamic files node by node within {DYNAMIC_TOLERANCE:g}"
+        return text
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "images": self.images,
-            "files": [{**asdict(entry), "holds": entry.holds} for entry in self.files],
+            "files": [_plain(entry) for entry in self.files],
             "layers": [asdict(layer) for layer in self.layers],
         }
 
@@ -110,11 +136,26 @@ class ParityReport:
             "first layer that differs",
         ]
         parts = [tabulate(body, headers=header, disable_numparse=True)]
+        inexact = [[entry.file, *_inexact_cells(n)] for entry in self.files for n in entry.inexact]
+        if inexact:
+            header = ["file", "inexact layer", "values", "differing", "largest", "allowed", "computed as"]
+            parts.append(tabulate(inexact, headers=header, disable_numparse=True))
         if self.layers:
             rows = [[n.name, n.kind, _decibels(n), n.fake_quant_differing, n.values] for n in self.layers]
             header = ["layer", "kind", "SQNR dB", "simulation differs", "values"]
             parts.append(tabulate(rows, headers=header))
         return "\n\n".join(parts)
+
+
+def _holding(entries: Sequence[FileParity]) -> str:
+    """How many hold: "2", or "1 of 2"."""
+    right = sum(entry.holds for entry in entries)
+    return str(right) if right == len(entries) else f"{right} of {len(entries)}"
+
+
+def _plain(entry: FileParity) -> dict[str, Any]:
+    inexact = [asdict(layer) for layer in entry.inexact]
+    return {**asdict(entry), "inexact": inexact, "holds": entry.holds}
 
 
 def _sentence(entry: FileParity, layers: Sequence[LayerFidelity]) -> str:
@@ -127,11 +168,17 @@ def _sentence(entry: FileParity, layers: Sequence[LayerFidelity]) -> str:
 
 
 def _amount(found: FileParity | Divergence) -> str:
-    return f"{found.differing:,} of {found.values:,} values, by up to {found.largest:g}"
+    allowed = f" where {found.tolerance:g} is allowed" if found.tolerance else ""
+    return f"{found.differing:,} of {found.values:,} values, by up to {found.largest:g}{allowed}"
 
 
 def _decibels(layer: LayerFidelity) -> str:
     return "∞" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}"
+
+
+def _inexact_cells(found: InexactLayer) -> list[str]:
+    counts = [f"{found.values:,}", f"{found.differing:,}", str(found.largest), str(found.tolerance)]
+    return [found.layer, *counts, found.why]
 
 
 def _cells(entry: FileParity) -> list[str]:

@@ -15,6 +15,7 @@ from edgesqueeze.graph.build import build_graph
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import Floats
 from edgesqueeze.measure.bench import write_built_in
+from edgesqueeze.measure.certainty import Right, interval_of, right_answers
 from edgesqueeze.measure.counts import count_graph
 from edgesqueeze.measure.latency import LatencySettings, measure_interleaved
 from edgesqueeze.measure.model_files import read_model_file
@@ -44,10 +45,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that still lacks its latency, and how to run one inference."""
+    """A row that still lacks its latency, how to run one inference, and which test images it has right."""
 
     row: Row
     run: Callable[[], object]
+    right: Right | None = None
 
 
 def model_sizes(model: nn.Module, example_input: Tensor) -> Sizes:
@@ -75,17 +77,20 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, label: str) -> 
     for x, y in task.test.batches(_BATCH):
         outputs.append(predictor.predict(x.numpy()))
         targets.append(y.numpy())
+    answers = np.concatenate(outputs), np.concatenate(targets)
+    right = right_answers(task, *answers)
     row = Row(
         label=path.name,
         path=label,
         runtime=predictor.runtime,
         simulated=False,
-        metrics=task.score(np.concatenate(outputs), np.concatenate(targets)),
+        metrics=task.score(*answers),
         primary_metric=task.primary_metric,
         num_bytes=path.stat().st_size,
         **file_sizes(path).columns(),
+        interval=interval_of(right),
     )
-    return Candidate(row, predictor.prepare(task.example_input.numpy()))
+    return Candidate(row, predictor.prepare(task.example_input.numpy()), right)
 
 
 def torch_candidate(row: Row, model: nn.Module, example_input: Tensor) -> Candidate:

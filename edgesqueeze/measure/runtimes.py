@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from edgesqueeze.graph.nodes import Floats
 from edgesqueeze.graph.spec import ActivationQuant
 
 _UINT8_OFFSET = 128
-_ORT_FATAL = 4
+ORT_FATAL = 4
 
 
 class Predictor(Protocol):
@@ -39,6 +39,14 @@ class Predictor(Protocol):
 
         Raises:
             ExportError: as above, or the output is not quantized.
+        """
+        ...
+
+    def predict_all(self, x: Floats) -> list[Floats]:
+        """Like :meth:`predict`, but of every output of a float file, in the file's order.
+
+        Raises:
+            ExportError: the file has an input of another shape or type.
         """
         ...
 
@@ -69,6 +77,20 @@ def load_tflite(path: Path, threads: int = 1) -> Predictor:
     return _TflitePredictor(_existing(path), threads)
 
 
+def predict_onnx_given(path: Path, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
+    """The output's integers of an int8 ONNX file that reads inner tensors as further, uint8 inputs.
+
+    Args:
+        path: the file.
+        x: float32 [N, C, H, W].
+        given: input name to int8 [N, …].
+
+    Raises:
+        ExportError: ONNX Runtime cannot run the file.
+    """
+    return _OnnxPredictor(_existing(path), 1).predict_given(x, given)
+
+
 class _OnnxPredictor:
     def __init__(self, path: Path, threads: int) -> None:
         import onnxruntime
@@ -76,7 +98,7 @@ class _OnnxPredictor:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ORT_FATAL
+        options.log_severity_level = ORT_FATAL
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base
@@ -91,9 +113,20 @@ class _OnnxPredictor:
         return np.concatenate([self._session.run(None, self._feed(x[i : i + 1]))[0] for i in range(len(x))])
 
     def predict_integers(self, x: Floats) -> Int8s:
-        grid = _onnx_output_grid(self._path)
-        q = np.rint(self.predict(x) / np.float32(grid.scale)) + np.float32(grid.zero_point)
-        return np.asarray(q, np.int8)
+        if self._session.get_outputs()[0].type == "tensor(uint8)":
+            return _as_int8(self.predict(x))
+        return quantize_input(self.predict(x), _onnx_output_grid(self._path))
+
+    def predict_all(self, x: Floats) -> list[Floats]:
+        runs = [self._session.run(None, self._feed(x[i : i + 1])) for i in range(len(x))]
+        return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+
+    def predict_given(self, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
+        name, kind, parts = self._session.get_inputs()[0].name, np.dtype(np.uint8), []
+        for i in range(len(x)):
+            feeds = {key: _from_int8(q[i : i + 1], kind) for key, q in given.items()}
+            parts.append(self._session.run(None, {name: x[i : i + 1], **feeds})[0])
+        return quantize_input(np.concatenate(parts), _onnx_output_grid(self._path))
 
     def prepare(self, x: Floats) -> Callable[[], object]:
         feed, run = self._feed(x), self._session.run
@@ -114,7 +147,7 @@ class _TflitePredictor:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            with _silent_stderr():
+            with silent_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -132,8 +165,16 @@ class _TflitePredictor:
 
     def predict_integers(self, x: Floats) -> Int8s:
         if _tflite_grid(self._outputs[0]) is None:
-            raise _not_quantized(self._path)
+            return quantize_input(self._predict_raw(x), _tflite_output_grid(self._path))
         return _as_int8(self._predict_raw(x))
+
+    def predict_all(self, x: Floats) -> list[Floats]:
+        found: list[list[Floats]] = [[] for _ in self._outputs]
+        for i in range(len(x)):
+            self.prepare(x[i : i + 1])()
+            for parts, details in zip(found, self._outputs, strict=True):
+                parts.append(self._interpreter.get_tensor(details["index"]))
+        return [_channels_first(np.concatenate(parts)) for parts in found]
 
     def prepare(self, x: Floats) -> Callable[[], object]:
         self._interpreter.set_tensor(self._inputs[0]["index"], self._converted(x))
@@ -147,8 +188,7 @@ class _TflitePredictor:
         for i in range(len(x)):
             self.prepare(x[i : i + 1])()
             parts.append(self._interpreter.get_tensor(self._outputs[0]["index"]))
-        y = np.concatenate(parts)
-        return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
+        return _channels_first(np.concatenate(parts))
 
     def _converted(self, x: Floats) -> NDArray[Any]:
         """The input in the file's layout and type."""
@@ -167,7 +207,7 @@ class _TflitePredictor:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Drop what is written to file descriptor 2: LiteRT announces its delegate there and has no switch."""
     sys.stderr.flush()
     kept = os.dup(2)
@@ -206,6 +246,32 @@ def _tflite_grid(details: dict[str, Any]) -> ActivationQuant | None:
     if kind not in (np.int8, np.uint8) or scale == 0.0:
         return None
     return ActivationQuant(float(scale), int(zero_point) - (_UINT8_OFFSET if kind == np.uint8 else 0))
+
+
+def _tflite_output_grid(path: Path) -> ActivationQuant:
+    """The int8 grid that the DEQUANTIZE at the end of a file reads.
+
+    Raises:
+        ExportError: the file does not end in one.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    graph = model.subgraphs[0]
+    end = next((op for op in graph.operators if graph.outputs[0] in op.outputs), None)
+    if end is None:
+        raise _not_quantized(path)
+    code = model.operatorCodes[end.opcodeIndex]
+    if max(code.builtinCode, code.deprecatedBuiltinCode) != schema.BuiltinOperator.DEQUANTIZE:
+        raise _not_quantized(path)
+    tensor = graph.tensors[end.inputs[0]]
+    if tensor.type != schema.TensorType.INT8 or tensor.quantization is None:
+        raise _not_quantized(path)
+    return ActivationQuant(float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0]))
+
+
+def _channels_first(y: NDArray[Any]) -> NDArray[Any]:
+    return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
 
 
 def _as_int8(q: NDArray[Any]) -> Int8s:

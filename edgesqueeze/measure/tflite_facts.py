@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.measure.model_files import (
+    Arithmetic,
     FileFacts,
     Macs,
     TensorFact,
@@ -20,6 +21,7 @@ from edgesqueeze.measure.model_files import (
     add_macs,
     dtype_totals,
     effective,
+    float_weights,
     precision_label,
 )
 
@@ -118,7 +120,8 @@ def _facts(path: Path, data: bytes) -> FileFacts:
         outputs=tuple(main.tensor_fact(int(i)) for i in main.graph.outputs),
         operators=dict(operators.most_common()),
         weight_dtypes=dtype_totals(weights),
-        precision=precision_label(weights, integer_arithmetic=all(g.integer_arithmetic() for g in graphs)),
+        float_weights=float_weights(weights),
+        precision=precision_label(weights, {kind for graph in graphs for kind in graph.arithmetic()}),
     )
 
 
@@ -209,14 +212,17 @@ class _Subgraph:
         squeezed = [d for d in shape if d != 1]
         return WeightFact(name, dtype, size, nonzero, is_bias=len(squeezed) < 2)
 
-    def integer_arithmetic(self) -> bool:
-        """Whether every weighted operation reads integers."""
+    def arithmetic(self) -> set[Arithmetic]:
+        """What the weighted operations compute in. float32 next to int8 is quantized at run time."""
+        found: set[Arithmetic] = set()
         for name, op in self.calls:
             if name in _ROLES:
-                activation = self.graph.tensors[int(op.inputs[_ROLES[name][0]])]
-                if not _TYPES[activation.type].startswith(("int", "uint")):
-                    return False
-        return True
+                activation, weight = (
+                    _TYPES[self.graph.tensors[int(op.inputs[role])].type].startswith(("int", "uint"))
+                    for role in _ROLES[name][:2]
+                )
+                found.add("integer" if activation else "dynamic" if weight else "float")
+        return found
 
     def macs(self) -> Macs | None:
         """All multiply-accumulates and those on non-zero weights, None if they cannot be known."""

@@ -8,9 +8,10 @@ from typing import Any
 from edgesqueeze.errors import ParityError
 from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.integers import IntegersProof, prove_equal
+from edgesqueeze.measure.integers import IntegersProof, prove_equal, prove_weights
 from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity, compare_files
+from edgesqueeze.measure.pair import compare_files
+from edgesqueeze.measure.parity import check_parity
 from edgesqueeze.measure.parity_report import ParityReport
 
 
@@ -56,7 +57,7 @@ class Verification:
 
 
 def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x: Floats) -> Verification:
-    """Compare files with their network: what they answer, and every stored integer of the int8 ones.
+    """Compare files with their network: what they answer, and every stored integer.
 
     Args:
         graph: the network.
@@ -67,7 +68,9 @@ def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     Raises:
         ExportError: a file cannot be run.
     """
-    return Verification(check_parity(graph, spec, files, x), tuple(prove_equal(_int8(files), graph, spec)))
+    proofs = prove_equal(_of_precision(files, "int8", "mixed"), graph, spec)
+    proofs += prove_weights(_of_precision(files, "dynamic", "int8_weights"), graph, spec)
+    return Verification(check_parity(graph, spec, files, x), tuple(proofs))
 
 
 def verify_pair(one: Path, other: Path, x: Floats) -> Verification:
@@ -80,5 +83,6 @@ def verify_pair(one: Path, other: Path, x: Floats) -> Verification:
     return Verification(parity, tuple(prove_equal([one, other])))
 
 
-def _int8(files: Sequence[Path]) -> list[Path]:
-    return [path for path in files if read_model_file(path).precision == "int8"]
+def _of_precision(files: Sequence[Path], *wanted: str) -> list[Path]:
+    """The files of these precisions; an int8 one with layers kept in float is mixed."""
+    return [path for path in files if read_model_file(path).precision in wanted]

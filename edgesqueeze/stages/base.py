@@ -1,6 +1,6 @@
 """What every stage is: a frozen set of settings with one verb, torch model in, torch model out."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
@@ -19,6 +19,8 @@ class Stage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stage: str
+    makes_integers: ClassVar[bool] = False
+    """Whether what comes out is a :class:`~edgesqueeze.graph.module.GraphModel`, every integer fixed."""
 
     def check(self, model: nn.Module) -> None:
         """Raise if the settings do not fit the model; called before anything is trained."""

@@ -9,10 +9,11 @@ from torch import nn
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.layers import match_layers, weighted_layers
 from edgesqueeze.numerics.schedule import cubic_sparsity
+from edgesqueeze.parametrizations import Codebook, Mask
 from edgesqueeze.stages.base import Sparsity, Stage
 from edgesqueeze.task import Task
 from edgesqueeze.training import Session, TrainingSettings, fit
-from edgesqueeze.weights import Codebook, Mask, attach, parametrization_of, weight_of
+from edgesqueeze.weights import attach, parametrization_of, weight_of
 
 UPDATE_EVERY = 10
 """Steps between two mask updates: finer steps cost time and change nothing measurable."""

@@ -13,10 +13,11 @@ from edgesqueeze.errors import RecipeError
 from edgesqueeze.folding import fold_batch_norm
 from edgesqueeze.layers import match_layers, weighted_layers
 from edgesqueeze.numerics.kmeans import kmeans_1d
+from edgesqueeze.parametrizations import Codebook
 from edgesqueeze.stages.base import NumBits, Stage
 from edgesqueeze.task import Task
 from edgesqueeze.training import Session, TrainingSettings, fit
-from edgesqueeze.weights import Codebook, attach, parametrization_of, weight_of
+from edgesqueeze.weights import attach, parametrization_of, weight_of
 
 
 class Share(TrainingSettings, Stage):

@@ -13,11 +13,15 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -25,6 +29,8 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
+    weight_shape,
 )
 from edgesqueeze.graph.spec import activation_quant, make_spec, spec_from_activations
 
@@ -120,6 +126,21 @@ def conv(name, source, shape, **changes):
     return Conv(name=name, inputs=(source,), shape=(1, out, *size), **settings)
 
 
+def conv_transpose(name, source, shape, **changes):
+    """A 3×3 transposed convolution of stride 2 with every field given or defaulted."""
+    settings = {"kernel": (3, 3), "stride": (2, 2), "pads": (0, 0, 0, 0), "extra": (0, 0)}
+    settings |= {"activation": "none"} | changes
+    size = [
+        (shape[2 + a] - 1) * settings["stride"][a]
+        + settings["kernel"][a]
+        - settings["pads"][a]
+        - settings["pads"][a + 2]
+        + settings["extra"][a]
+        for a in (0, 1)
+    ]
+    return ConvTranspose(name=name, inputs=(source,), shape=(1, 5, *size), **settings)
+
+
 def max_pool(name, source, shape, kernel, stride, pads):
     size = [(shape[2 + a] + pads[a] + pads[a + 2] - kernel[a]) // stride[a] + 1 for a in (0, 1)]
     return MaxPool(
@@ -130,15 +151,11 @@ def max_pool(name, source, shape, kernel, stride, pads):
 def graph_of(*nodes, seed=1, scale=0.2):
     """A graph with random float tensors of the right shapes behind the standard input."""
     rng, nodes = np.random.default_rng(seed), (SOURCE, *nodes)
-    shapes = {node.name: node.shape for node in nodes}
-    tensors = {}
-    for node in nodes:
-        if isinstance(node, Conv | Dense):
-            source = shapes[node.inputs[0]]
-            inner = (source[1] // node.groups, *node.kernel) if isinstance(node, Conv) else (source[1],)
-            weight = rng.normal(size=(node.shape[1], *inner)) * scale
-            tensors[f"{node.name}.weight"] = weight.astype(np.float32)
-            tensors[f"{node.name}.bias"] = rng.normal(size=node.shape[1]).astype(np.float32)
+    tensors, bare = {}, Graph(nodes, {})
+    for node in bare.parametric:
+        weight = rng.normal(size=weight_shape(bare, node)) * scale
+        tensors[f"{node.name}.weight"] = weight.astype(np.float32)
+        tensors[f"{node.name}.bias"] = rng.normal(size=node.shape[1]).astype(np.float32)
     return Graph(nodes, tensors)
 
 
@@ -152,6 +169,7 @@ def with_grids(graph, ranges):
     return spec_from_activations(graph, {name: activation_quant(*ends) for name, ends in ranges.items()})
 
 
+_EPSILON = float(np.float32(1e-5))
 _FLAT = Flatten(name="flat", inputs=("pool",), shape=(1, 8 * 6 * 6))
 _POOL = max_pool("pool", "input", SOURCE.shape, (2, 2), (2, 2), (0, 0, 0, 0))
 _C1 = conv("c1", "input", SOURCE.shape, activation="relu", pads=(1, 1, 1, 1))
@@ -169,6 +187,10 @@ def _joined(node, *more):
 
 def _pointwise(function):
     return Pointwise(name="f", inputs=("input",), shape=SOURCE.shape, function=function)
+
+
+def _transposed(**changes):
+    return graph_of(conv_transpose("t", "input", SOURCE.shape, **changes))
 
 
 def _resized(mode, size):
@@ -272,6 +294,29 @@ SMALL_GRAPHS = {
         _C1,
         _SQUEEZED,
         Resize(name="r", inputs=("squeezed",), shape=_C1.shape, size=(13, 12), mode="bilinear"),
+    ),
+    "transposed": _transposed(),
+    "transposed_relu": _transposed(activation="relu", pads=(1, 1, 1, 1), extra=(1, 1)),
+    "transposed_relu6": _transposed(activation="relu6", kernel=(2, 2)),
+    "transposed_same": _transposed(kernel=(4, 4), pads=(1, 1, 1, 1)),
+    "transposed_odd": _transposed(pads=(1, 0, 1, 0), extra=(0, 1)),
+    "transposed_cut": _transposed(kernel=(5, 4), stride=(3, 2), pads=(2, 1, 0, 3)),
+    "transposed_far_cut": _transposed(kernel=(2, 3), stride=(2, 2), pads=(5, 4, 1, 0)),
+    "transposed_gaps": _transposed(kernel=(2, 1), stride=(3, 3), extra=(2, 1)),
+    "transposed_gaps_cut": _transposed(kernel=(1, 1), stride=(3, 2), pads=(2, 0, 0, 1)),
+    "transposed_one": _transposed(stride=(1, 1), pads=(1, 1, 1, 1), activation="relu"),
+    "transposed_one_cut": _transposed(stride=(1, 1), kernel=(2, 3), pads=(3, 0, 0, 1)),
+    "crop": graph_of(Crop(name="c", inputs=("input",), shape=(1, 8, 10, 9), pads=(1, 0, 2, 3))),
+    "depth_to_space": graph_of(DepthToSpace(name="d", inputs=("input",), shape=(1, 2, 26, 24), block=(2, 2))),
+    "depth_to_space_oblong": graph_of(
+        DepthToSpace(name="d", inputs=("input",), shape=(1, 2, 13, 48), block=(1, 4))
+    ),
+    "gelu": graph_of(_C2, Pointwise(name="f", inputs=("c2",), shape=_C2.shape, function="gelu"), scale=0.5),
+    "softmax": graph_of(_C1, Softmax(name="s", inputs=("c1",), shape=_C1.shape)),
+    "softmax_flat": graph_of(_POOL, _FLAT, _HEAD, Softmax(name="s", inputs=("fc",), shape=_HEAD.shape)),
+    "layer_norm": graph_of(_C2, LayerNorm(name="n", inputs=("c2",), shape=_C2.shape, epsilon=_EPSILON)),
+    "layer_norm_flat": graph_of(
+        _POOL, _FLAT, _HEAD, LayerNorm(name="n", inputs=("fc",), shape=_HEAD.shape, epsilon=_EPSILON)
     ),
     "input_only": graph_of(),
 }

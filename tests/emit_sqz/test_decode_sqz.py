@@ -1,10 +1,11 @@
 import os
+import sys
 
 import pytest
 from sqz_networks import every_kind, lenet5, spec_for
 
 from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.sqz import decode_sqz, emit_sqz
+from edgesqueeze.emit.sqz import decode_sqz, emit_model_file, emit_sqz
 from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import CodecError, CorruptFileError, OutputError
 
@@ -32,6 +33,32 @@ def test_decoded_files_equal_those_emitted_directly(network, tmp_path):
     for file, content in zip(written, emitted, strict=True):
         assert file.read_bytes() == content
     assert sorted(p.name for p in (tmp_path / "made" / "here").iterdir()) == sorted(ALL)
+
+
+@pytest.mark.parametrize("chosen", [ALL, ["model.tflite"], ["model_int8.onnx", "model.onnx"]], ids=len)
+def test_templates_and_emitters_give_the_same_files(chosen, tmp_path):
+    network = every_kind()
+    spec = spec_for(network)
+    files = {name: emit_model_file(name, network, spec) for name in ALL}
+    path = tmp_path / "model.sqz"
+    path.write_bytes(emit_sqz(network, spec, {name: files[name] for name in chosen}))
+    written = decode_sqz(path, tmp_path / "out")
+    assert [file.name for file in written] == ALL
+    assert {file.name: file.read_bytes() for file in written} == files
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(ALL)
+
+
+def test_what_has_a_template_needs_no_emitter(tmp_path, monkeypatch):
+    network = every_kind()
+    path = tmp_path / "model.sqz"
+    files = {name: emit_model_file(name, network, None) for name in FLOAT}
+    path.write_bytes(emit_sqz(network, None, {**files, "model_other.bin": b"other"}))
+    for name in ("onnx", "ai_edge_litert", "flatbuffers"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith("edgesqueeze.emit.")]:
+        monkeypatch.delitem(sys.modules, name)
+    written = decode_sqz(path, tmp_path / "out")
+    assert {p.name: p.read_bytes() for p in written} == {**files, "model_other.bin": b"other"}
 
 
 def test_without_a_spec_only_float_files_are_written(tmp_path):

@@ -1,6 +1,7 @@
 import json
 import zlib
 
+import numpy as np
 import pytest
 from sqz_networks import every_kind, lenet5
 
@@ -19,6 +20,11 @@ def _decode(rows):
 
 def test_every_kind_of_node_has_a_number_and_fields():
     assert set(KINDS) == set(FIELDS) == set(NODE_KINDS)
+
+
+def test_the_epsilon_of_a_layer_norm_is_stored_by_its_bits():
+    nodes = _decode([INPUT, [20, "n", 1, 0x358637BD]])
+    assert nodes[1].epsilon == float(np.float32(1e-6))
 
 
 @pytest.mark.parametrize("graph", [every_kind(), lenet5()], ids=["every_kind", "lenet5"])
@@ -56,13 +62,27 @@ def test_rows_mean_what_the_specification_says():
         [CONV],
         [INPUT, [16, "y", 1]],
         [INPUT, [10, "y", [1]]],
-        [INPUT, [11, "y", 1, 4]],
+        [INPUT, [11, "y", 1, 5]],
         [INPUT, [12, "y", 1, 1, 3]],
         [INPUT, [12, "y", 1, 1, 1]],
         [INPUT, [13, "y", 1, 3]],
         [INPUT, [14, "y", 1, 0, 0, 0, -1]],
         [INPUT, [15, "y", 1, 4, 0, 0]],
         [INPUT, [15, "y", 1, 4, 4, 2]],
+        [INPUT, [16, "y", 1, 4, 2, 2, 2, 2, 0, 0, 0, 0, 2, 0, 0]],
+        [INPUT, [16, "y", 1, 4, 2, 2, 2, 2, 0, 0, 0, 99, 0, 0, 0]],
+        [INPUT, [16, "y", 1, 4, 2, 2, 2, 2, 0, 0, 0, 0, 0, -1, 0]],
+        [INPUT, [17, "y", 1, 4, 0, 4, 0]],
+        [INPUT, [18, "y", 1, 2, 2]],
+        [INPUT, [18, "y", 1, 0, 2]],
+        [INPUT, [19, "y", 1, 1]],
+        [INPUT, [20, "y", 1, 0]],
+        [INPUT, [20, "y", 1, -1]],
+        [INPUT, [20, "y", 1, 1 << 32]],
+        [INPUT, [20, "y", 1, 0x7FC00000]],
+        [INPUT, [20, "y", 1, 0xBF800000]],
+        [INPUT, [20, "y", 1, 0.5]],
+        [INPUT, [21, "y", 1]],
         [INPUT, [-1, "y", 1]],
         [INPUT, [True, *CONV[1:]]],
         [INPUT, [[], *CONV[1:]]],

@@ -5,7 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
+from edgesqueeze.decoder.unsqueeze import open_squeezed
 from edgesqueeze.emit.sqz import decode_sqz
 from edgesqueeze.errors import ExportError, OutputError, ParityError
 from edgesqueeze.exports import OnnxExport, SqueezedExport, TfliteExport
@@ -17,7 +19,7 @@ from edgesqueeze.weights import bake
 BOTH = ("fp32", "int8")
 EXPORTS = {
     "squeezed": SqueezedExport(),
-    "squeezed_paper": SqueezedExport(index_bits=5),
+    "squeezed_paper": SqueezedExport(coder="huffman", index_bits=5),
     "onnx": OnnxExport(precision=BOTH),
     "tflite": TfliteExport(precision=BOTH),
 }
@@ -78,6 +80,33 @@ def test_decoding_gives_the_exported_files(quantized, tmp_path):
     (tmp_path / "decoded").mkdir()
     decoded = decode_sqz(squeezed.path, tmp_path / "decoded")
     assert {p.name: p.read_bytes() for p in decoded} == {a.path.name: a.path.read_bytes() for a in others}
+
+
+def test_by_default_there_are_templates_of_what_the_other_exports_wrote(quantized, tmp_path):
+    _, _, model = quantized
+    onnx = EXPORTS["onnx"].write(model.graph, model.spec, tmp_path)
+    for export, others, names in [
+        (SqueezedExport(), onnx, ["model.onnx", "model_int8.onnx"]),
+        (SqueezedExport(), [], []),
+        (SqueezedExport(templates=()), onnx, []),
+        (SqueezedExport(templates=("tflite_int8", "onnx_fp32")), [], ["model_int8.tflite", "model.onnx"]),
+    ]:
+        (artifact,) = export.write_beside(model.graph, model.spec, tmp_path, others)
+        found = open_squeezed(artifact.path.read_bytes()).meta.files
+        assert [template.name for template in found] == names
+        check_decoded(artifact, onnx)
+
+
+def test_settings_that_do_not_fit_are_refused():
+    for settings, message in [
+        ({"index_bits": 5}, "index_bits is for coder: huffman; coder: range has none"),
+        ({"templates": ("onnx_fp32", "onnx_fp32")}, "names a file twice"),
+        ({"templates": ("onnx_int4",)}, "onnx_fp32"),
+        ({"coder": "zip"}, "range"),
+    ]:
+        with pytest.raises(ValidationError, match=message):
+            SqueezedExport(**settings)
+    assert SqueezedExport(templates=("onnx_int8",)).precisions == ("fp32", "int8")
 
 
 def test_a_file_that_is_not_what_was_coded_is_noticed(quantized, tmp_path):

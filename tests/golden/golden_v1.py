@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesqueeze.emit.sqz import emit_sqz
+from edgesqueeze.emit.sqz_v1 import emit_v1
 from edgesqueeze.graph.check import complete_shapes
 from edgesqueeze.graph.nodes import (
     Add,
@@ -85,7 +85,7 @@ def golden_file() -> bytes:
     ranges = {node.name: (-0.25 * place, 0.5 + place) for place, node in enumerate(graph.nodes)}
     merged = merge_ranges(graph, ranges)
     grids = {name: activation_quant(*merged[name]) for name in graph.by_name}
-    return emit_sqz(graph, spec_from_activations(graph, grids))
+    return emit_v1(graph, spec_from_activations(graph, grids))
 
 
 if __name__ == "__main__":

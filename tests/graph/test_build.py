@@ -1,5 +1,6 @@
 """From torch modules to the graph: same numbers, folded, fused, or refused by name."""
 
+import itertools
 import json
 
 import numpy as np
@@ -9,20 +10,22 @@ import torch.nn.functional as F
 import torchvision
 from tiny import TinyNet
 from torch import nn
+from torchvision.models.swin_transformer import SwinTransformer
+from torchvision.models.vision_transformer import VisionTransformer
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.graph.build import build_graph
 from edgesqueeze.graph.check import check_structure
 from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_graph
+from edgesqueeze.graph.node_json import structure_from_json, structure_to_json
 from edgesqueeze.graph.nodes import (
     Add,
     Clamp,
+    Concat,
     Conv,
     Dense,
     GlobalAvgPool,
     MaxPool,
-    structure_from_json,
-    structure_to_json,
 )
 
 
@@ -41,6 +44,13 @@ class Net(nn.Module):
         nn.init.uniform_(self.norm.weight, -1, 1)
         nn.init.uniform_(self.norm.bias, -1, 1)
         self.fc = nn.Linear(6 * 5 * 5, 4)
+        self.up = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1)
+        self.up_grouped = nn.ConvTranspose2d(6, 6, 3, groups=2)
+        self.up_dilated = nn.ConvTranspose2d(6, 6, 3, dilation=2, output_padding=1)
+        self.last, self.dense = nn.LayerNorm(6), nn.Linear(6, 6)
+        nn.init.uniform_(self.last.weight, -1, 1)
+        self.gain = nn.Parameter(torch.randn(6, 1, 1))
+        self.register_buffer("shift", torch.randn(6, 1, 1), persistent=False)
 
     def forward(self, x):
         return self.body(self, x)
@@ -169,7 +179,7 @@ def test_minus_zero_becomes_zero():
             lambda m, x: F.softplus(m.a(x)),
             "operation 'softplus' in layer .*is not supported; replace the layer",
         ),
-        (lambda m, x: m.a(x)[:, :, :3], "slice of something else than neighbouring channels"),
+        (lambda m, x: m.a(x)[:, :, ::2], "slice of something else than neighbouring channels"),
         (lambda m, x: m.a(x)[:, ::2], "slice of something else than neighbouring channels"),
         (lambda m, x: m.a(x).split(5, 2)[0], "splits another dimension than the channels"),
         (lambda m, x: m.a(x).transpose(1, 2), "changes the order of dimensions"),
@@ -179,7 +189,7 @@ def test_minus_zero_becomes_zero():
         (lambda m, x: (lambda y: y * y.mean(1, keepdim=True))(m.a(x)), "mean over other dimensions"),
         (lambda m, x: (lambda y: y * y[:, :1])(m.a(x)), "multiplies shapes"),
         (lambda m, x: F.pad(m.a(x), (1, 1), value=2.0), "with other than zeros"),
-        (lambda m, x: F.pad(m.a(x), (1, -1)), "by less than none"),
+        (lambda m, x: F.pad(m.a(x), (0, 0, 0, 0, 1, 0)), "other than height and width"),
         (lambda m, x: F.interpolate(m.a(x), 7, mode="bilinear", align_corners=True), "align_corners"),
         (lambda m, x: F.interpolate(m.a(x), 7, mode="nearest-exact"), "nearest-exact"),
         (lambda m, x: F.interpolate(m.a(x), scale_factor=1.25, mode="bilinear"), "give a size instead"),
@@ -200,7 +210,39 @@ def test_minus_zero_becomes_zero():
         ),
         (lambda m, x: m.a(x).view(1, 6, 100), "reshapes"),
         (lambda m, x: m.a(x).mean(1), "mean over other dimensions"),
-        (lambda m, x: m.a(x) + 1, "not the output of an earlier layer"),
+        (
+            lambda m, x: m.a(x) + torch.arange(10.0),
+            "has a constant|not the output|computed instead of stored",
+        ),
+        (lambda m, x: m.a(x) * m.fc.weight[:1, :10], "has a constant|not the output|computed instead"),
+        (lambda m, x: m.a(x) - m.b(m.a(x)), "layer 'a' is called more than once"),
+        (lambda m, x: (lambda y: y - m.b(y))(m.a(x)), "'sub' .*of two computed tensors"),
+        (lambda m, x: (lambda y: y / m.b(y))(m.a(x)), "'div' .*of two computed tensors"),
+        (lambda m, x: 1 / m.a(x), "'reciprocal' .*not supported|divides a constant"),
+        (lambda m, x: torch.add(m.a(x), 1, alpha=2), "a factor or a rounding rule"),
+        (lambda m, x: m.a(x).mean((2, 3)) * 2, "scales 6 features that do not come directly from a layer"),
+        (lambda m, x: F.gelu(m.a(x), approximate="tanh"), "approximated by tanh"),
+        (lambda m, x: F.softmax(m.a(x), 2), "softmax along another dimension"),
+        (lambda m, x: F.layer_norm(m.a(x), (6, 10, 10)), "layer norm over other dimensions"),
+        (lambda m, x: F.layer_norm(m.a(x), (10,)), "layer norm over other dimensions"),
+        (lambda m, x: m.a(x).permute(0, 3, 1, 2), "changes the order of dimensions"),
+        (lambda m, x: m.a(x).permute(0, 2, 3, 1), "returns a map whose channels were moved last"),
+        (
+            lambda m, x: m.a(x).permute(0, 2, 3, 1).flatten(1),
+            "reads a map whose channels were moved last",
+        ),
+        (
+            lambda m, x: (lambda y: y.permute(0, 2, 3, 1) + y)(m.a(x)[:, :, 4:, 4:]),
+            "'add' .*were moved last; move them back",
+        ),
+        (lambda m, x: F.conv_transpose2d(x, m.a.weight[:3], groups=3), "computed|grouped or dilated"),
+        (lambda m, x: m.up_grouped(m.a(x)), "'conv_transpose2d' in layer 'up_grouped' is grouped or dilated"),
+        (
+            lambda m, x: m.up_dilated(m.a(x)),
+            "output_padding .1, 1.; TFLite allows less than the stride|dilated",
+        ),
+        (lambda m, x: m.a(x)[:, 0].unsqueeze(0), "adds a dimension"),
+        (lambda m, x: m.a(x)[:, :, 0], "selects from another dimension"),
         (lambda m, x: F.conv2d(x, m.a.weight * 2), "weight that is computed|not supported"),
         (lambda m, x: m.fc(m.a(x).mean(3).flatten(1)[:, :1].repeat(1, 150)), "operation"),
     ],
@@ -227,6 +269,37 @@ def test_what_the_graph_does_not_know_is_refused_by_name(body, sentence):
         (lambda m, x: F.interpolate(m.a(x), scale_factor=2.0), ["Resize"]),
         (lambda m, x: F.interpolate(m.a(x), size=(15, 7), mode="bilinear"), ["Resize"]),
         (lambda m, x: F.relu(m.norm(F.relu(m.a(x)))), ["Conv"]),
+        (lambda m, x: F.relu(m.norm(m.up(m.a(x)))), ["ConvTranspose"]),
+        (lambda m, x: F.gelu(m.a(x)).softmax(-3), ["Pointwise", "Softmax"]),
+        (lambda m, x: m.a(x)[:, :, 2:-1, -4:], ["Crop", "Crop"]),
+        (lambda m, x: F.pad(m.a(x), (1, -2, 0, -1)), ["Pad", "Crop"]),
+        (
+            lambda m, x: F.pixel_shuffle(m.b(F.pad(m.a(x), (1, 1)))[:, :4], 2),
+            ["Pad", "Conv", "Slice", "DepthToSpace"],
+        ),
+        (lambda m, x: F.pixel_shuffle(torch.cat([m.a(x)] * 2, 1), 2), ["Concat", "Shuffle", "DepthToSpace"]),
+        (lambda m, x: (lambda y: torch.cat((y[:, 1].unsqueeze(1), y), 1))(m.a(x)), ["Slice", "Concat"]),
+        (
+            lambda m, x: m.dense(m.last(m.a(x).permute(0, 2, 3, 1)).relu()).permute(0, 3, 1, 2),
+            ["LayerNorm", "Clamp", "Conv"],
+        ),
+        (
+            lambda m, x: (m.last(m.a(x).permute(0, 2, 3, 1)) * m.last.weight).permute(0, 3, 1, 2),
+            ["LayerNorm", "Conv"],
+        ),
+        (
+            lambda m, x: m.last(m.dense(m.a(x).mean((2, 3)))),
+            ["GlobalAvgPool", "Flatten", "Dense", "LayerNorm"],
+        ),
+        (lambda m, x: 1 - (m.gain * m.a(x) / 3 + m.shift - 2), []),
+        (lambda m, x: (lambda y: y + (m.gain * y - 0.25))(m.a(x)), ["Conv", "Add"]),
+        (
+            lambda m, x: (lambda y: torch.cat([torch.cat([x, y], 1), torch.cat([x, y, y], 1)], 1))(m.a(x)),
+            ["Concat", "Concat", "Concat"],
+        ),
+        (lambda m, x: torch.cat([x, m.a(x), x, x, x, x, x, x, x, x], 1), ["Concat", "Concat", "Concat"]),
+        (lambda m, x: torch.cat([m.a(x)], 1), []),
+        (lambda m, x: {"aux": x, "out": m.a(x)}, []),
         (lambda m, x: (lambda y: m.norm(y) + y)(m.a(x)), ["Conv", "Add"]),
     ],
 )
@@ -234,8 +307,42 @@ def test_what_the_graph_knows_keeps_its_numbers(body, kinds):
     model, x = Net(body).eval(), torch.randn(1, 3, 10, 10)
     graph = build_graph(model, x)
     with torch.no_grad():
-        torch.testing.assert_close(run_graph(graph, x, graph_weights(graph)), model(x))
+        expected = model(x)
+        expected = expected["out"] if isinstance(expected, dict) else expected
+        torch.testing.assert_close(run_graph(graph, x, graph_weights(graph)), expected)
+    check_structure(graph.nodes)
     assert [type(node).__name__ for node in graph.nodes[2:]] == kinds
+
+
+TRANSFORMERS = {
+    "vit": (
+        lambda: VisionTransformer(32, 16, 1, 2, 16, 32),
+        r"operation 'view' in layer '\(top level\)' reshapes \(1, 16, 2, 2\) to \(1, 16, 4\); .*; replace the layer",
+    ),
+    "swin": (
+        lambda: SwinTransformer([4, 4], 8, [2], [2], [4, 4]),
+        r"operation 'pad' in layer 'features.1.0.attn' reads a map whose channels were moved last; .* replace",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_transformers_are_refused_with_the_operation_the_layer_and_a_way_out(name):
+    make, sentence = TRANSFORMERS[name]
+    with pytest.raises(UnsupportedLayerError, match=sentence):
+        build_graph(make().eval(), torch.randn(1, 3, 32, 32))
+
+
+def test_a_concatenation_reads_what_an_earlier_one_has_joined():
+    def dense(m, x):
+        parts = [x]
+        for _ in range(7):
+            parts.append(F.avg_pool2d(torch.cat(parts, 1)[:, :2], 3, 1, 1))
+        return torch.cat(parts, 1)
+
+    joins = [node for node in built(dense).nodes if isinstance(node, Concat)]
+    assert [len(node.inputs) for node in joins] == [2] * 7
+    assert all(after.inputs[0] == before.name for before, after in itertools.pairwise(joins))
 
 
 def test_a_model_that_cannot_be_traced_is_refused():

@@ -1,5 +1,6 @@
 """Small int8 networks and their files, and files with one number changed."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from tiny import TinyNet
 from torch import nn
 
 from edgesqueeze.emit.flatbuffer import AlignedBuffer
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.emit.onnx import emit_onnx, emit_onnx_weights
+from edgesqueeze.emit.onnx_qoperator import emit_onnx_qoperator
+from edgesqueeze.emit.tflite import emit_tflite, emit_tflite_weights
 from edgesqueeze.graph.build import build_graph
 from edgesqueeze.graph.execute import calibrate_min_max
 from edgesqueeze.graph.spec import make_spec
+from edgesqueeze.graph.weight_only import int8_weights
 from edgesqueeze.measure.cut import TfliteFile, pack_tflite
 
 
@@ -33,20 +36,51 @@ class PlainNet(nn.Module):
         return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
-NETWORKS = {"plain": PlainNet, "tiny": TinyNet}
+class ResizedNet(nn.Module):
+    """Two bilinear resizes, one behind the other's layer, as in a segmenter."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.low = nn.Conv2d(1, 8, 3, stride=2), nn.Conv2d(8, 8, 3, stride=2)
+        self.middle, self.head = nn.Conv2d(8, 6, 3), nn.Linear(6 * 5 * 5, 10)
+
+    def forward(self, x):
+        high = torch.relu(self.stem(x))
+        low = nn.functional.interpolate(torch.relu(self.low(high)), size=(13, 13), mode="bilinear")
+        y = torch.relu(self.middle(high + low))
+        return self.head(nn.functional.interpolate(y, size=(5, 5), mode="bilinear").flatten(1))
+
+
+NETWORKS = {"plain": PlainNet, "tiny": TinyNet, "resized": ResizedNet}
 
 
 def pictures(count=12):
     return np.random.default_rng(3).normal(size=(count, 1, 28, 28)).astype(np.float32)
 
 
-def network(name):
+@cache
+def network(name, keep_float=()):
     """A random network, its graph and its spec."""
     torch.manual_seed(0)
     model = NETWORKS[name]().eval()
     x = torch.from_numpy(pictures())
     graph = build_graph(model, x[:1])
-    return graph, make_spec(graph, calibrate_min_max(graph, [x]))
+    return graph, make_spec(graph, calibrate_min_max(graph, [x]), keep_float)
+
+
+def write_precisions(folder: Path, graph, spec):
+    """One file of every other precision and form, by name."""
+    weights = int8_weights(graph, spec)
+    data = {
+        f"model_{form}{suffix}": emit(graph, form, weights)
+        for form in ("fp16", "int8_weights", "dynamic")
+        for suffix, emit in ((".onnx", emit_onnx_weights), (".tflite", emit_tflite_weights))
+    }
+    data["model_int8_qoperator.onnx"] = emit_onnx_qoperator(graph, spec)
+    data["model_int8_float32_io.tflite"] = emit_tflite(graph, spec, "float32")
+    for name, content in data.items():
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in data}
 
 
 def write_files(folder: Path, graph, spec):
@@ -85,7 +119,12 @@ def change_tflite(path: Path, name: str, change):
 
     def edit(file):
         tensor = file.graph.tensors[file.indices[name]]
-        kind = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
+        kinds = {
+            schema.TensorType.INT8: np.int8,
+            schema.TensorType.FLOAT16: np.float16,
+            schema.TensorType.FLOAT32: np.float32,
+        }
+        kind = kinds.get(tensor.type, np.int32)
         values = np.asarray(file.model.buffers[tensor.buffer].data, np.uint8).view(kind).copy()
         file.model.buffers[tensor.buffer].data = change(values).view(np.uint8)
 

@@ -207,7 +207,7 @@ def test_integer_operators_and_the_zero_point_of_weights(tmp_path):
     assert facts.nonzero_params == 54 + 4  # 128 stands for zero
 
 
-def test_integer_weights_read_by_float_arithmetic_are_mixed(tmp_path):
+def test_integer_weights_read_by_float_arithmetic_are_int8_weights(tmp_path):
     nodes = [
         helper.make_node("DequantizeLinear", ["w", "s", "z"], ["wf"], axis=0),
         helper.make_node("Conv", ["x", "wf"], ["y"]),
@@ -215,7 +215,7 @@ def test_integer_weights_read_by_float_arithmetic_are_mixed(tmp_path):
     zero_points = np.array([0, 1, 0, 0], np.int8)
     weights = {"w": ones(4, 2, 3, 3, dtype=np.int8), "s": ones(4), "z": zero_points}
     facts = onnx_file(tmp_path / "m.onnx", nodes, {"x": [1, 2, 8, 8], "y": [1, 4, 6, 6]}, weights)
-    assert (facts.params, facts.nonzero_params, facts.precision) == (72, 54, "mixed")
+    assert (facts.params, facts.nonzero_params, facts.precision) == (72, 54, "int8_weights")
 
 
 def test_half_precision(tmp_path):

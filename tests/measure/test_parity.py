@@ -18,7 +18,8 @@ from parity_networks import (
 from edgesqueeze.errors import ExportError, ParityError
 from edgesqueeze.measure.cut import open_cuttable
 from edgesqueeze.measure.fidelity import layer_fidelity, sqnr_db
-from edgesqueeze.measure.parity import check_parity, compare_files
+from edgesqueeze.measure.pair import compare_files
+from edgesqueeze.measure.parity import check_parity
 
 
 @pytest.fixture(scope="module", params=list(NETWORKS))

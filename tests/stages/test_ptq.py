@@ -229,3 +229,29 @@ def test_what_would_break_shared_values_is_refused(setting, lenet_task, session)
         Ptq(**{setting: True}).apply(shared, lenet_task, session)
     Ptq(method="auto").apply(shared, lenet_task, session)
     assert "equalization" not in session.notes[0]
+
+
+@pytest.mark.parametrize("settings", [{}, {"weights": "mse"}, {"adaround": True, "adaround_steps": 3}])
+def test_one_scale_per_tensor_goes_with_every_method(
+    settings, trained, lenet_task, session, batches, tmp_path
+):
+    from edgesqueeze.emit.sqz import emit_sqz, read_sqz
+    from edgesqueeze.graph.module import load_graph_model, serialize_graph_model
+
+    stage = Ptq(per_channel=False, equalize=True, bias_correction=True, **settings)
+    model = stage.apply(trained, lenet_task, session)
+    path = tmp_path / "state"
+    path.write_bytes(serialize_graph_model(model))
+    for spec in (read_sqz(emit_sqz(model.graph, model.spec))[1], load_graph_model(path).spec):
+        assert not spec.per_channel
+        for name, layer in model.spec.weights.items():
+            assert layer.scale.shape == (1,)
+            for field in ("weight", "scale", "bias"):
+                np.testing.assert_array_equal(getattr(layer, field), getattr(spec.weights[name], field))
+
+
+def test_auto_says_that_scales_are_per_tensor(trained, lenet_task, session):
+    Ptq(method="auto", per_channel=False, weights="min_max", equalize=False, bias_correction=False).apply(
+        trained, lenet_task, session
+    )
+    assert "min_max weights per tensor" in session.notes[0]

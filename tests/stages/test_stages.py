@@ -7,9 +7,9 @@ from conftest import weights_of
 from torch import nn
 
 from edgesqueeze.errors import RecipeError, TaskError
-from edgesqueeze.graph.module import GraphModel, load_graph_model, serialize_graph_model
+from edgesqueeze.graph.module import GraphModel, holds_graph_model, load_graph_model, serialize_graph_model
 from edgesqueeze.layers import match_layers
-from edgesqueeze.stages import Prune, Ptq, Share, Train
+from edgesqueeze.stages import Prune, Ptq, Qat, Share, Squeeze, Train
 from edgesqueeze.training import evaluate
 from edgesqueeze.weights import bake, load_model, serialize_model
 
@@ -17,6 +17,8 @@ STAGES = {
     "train": Train(epochs=1),
     "prune": Prune(sparsity={"conv*": 0.5, "fc*": 0.9}, epochs=1),
     "share": Share(num_bits={"conv*": 5, "fc*": 3}, epochs=1),
+    "qat": Qat(epochs=1),
+    "squeeze": Squeeze(price=0.2, epochs=1),
     "ptq": Ptq(),
 }
 
@@ -73,7 +75,7 @@ def test_a_stage_is_deterministic(name, trained, lenet_task, session, tmp_path):
     assert torch.equal(outputs(results[0], lenet_task), outputs(results[1], lenet_task))
 
 
-@pytest.mark.parametrize("name", ["train", "prune", "share"])
+@pytest.mark.parametrize("name", ["train", "prune", "share", "squeeze", "qat"])
 def test_a_stage_tells_its_progress(name, model, lenet_task, session, recorder):
     STAGES[name].apply(model, lenet_task, session)
     assert [number for number, _, _ in recorder.epochs] == [1]
@@ -200,6 +202,14 @@ def test_ptq_puts_the_network_on_the_grid(model, lenet_task, session):
     assert torch.allclose(integers, integers.round(), atol=1e-3)
     score = evaluate(quantized, lenet_task.test, lenet_task)["accuracy"]
     assert score > 0.8
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"no tensors")
+    for read in (holds_graph_model, load_graph_model):
+        with pytest.raises(TaskError, match="is damaged"):
+            read(path)
 
 
 def test_ptq_twice_is_refused(model, lenet_task, session):

@@ -9,11 +9,15 @@ from edgesqueeze.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
+    DepthToSpace,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    LayerNorm,
     MaxPool,
     Mul,
     Pad,
@@ -21,6 +25,7 @@ from edgesqueeze.graph.nodes import (
     Resize,
     Shuffle,
     Slice,
+    Softmax,
     bias_name,
     weight_name,
     weight_shape,
@@ -64,7 +69,7 @@ def with_weights(nodes, sparsify):
     rng = np.random.default_rng(7)
     graph = Graph(complete_shapes(nodes), {})
     tensors = {}
-    for node in graph.weighted:
+    for node in graph.parametric:
         weight = rng.laplace(scale=0.1, size=weight_shape(graph, node)).astype(np.float32)
         tensors[weight_name(node)] = sparsify(node.name, weight)
         tensors[bias_name(node)] = rng.normal(scale=0.01, size=node.shape[1]).astype(np.float32)
@@ -116,9 +121,24 @@ def every_kind():
         GlobalAvgPool(name="squeezed", inputs=("swish",), shape=()),
         Pointwise(name="gate", inputs=("squeezed",), shape=(), function="sigmoid"),
         Mul(name="excited", inputs=("swish", "gate"), shape=()),
-        GlobalAvgPool(name="pooled", inputs=("excited",), shape=()),
+        ConvTranspose(
+            name="grown",
+            inputs=("excited",),
+            shape=(1, 4),
+            kernel=(3, 2),
+            stride=(2, 2),
+            pads=(1, 0, 1, 1),
+            extra=(1, 0),
+            activation="relu",
+        ),
+        Crop(name="cropped", inputs=("grown",), shape=(), pads=(1, 0, 0, 2)),
+        DepthToSpace(name="spread", inputs=("cropped",), shape=(), block=(1, 2)),
+        LayerNorm(name="norm", inputs=("spread",), shape=(), epsilon=float(np.float32(1e-6))),
+        Pointwise(name="bent", inputs=("norm",), shape=(), function="gelu"),
+        GlobalAvgPool(name="pooled", inputs=("bent",), shape=()),
         flatten("flat", "pooled"),
         dense("classes", "flat", 3),
+        Softmax(name="chances", inputs=("classes",), shape=()),
     ]
     return with_weights(nodes, lambda name, weight: prune_and_share(weight, 0.4, 3))
 

@@ -9,8 +9,8 @@ import pytest
 from sqz_networks import every_kind, spec_for
 
 from edgesqueeze.coding.container import write_container
-from edgesqueeze.emit.sqz import describe_sqz, emit_sqz, read_sqz
 from edgesqueeze.emit.sqz_structure import decode_structure
+from edgesqueeze.emit.sqz_v1 import describe_v1, emit_v1, read_v1
 from edgesqueeze.errors import CodecError, CorruptFileError
 from edgesqueeze.graph.spec import QuantSpec, WeightQuant
 
@@ -21,7 +21,7 @@ SECONDS_PER_FILE = 2.0
 @pytest.fixture(scope="module")
 def original():
     network = every_kind()
-    return emit_sqz(network, spec_for(network), index_bits=4)
+    return emit_v1(network, spec_for(network), index_bits=4)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def with_integers():
         )
         for name, layer in spec.weights.items()
     }
-    return emit_sqz(network, QuantSpec(spec.activations, weights), index_bits=4)
+    return emit_v1(network, QuantSpec(spec.activations, weights), index_bits=4)
 
 
 def _payloads(data):
-    blocks = describe_sqz(data).blocks[1:]
+    blocks = describe_v1(data).blocks[1:]
     return {b.tag: data[b.offset + 8 : b.offset + b.num_bytes - 4] for b in blocks}
 
 
@@ -56,7 +56,7 @@ def _decodes(data):
     """Whether a file decodes; anything else than a CodecError fails the test."""
     start = time.process_time()
     try:
-        describe_sqz(data)  # reads the file in full, then takes it apart
+        describe_v1(data)  # reads the file in full, then takes it apart
         decoded = True
     except CodecError:
         decoded = False
@@ -146,8 +146,8 @@ def test_altered_integers_are_refused_or_are_integers_of_some_network(with_integ
         if not _decodes(data):
             continue
         num_decoded += 1
-        graph, spec = read_sqz(data)
-        _, again = read_sqz(emit_sqz(graph, spec))
+        graph, spec = read_v1(data)
+        _, again = read_v1(emit_v1(graph, spec))
         for name, layer in spec.weights.items():
             assert layer.weight.min() >= -127
             for field in ("weight", "scale", "bias"):
@@ -158,13 +158,13 @@ def test_altered_integers_are_refused_or_are_integers_of_some_network(with_integ
 def test_blocks_of_other_networks_do_not_mix(original, payloads):
     network = every_kind()
     tensors = {name: -tensor for name, tensor in network.tensors.items()}
-    other = emit_sqz(type(network)(network.nodes, tensors), None)
-    end_of_graph = describe_sqz(original).blocks[2].offset  # up to there both files are the same
+    other = emit_v1(type(network)(network.nodes, tensors), None)
+    end_of_graph = describe_v1(original).blocks[2].offset  # up to there both files are the same
     for cut in range(end_of_graph + 1, len(original)):
         assert not _decodes(original[:cut] + other[cut:])
     doubled = original + original[8:]
     with pytest.raises(CorruptFileError, match="repeated"):
-        read_sqz(doubled)
+        read_v1(doubled)
 
 
 def test_a_few_bytes_cannot_claim_more_weights_than_the_limit(payloads):
@@ -172,4 +172,4 @@ def test_a_few_bytes_cannot_claim_more_weights_than_the_limit(payloads):
         rows = f'[[0,"x",1,{features},1,1],[1,"c",1,{features},{kernel},{kernel},1,1,999,999,0,0,1,1,1,0]]'
         blocks = [("GRPH", b"\x00" + rows.encode()), ("TENS", b"\x02\x21\x00\x02\x21\x00")]
         with pytest.raises(CorruptFileError, match=r"weights|output"):
-            read_sqz(write_container(blocks))
+            read_v1(write_container(blocks))

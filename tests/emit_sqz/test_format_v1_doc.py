@@ -1,4 +1,4 @@
-"""The worked example of docs/format.md is the file that the code writes today."""
+"""The worked example of docs/format_v1.md is the file that the code writes today."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ import numpy as np
 from edgesqueeze.coding.container import VERSION
 from edgesqueeze.coding.symbol_stream import CHUNK_SYMBOLS
 from edgesqueeze.coding.tensors import ENCODINGS
-from edgesqueeze.emit.sqz import emit_sqz, read_sqz
 from edgesqueeze.emit.sqz_structure import KINDS
+from edgesqueeze.emit.sqz_v1 import emit_v1, read_v1
 from edgesqueeze.graph.nodes import Dense, Graph, Input
 from edgesqueeze.graph.spec import ActivationQuant, spec_from_activations
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "format_v1.md").read_text(encoding="utf-8")
 
 
 def _worked_example():
@@ -44,12 +44,12 @@ def _dumped():
 
 def test_the_dump_is_what_is_written():
     graph, spec = _worked_example()
-    assert emit_sqz(graph, spec, index_bits=3) == _dumped()
+    assert emit_v1(graph, spec, index_bits=3) == _dumped()
 
 
 def test_the_dump_decodes_to_what_the_text_says():
     graph, spec = _worked_example()
-    decoded, decoded_spec = read_sqz(_dumped())
+    decoded, decoded_spec = read_v1(_dumped())
     assert decoded.nodes == graph.nodes
     for name, tensor in graph.tensors.items():
         np.testing.assert_array_equal(decoded.tensors[name], tensor)

@@ -1,0 +1,106 @@
+"""Networks with few distinct weights, as the coders get them: from .sqz files, runs and states."""
+
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgesqueeze.emit.sqz import read_sqz
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.graph.nodes import Floats, Graph
+from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.models import built_in_model
+from edgesqueeze.pipeline import finished_network
+from edgesqueeze.recipe import load_recipe
+from edgesqueeze.rundir import RunDir
+from edgesqueeze.task import load_task
+from edgesqueeze.weights import bake, load_model
+
+MOST_VALUES = 1 << 12
+"""A weight tensor with more distinct values than this is not shared; there are no indices to code."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to code: its graph with float32 tensors, and its integers if it is quantized."""
+
+    label: str
+    graph: Graph
+    spec: QuantSpec | None
+
+
+def network_source(text: str) -> tuple[str, str]:
+    """Split LABEL=SOURCE of a command line."""
+    label, equals, source = text.partition("=")
+    if not (label and equals and source):
+        raise ArgumentTypeError(f"{text!r} is not of the form LABEL=SOURCE")
+    return label, source
+
+
+def load_network(label: str, source: str) -> Network:
+    """Load ``model.sqz``, the folder of a finished run, or ``BUILT_IN_MODEL:state.safetensors``.
+
+    Raises:
+        EdgeSqueezeError: the source is none of these, or cannot be read.
+    """
+    path = Path(source)
+    if path.suffix == ".sqz":
+        return Network(label, *read_sqz(path.read_bytes()))
+    if path.is_dir():
+        recipe = load_recipe(str(path / "recipe.yaml"))
+        return Network(label, *finished_network(recipe, load_task(recipe.task, recipe.seed), RunDir(path)))
+    name, colon, state = source.partition(":")
+    if not colon or not state.endswith(".safetensors"):
+        raise RecipeError(f"{source!r} is no .sqz file, no run, and not MODEL:state.safetensors")
+    entry = built_in_model(name)
+    model = bake(load_model(entry.build().eval(), Path(state)))
+    return Network(label, build_graph(model, torch.zeros(1, *entry.input_shape)), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Indexed:
+    """A weight tensor as indices and a codebook. Index 0 is exact zero, which the codebook leaves out.
+
+    Indices are signed: +1 is the smallest positive value, -1 the negative one nearest to zero. This is what
+    a coder of quantized weights expects, for neighbouring indices are neighbouring values.
+    """
+
+    name: str
+    indices: NDArray[np.int32]
+    codebook: Floats
+
+    @property
+    def num_nonzero(self) -> int:
+        """How many indices are not 0."""
+        return int(np.count_nonzero(self.indices))
+
+
+def indexed_weights(network: Network) -> list[Indexed]:
+    """The weights of every layer as indices, biases left out.
+
+    Raises:
+        RecipeError: a layer's weights are not shared.
+    """
+    found = []
+    for node in network.graph.weighted:
+        weight = network.graph.weight(node)
+        values, inverse = np.unique(weight, return_inverse=True)
+        if len(values) > MOST_VALUES:
+            raise RecipeError(
+                f"{network.label}: layer {node.name!r} has {len(values)} distinct weights; "
+                f"a network whose weights are shared (at most {MOST_VALUES}) is needed"
+            )
+        ranks = np.where(values > 0, np.arange(len(values)) - int((values <= 0).sum()) + 1, 0)
+        ranks = np.where(values < 0, np.arange(len(values)) - int((values < 0).sum()), ranks)
+        indices = ranks[inverse].reshape(weight.shape).astype(np.int32)
+        found.append(Indexed(node.name, indices, values[values != 0]))
+    return found
+
+
+def bias_bytes(graph: Graph) -> int:
+    """The biases of all layers as float32."""
+    return sum(graph.bias(node).nbytes for node in graph.weighted)

@@ -1,0 +1,66 @@
+"""What may be chained on a layer's ``weight``: masks, codebooks and grids."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Mask(nn.Module):
+    """Holds pruned weights at exact zero: ``mask`` is bool in the weight's shape, False is pruned."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight with +0.0 where it is pruned; the gradient is zero there too."""
+        return torch.where(self.mask, weight, 0.0)
+
+
+class Codebook(nn.Module):
+    """Every weight is one of a few trained centroids (Han et al. 2016, section 3).
+
+    ``indices`` is int32 in the weight's shape; 0 stands for exact zero, i for ``centroids[i - 1]``. The
+    gradient of a centroid is the sum of the gradients of its weights (Han et al. 2016, equation 3).
+    """
+
+    indices: Tensor
+
+    def __init__(self, centroids: Tensor, indices: Tensor) -> None:
+        super().__init__()
+        self.centroids = nn.Parameter(centroids)
+        self.register_buffer("indices", indices)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The looked-up weights; what comes in only says which shape is wanted."""
+        table = torch.cat([self.centroids.new_zeros(1), self.centroids])
+        return table.index_select(0, self.indices.flatten()).view_as(weight)
+
+
+class Grid(nn.Module):
+    """Every weight is a whole number of steps: level × ``step``, or zero where ``kept`` (bool) is False.
+
+    Values nearer to zero than ``dead_zone`` steps become zero. The gradient passes straight through the
+    rounding (Bengio et al. 2013, arXiv 1308.3432).
+    """
+
+    step: Tensor
+    dead_zone: Tensor
+    kept: Tensor
+
+    def __init__(self, step: Tensor, dead_zone: Tensor, kept: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("step", step)
+        self.register_buffer("dead_zone", dead_zone)
+        self.register_buffer("kept", kept)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight on its grid."""
+        return self.levels(weight) * self.step + (weight - weight.detach())
+
+    def levels(self, weight: Tensor) -> Tensor:
+        """The whole numbers of steps, as floats in the weight's shape."""
+        scaled = weight.detach() / self.step
+        used = self.kept & (scaled.abs() >= self.dead_zone)
+        return torch.where(used, torch.round(scaled), 0.0)

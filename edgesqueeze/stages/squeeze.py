@@ -1,0 +1,229 @@
+"""Entropy-constrained quantization: every weight on a uniform grid, with a price on bits in the loss.
+
+It takes the place of ``share`` with the coder in mind: k-means minimizes the error of a fixed number of
+values, but once an arithmetic coder follows, a uniform grid whose levels are chosen by their real cost needs
+fewer bits at the same error (Choi et al. 2017, arXiv 1612.01543; Wiedemann et al. 2019, arXiv 1905.08318;
+with the entropy in the loss while training: Oktay et al. 2020, arXiv 1906.06624).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.folding import fold_batch_norm
+from edgesqueeze.layers import weighted_layers
+from edgesqueeze.numerics.rate_distortion import (
+    SMALLEST_SENSITIVITY,
+    Floats,
+    LevelCosts,
+    Levels,
+    choose_step,
+    exact_step,
+    level_costs,
+    matrix_view,
+    optimal_levels,
+    total_bits,
+)
+from edgesqueeze.parametrizations import Codebook, Grid
+from edgesqueeze.stages.base import Stage
+from edgesqueeze.task import Task
+from edgesqueeze.training import Session, TrainingSettings, fit
+from edgesqueeze.weights import attach, parametrization_of, weight_of
+
+UPDATE_EVERY = 50
+"""Steps between two looks at what levels cost."""
+SENSITIVITY_BATCHES = 16
+DEAD_ZONE = 0.6
+_CHEAPEST_NONZERO = 0.5
+
+
+class Squeeze(TrainingSettings, Stage):
+    """Bring every weight to level × step, one step per layer, where loss + price · bits is least.
+
+    With ``epochs: 0`` the levels are chosen once, by the loss's sensitivity to each layer. Otherwise the
+    price of the bits is part of the loss while training, until ``settle_after``; then every layer's zeros are
+    fixed, and the rest is fine-tuning. Batch norm is folded first, since a factor per channel would undo the
+    grid.
+    """
+
+    stage: Literal["squeeze"] = "squeeze"
+    price: Annotated[float, Field(gt=0, le=100)]
+    """Loss that one bit per weight, averaged over the network, is worth."""
+    settle_after: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    """Fraction of the training after which zeros are fixed."""
+    bias_bits: Annotated[int, Field(ge=4, le=16, strict=True)] | None = 8
+    """Bits of a bias, on a grid of its layer; null leaves biases in float32."""
+
+    def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
+        """Attach a grid to every layer, train, and leave the grids attached, the weights on them."""
+        if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
+            fold_batch_norm(model, task.example_input)
+        layers = weighted_layers(model)
+        for name, layer in layers.items():
+            if parametrization_of(layer, Codebook) is not None:
+                raise RecipeError(f"layer {name!r} has shared weights; 'squeeze' takes the place of 'share'")
+        price = self.price / sum(weight_of(layer).numel() for layer in layers.values())
+        sensitivities = _sensitivities(model, layers, task, self.batch_size, session.seed)
+        squeezed = [_Squeezed.of(layer, sensitivities[name], price) for name, layer in layers.items()]
+        if self.epochs:
+            _train(model, task, self, session, squeezed, price)
+        for name, matrix in zip(layers, squeezed, strict=True):
+            if not self.epochs:
+                matrix.round_by_cost(price)
+            matrix.settle()
+            matrix.write_back()
+            if not matrix.levels().any():
+                raise RecipeError(f"squeeze.price {self.price} leaves no weight in layer {name!r}; lower it")
+        if self.bias_bits is not None:
+            for layer in layers.values():
+                _round_bias(layer, self.bias_bits)
+        bits = sum(matrix.bits() for matrix in squeezed)
+        kept = sum(int(np.count_nonzero(matrix.levels())) for matrix in squeezed)
+        session.note(f"squeeze: {kept} weights left of about {bits / 8:.0f} bytes before coding")
+        return model
+
+
+def _train(
+    model: nn.Module,
+    task: Task,
+    settings: Squeeze,
+    session: Session,
+    squeezed: "list[_Squeezed]",
+    price: float,
+) -> None:
+    settled = False
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        found = task.loss(output, target)
+        if settled or not model.training:
+            return found
+        return found + price * torch.stack([layer.rate() for layer in squeezed]).sum()
+
+    def before_step(step: int, num_steps: int) -> None:
+        nonlocal settled
+        if settled:
+            return
+        if step >= settings.settle_after * num_steps:
+            settled = True
+            for layer in squeezed:
+                layer.settle()
+        elif step % UPDATE_EVERY == 0:
+            for layer in squeezed:
+                layer.refresh()
+
+    fit(model, replace(task, loss=loss), settings, session, before_step)
+
+
+@dataclass(eq=False)
+class _Squeezed:
+    """One layer: its grid, the float weights behind it, and what its levels cost now."""
+
+    grid: Grid
+    weight: nn.Parameter
+    sensitivity: float
+    costs: LevelCosts
+    slope: Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Module, sensitivity: float, price: float) -> "_Squeezed":
+        """Choose a step and attach the grid."""
+        values = weight_of(layer).detach()
+        matrix = _matrix(values)
+        step = choose_step(matrix, sensitivity, price) if matrix.any() else 1.0
+        grid = Grid(torch.tensor(step), torch.tensor(DEAD_ZONE), values != 0)
+        attach(layer, grid)
+        squeezed = cls(
+            grid, _float_weight(layer), sensitivity, level_costs(np.zeros((1, 1), np.int32)), torch.zeros(())
+        )
+        squeezed.refresh()
+        return squeezed
+
+    def levels(self) -> Levels:
+        """The levels as they are, int32 [rows, columns]."""
+        return np.asarray(_matrix(self.grid.levels(self.weight)), np.int32)
+
+    def refresh(self) -> None:
+        """Take the statistics of the levels as they are now."""
+        self.costs = level_costs(self.levels())
+        slope = np.maximum(self.costs.threshold_bits(), _CHEAPEST_NONZERO)
+        self.slope = torch.from_numpy(slope).view_as(self.weight)
+
+    def rate(self) -> Tensor:
+        """Bits of the layer, piecewise linear in the float weights, so that there is a gradient."""
+        scaled = self.weight.abs() / self.grid.step
+        more = (scaled - 1).clamp(min=0).sum() * self.costs.extra_level
+        return (self.slope * scaled.clamp(max=1)).sum() + more
+
+    @torch.no_grad()
+    def round_by_cost(self, price: float) -> None:
+        """Move the weights to the levels for which loss + price · bits is least."""
+        step = float(self.grid.step)
+        values = torch.where(self.grid.kept, self.weight, 0.0)
+        best = optimal_levels(_matrix(values), step, price / max(self.sensitivity, SMALLEST_SENSITIVITY))
+        self.weight.copy_(torch.from_numpy(best.astype(np.float32) * np.float32(step)).view_as(self.weight))
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Fix which weights are zero as they are now; from now on the others go to the nearest level."""
+        self.grid.kept &= self.grid.levels(self.weight) != 0
+        self.grid.dead_zone.fill_(0.5)
+
+    @torch.no_grad()
+    def write_back(self) -> None:
+        """Make the float weights what the grid makes of them."""
+        self.weight.copy_(self.grid.levels(self.weight) * self.grid.step)
+
+    def bits(self) -> float:
+        """Estimated bits of the levels."""
+        return total_bits(self.levels())
+
+
+def _float_weight(layer: nn.Module) -> nn.Parameter:
+    """The parameter that is trained, behind whatever parametrizations the weight has."""
+    parametrized = parametrize.is_parametrized(layer, "weight")
+    return layer.get_parameter("parametrizations.weight.original" if parametrized else "weight")
+
+
+def _matrix(values: Tensor) -> Floats:
+    return np.asarray(matrix_view(values.detach().numpy()), np.float32)
+
+
+def _sensitivities(
+    model: nn.Module, layers: dict[str, nn.Module], task: Task, batch_size: int, seed: int
+) -> dict[str, float]:
+    """Loss per squared error of a weight, averaged over each layer.
+
+    Half the diagonal of the empirical Fisher information, from mean gradients of batches (Theis et al. 2018,
+    arXiv 1801.05787, section 2).
+    """
+    totals = dict.fromkeys(layers, 0.0)
+    model.eval()
+    batches: Iterable[tuple[Tensor, Tensor]] = task.train.batches(
+        batch_size, torch.Generator().manual_seed(seed)
+    )
+    weights = [_float_weight(layer) for layer in layers.values()]
+    used = 0
+    for (x, y), _ in zip(batches, range(SENSITIVITY_BATCHES), strict=False):
+        gradients = torch.autograd.grad(task.loss(model(x), y), weights)
+        for name, gradient in zip(layers, gradients, strict=True):
+            totals[name] += float(gradient.double().pow(2).mean()) * len(x) / 2
+        used += 1
+    return {name: total / used for name, total in totals.items()}
+
+
+@torch.no_grad()
+def _round_bias(layer: nn.Module, num_bits: int) -> None:
+    bias = layer.bias
+    if not isinstance(bias, nn.Parameter) or not bias.any():
+        return
+    largest = float(bias.abs().max())
+    step = exact_step(2.0 ** math.ceil(math.log2(largest)) / 2 ** (num_bits - 1))
+    bias.copy_(torch.round(bias / step) * step)

@@ -1,0 +1,149 @@
+"""The C decoder: compiled with warnings as errors and under sanitizers, it gives what Python gives."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from damage import FLAGS, SANITIZE, SOURCES, compile_c
+from sqz_networks import every_kind, lenet5, spec_for
+
+from edgesqueeze.emit.sqz import MODEL_FILES, Coding, emit_model_file, emit_sqz
+from edgesqueeze.emit.sqz_v1 import emit_v1
+from edgesqueeze.graph.nodes import Graph
+from edgesqueeze.graph.spec import QuantSpec, WeightQuant
+
+NETWORK = every_kind()
+SPEC = spec_for(NETWORK)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no gcc here")
+    return compile_c(tmp_path_factory.mktemp("c") / "unsqueeze", *SANITIZE, SOURCES / "unsqueeze.c")
+
+
+def run(program, *arguments):
+    return subprocess.run(
+        [str(a) for a in (*program, *arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def odd_integers(spec):
+    """Scales, integers and biases that do not follow."""
+    weights = {
+        name: WeightQuant(
+            np.flip(q.weight).copy(), q.scale * np.float32(0.7), q.bias - np.int32(2**31 - 1 - i)
+        )
+        for i, (name, q) in enumerate(spec.weights.items())
+    }
+    return QuantSpec(spec.activations, weights)
+
+
+def half_file(network):
+    """Weights and biases in half precision, odd values among them."""
+    tensors = [network.tensors[name].astype(np.float16) for name in sorted(network.tensors)]
+    return b"half".join(tensor.tobytes() for tensor in tensors)
+
+
+def odd_floats(network):
+    """Every way of rounding to half precision: ties, tiny, huge, infinite, no number."""
+    patterns = np.concatenate(
+        [
+            np.arange(0x38000000, 0x39000000, 0x1001),
+            np.arange(0x33000000, 0x34000000, 0x10001),
+            np.arange(0x477FE000, 0x47801000, 0x333),
+            [0x7F800000, 0x7FC00001, 0x7F802000, 0, 0x80000000, 0x00000001, 0x7F7FFFFF],
+        ]
+    ).astype(np.uint32)
+    patterns = np.concatenate([patterns, patterns | 0x80000000])
+    tensors = dict(network.tensors)
+    for name, tensor in tensors.items():
+        values = np.resize(patterns, tensor.size).view(np.float32).reshape(tensor.shape)
+        tensors[name], patterns = values, np.roll(patterns, -tensor.size)
+    return Graph(network.nodes, tensors)
+
+
+CASES = {
+    "every_kind": (NETWORK, SPEC, None),
+    "lenet5": (lenet5(), spec_for(lenet5()), None),
+    "integers": (NETWORK, odd_integers(SPEC), None),
+    "float": (NETWORK, None, None),
+    "half": (NETWORK, None, {"half.bin": half_file(NETWORK)}),
+    "odd_half": (odd_floats(NETWORK), None, {"half.bin": half_file(odd_floats(NETWORK))}),
+    "empty": (NETWORK, None, {"empty": b"", "run": bytes(100_000)}),
+}
+
+
+def files_of(network, spec):
+    names = MODEL_FILES if spec is not None else MODEL_FILES[:2]
+    return {name: emit_model_file(name, network, spec) for name in names}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_files_are_the_exported_ones(program, case, tmp_path):
+    network, spec, files = case
+    files = files or files_of(network, spec)
+    path = tmp_path / "model.sqz"
+    path.write_bytes(emit_sqz(network, spec, files))
+    (tmp_path / "out").mkdir()
+    done = run([program], path, tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == files
+    assert len(done.stdout.splitlines()) == len(files)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (emit_v1(NETWORK, None), "another format version than 2; decode it with edgesqueeze"),
+        (
+            emit_sqz(NETWORK, SPEC, files_of(NETWORK, SPEC), Coding("huffman")),
+            "Huffman-coded or has no templates",
+        ),
+        (emit_sqz(NETWORK, SPEC), "Huffman-coded or has no templates"),
+        (emit_sqz(NETWORK, SPEC, files_of(NETWORK, SPEC))[:-1], "the file is damaged"),
+        (b"", "the file is damaged"),
+        (None, "cannot read"),
+    ],
+)
+def test_what_it_cannot_decode_is_refused(program, content, message, tmp_path):
+    path = tmp_path / "model.sqz"
+    if content is not None:
+        path.write_bytes(content)
+    (tmp_path / "out").mkdir()
+    done = run([program], path, tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_directory_that_is_not_there_is_an_error(program, tmp_path):
+    path = tmp_path / "model.sqz"
+    path.write_bytes(emit_sqz(NETWORK, SPEC, files_of(NETWORK, SPEC)))
+    done = run([program], path, tmp_path / "nowhere")
+    assert (done.returncode, done.stderr.count("cannot be written")) == (2, 1)
+    assert "usage" in run([program], path).stderr
+
+
+def test_it_is_plain_c_for_other_compilers_and_machines(tmp_path):
+    """For aarch64, run under qemu where both are there: the same bytes as here."""
+    compiler, emulator = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
+    if compiler is None or emulator is None:
+        pytest.skip("needs gcc-aarch64-linux-gnu and qemu-user")
+    source = SOURCES / "unsqueeze.c"
+    program = compile_c(tmp_path / "unsqueeze", "-static", source, compiler=compiler)
+    network, spec, _ = CASES["integers"]
+    files = files_of(network, spec)
+    (tmp_path / "model.sqz").write_bytes(emit_sqz(network, spec, files))
+    (tmp_path / "out").mkdir()
+    done = run([emulator, program], tmp_path / "model.sqz", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == files
+
+
+def test_the_flags_are_strict():
+    assert {"-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"} <= set(FLAGS)
+    assert "-fno-sanitize-recover=all" in SANITIZE

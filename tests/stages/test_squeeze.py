@@ -1,0 +1,99 @@
+"""Entropy-constrained quantization: exact grids, zeros that stay, fewer bits for a higher price."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import weights_of
+from pydantic import ValidationError
+
+from edgesqueeze.emit.sqz import emit_sqz
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.graph.build import build_graph
+from edgesqueeze.layers import weighted_layers
+from edgesqueeze.numerics.rate_distortion import exact_step
+from edgesqueeze.parametrizations import Grid
+from edgesqueeze.recipe import parse_recipe
+from edgesqueeze.stages import Prune, Share, Squeeze
+from edgesqueeze.weights import bake, parametrization_of, weight_of
+
+
+def squeezed(task, session, **settings):
+    torch.manual_seed(0)
+    return Squeeze(**settings).apply(task.build_model(), task, session)
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_every_weight_is_a_whole_number_of_exact_steps(epochs, lenet_task, session):
+    model = squeezed(lenet_task, session, price=0.5 if epochs else 0.005, epochs=epochs, batch_size=64)
+    for layer in weighted_layers(model).values():
+        grid = parametrization_of(layer, Grid)
+        step = float(grid.step)
+        assert exact_step(step) == step
+        levels = weight_of(layer).detach().double() / step
+        assert torch.equal(levels, levels.round())
+        assert 0 < int((levels != 0).sum()) < levels.numel()
+    assert any("squeeze:" in note for note in session.notes)
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_higher_price_leaves_fewer_bytes(epochs, lenet_task, session):
+    sizes = []
+    for price in (0.02, 8.0) if epochs else (0.001, 0.01):
+        model = squeezed(lenet_task, session, price=price, epochs=epochs, batch_size=64)
+        sizes.append(len(emit_sqz(build_graph(bake(model), lenet_task.example_input), None)))
+    assert sizes[1] < 0.8 * sizes[0]
+
+
+def test_pruned_weights_stay_zero(lenet_task, session):
+    model = Prune(sparsity=0.8).apply(lenet_task.build_model(), lenet_task, session)
+    before = {name: weight.clone() for name, weight in weights_of(model).items()}
+    model = Squeeze(price=0.05, epochs=1).apply(model, lenet_task, session)
+    for name, weight in weights_of(model).items():
+        assert not weight[before[name] == 0].any(), name
+
+
+def test_biases_are_on_a_grid_or_left_alone(lenet_task, session):
+    for bits, most in ((4, 16), (None, None)):
+        model = squeezed(lenet_task, session, price=0.1, bias_bits=bits, epochs=1)
+        bias = model.get_submodule("fc1").bias.detach().numpy()
+        assert most is None or len(np.unique(bias)) <= most + 1
+        if most is None:
+            assert len(np.unique(bias)) > len(bias) / 2
+
+
+def test_shared_weights_are_refused(lenet_task, session):
+    model = Share(num_bits=3).apply(lenet_task.build_model(), lenet_task, session)
+    with pytest.raises(RecipeError, match="'squeeze' takes the place of 'share'"):
+        Squeeze(price=0.1).apply(model, lenet_task, session)
+
+
+def test_a_price_that_leaves_nothing_is_refused(lenet_task, session):
+    with pytest.raises(RecipeError, match=r"squeeze.price 50.0 leaves no weight in layer '.*'; lower it"):
+        squeezed(lenet_task, session, price=50.0)
+
+
+def recipe_of(*stages):
+    data = {"version": 1, "name": "x", "task": {"model": "lenet5", "data": "mnist_sample"}}
+    return parse_recipe({**data, "stages": list(stages), "exports": [{"export": "onnx"}]}, "test")
+
+
+SQUEEZE = {"stage": "squeeze", "price": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ((SQUEEZE, {"stage": "prune", "sparsity": 0.5}), "'prune' stands behind 'squeeze' and would undo it"),
+        ((SQUEEZE, SQUEEZE), "'squeeze' stands behind 'squeeze' and would undo it"),
+        (({"stage": "share", "num_bits": 3}, SQUEEZE), "'squeeze' stands behind 'share'; it takes its place"),
+    ],
+)
+def test_orders_that_are_refused(stages, words):
+    with pytest.raises(RecipeError, match=words):
+        recipe_of(*stages)
+
+
+@pytest.mark.parametrize("price", [0, -1, float("nan"), "free"])
+def test_prices_that_are_refused(price):
+    with pytest.raises(ValidationError):
+        Squeeze(price=price)
