@@ -45,6 +45,7 @@ class ByteModel(NamedTuple):
     engine: Engine
     text: Integers
     contexts: Integers  # the hash of each context, then the mask of the hash tables' size
+    slots: Integers  # the places of the eleven counters
     places: Integers  # by a hash of four bytes, the position behind where they were last
     match: Integers  # pointer, length, misses, predicted byte; guessed words and their misses
 
@@ -101,6 +102,7 @@ def _new_model(text: Integers) -> ByteModel:
         engine=new_engine((_HASHED << bits) + _FURTHER_COUNTERS, weights),
         text=text,
         contexts=contexts,
+        slots=filled(_INPUTS, 0, np.uint64),
         places=filled(_PLACES, 0, np.int32),
         match=filled(9, 0, np.int64),
     )
@@ -184,7 +186,7 @@ def _set_contexts(model: ByteModel, position: int) -> None:
 def _code_byte(model: ByteModel, byte: int, phase: int) -> int:
     """Code one byte, its highest bit first."""
     engine, match, contexts = model.engine, model.match, model.contexts
-    slots, counters = engine.slots, engine.counters
+    slots, counters = model.slots, engine.counters
     mask = contexts[_HASHED]
     size = mask + 1
     first = _HASHED * size
@@ -215,7 +217,7 @@ def _code_byte(model: ByteModel, byte: int, phase: int) -> int:
                 first + _MATCH_COUNTERS + 512 * guess + 4 * (32 * phase + 4 * misses + rest // 2) + fits
             )
         mixer = seen + (0 if state == 0 else (4 if match[_LENGTH] < _SURE_MATCH else 8))
-        node = 2 * node + code_bit(engine, byte >> rest & 1, _INPUTS, mixer, BYTE_PACE)
+        node = 2 * node + code_bit(engine, byte >> rest & 1, slots, mixer, BYTE_PACE)
     return node & 255
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 try:
     import numba
-except ImportError:  # a small device: the same integers, some hundred times slower
+except ImportError:  # a small device: the same integers, some 300 times slower
     numba = None
 
 _Function = TypeVar("_Function", bound=Callable[..., object])

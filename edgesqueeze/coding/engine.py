@@ -6,6 +6,7 @@ those of lpaq (Mahoney 2007): adaptive probabilities, mixed in the logistic doma
 learns from every bit, and a carry-less 32-bit range coder.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,8 +41,6 @@ class Engine(NamedTuple):
     counters: Integers
     weights: Integers
     uses: Integers
-    slots: Integers
-    inputs: Integers
     coder: Integers
     buffer: Integers
 
@@ -97,8 +96,6 @@ def new_engine(num_counters: int, weights: list[int]) -> Engine:
         counters=filled(num_counters, HALF, np.int32),
         weights=integers(weights, np.int64),
         uses=filled(len(weights) // MAX_INPUTS, 0, np.int64),
-        slots=filled(MAX_INPUTS, 0, np.int64),
-        inputs=filled(MAX_INPUTS, 0, np.int64),
         coder=integers([0, _MASK, 0, 0, PRICE, 0, 0], np.int64),
         buffer=filled(1, 0, np.uint8),
     )
@@ -150,23 +147,21 @@ def _tail(engine: Engine) -> bytes:
 
 
 @compiled
-def code_bit(engine: Engine, bit: int, count: int, mixer: int, pace: int) -> int:
-    """Code one bit with the counters in ``slots[:count]``; returns it.
+def code_bit(engine: Engine, bit: int, slots: Sequence[int] | Integers, mixer: int, pace: int) -> int:
+    """Code one bit with the counters in ``slots``, at most eleven; returns it.
 
     Args:
         engine: whose counters and weights learn from the bit.
         bit: 0 or 1; what it is does not matter when decoding.
-        count: the number of counters, at most 11.
+        slots: the places of the counters: a tuple, which compiles to registers, or an array.
         mixer: which weights mix them.
         pace: where in the tables the rates of this group of bits start.
     """
     tables, counters, weights = engine.tables, engine.counters, engine.weights
-    slots, inputs = engine.slots, engine.inputs
-    first = mixer * MAX_INPUTS
+    first, count = mixer * MAX_INPUTS, len(slots)
     total = 256 * weights[first + count]  # the bias
     for k in range(count):
-        inputs[k] = tables[STRETCH + (counters[slots[k]] >> 19)]
-        total += inputs[k] * weights[first + k]
+        total += tables[STRETCH + (counters[slots[k]] >> 19)] * weights[first + k]
     total = min(max(total >> 16, -_REACH), _REACH - 1)
     probability = tables[total + _REACH]
     if engine.coder[MODE] >= PRICE:
@@ -180,7 +175,8 @@ def code_bit(engine: Engine, bit: int, count: int, mixer: int, pace: int) -> int
     if used < 4095:
         engine.uses[mixer] = used + 1
     for k in range(count):
-        weights[first + k] += (inputs[k] * error + (1 << 21)) >> 22
+        stretched = tables[STRETCH + (counters[slots[k]] >> 19)]
+        weights[first + k] += (stretched * error + (1 << 21)) >> 22
         learn(engine, slots[k], bit, pace)
     weights[first + count] += (256 * error + (1 << 21)) >> 22
     return bit

@@ -89,17 +89,15 @@ def _code_ascending(engine: Engine, values: Integers, count: int, end: int) -> b
 @compiled
 def _code_gap(engine: Engine, gap: int) -> int:
     """Code a number from 1 to 2³² - 1."""
-    slots = engine.slots
     bits = 0
-    while bits < _MAX_BITS:
-        slots[0] = _BUCKETS + bits
-        if not code_bit(engine, 1 if gap >> (bits + 1) != 0 else 0, 1, 0, SIGN_PACE):
-            break
+    while bits < _MAX_BITS and code_bit(
+        engine, 1 if gap >> (bits + 1) != 0 else 0, (_BUCKETS + bits,), 0, SIGN_PACE
+    ):
         bits += 1
     value = 1
     for rest in range(bits - 1, -1, -1):
-        slots[0] = _HIGHEST + bits if value == 1 else _REST + rest
-        value = 2 * value + code_bit(engine, gap >> rest & 1, 1, 0, SIGN_PACE)
+        slot = _HIGHEST + bits if value == 1 else _REST + rest
+        value = 2 * value + code_bit(engine, gap >> rest & 1, (slot,), 0, SIGN_PACE)
     return value
 
 
@@ -131,25 +129,21 @@ def decode_fields(data: memoryview, count: int) -> NDArray[np.uint32]:
 
 @compiled
 def _code_fields(engine: Engine, patterns: Integers, count: int) -> bool:
-    slots = engine.slots
     exponent = 127
     for i in range(count):
         pattern = patterns[i]
         before, node = exponent, 1
         for rest in range(7, -1, -1):
-            slots[0] = _EXPONENT + node
-            slots[1] = _NEXT_EXPONENT + 256 * before + node
-            node = 2 * node + code_bit(engine, pattern >> (23 + rest) & 1, 2, 1, SIGN_PACE)
+            slots = (_EXPONENT + node, _NEXT_EXPONENT + 256 * before + node)
+            node = 2 * node + code_bit(engine, pattern >> (23 + rest) & 1, slots, 1, SIGN_PACE)
         exponent = node - 256
         node = 1
         for rest in range(2, -1, -1):
-            slots[0] = _MANTISSA + node
-            slots[1] = _MANTISSA_OF + 8 * exponent + node
-            node = 2 * node + code_bit(engine, pattern >> (20 + rest) & 1, 2, 2, SIGN_PACE)
+            slots = (_MANTISSA + node, _MANTISSA_OF + 8 * exponent + node)
+            node = 2 * node + code_bit(engine, pattern >> (20 + rest) & 1, slots, 2, SIGN_PACE)
         value = exponent << 3 | (node - 8)
         for rest in range(19, -1, -1):
-            slots[0] = _LOW_BITS + rest
-            value = 2 * value + code_bit(engine, pattern >> rest & 1, 1, 0, SIGN_PACE)
+            value = 2 * value + code_bit(engine, pattern >> rest & 1, (_LOW_BITS + rest,), 0, SIGN_PACE)
         patterns[i] = value
         if overrun(engine):
             return False

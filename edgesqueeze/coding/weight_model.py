@@ -40,7 +40,6 @@ _BY_LAST = _BY_NEIGHBOURS + 16 * _NUM_NODES
 _CHANNELS = _BY_LAST + 16 * _NUM_NODES
 # Mixers: one for significance, eight for signs, one per kind of node for magnitudes, one for row flags.
 _SIGN_MIXERS, _MAGNITUDE_MIXERS, FLAG_MIXER, _NUM_MIXERS = 1, 9, 72, 73
-_SIGNIFICANCE_INPUTS, _SIGN_INPUTS, _MAGNITUDE_INPUTS = 6, 4, 5
 _FIRST_WEIGHTS = ((0, 1, 7, 14000), (1, 9, 4, 12000), (9, 72, 5, 12000), (72, 73, 1, 65536))
 """Mixers from, to, how many inputs have the weight behind that at first; others, the bias here, have 0."""
 _ROW_MAGNITUDE, _LAST, _LAST_BUT_ONE, _AROUND, _BY = 7, 8, 9, 10, 11
@@ -152,7 +151,7 @@ def _sign(symbol: int) -> int:
 def code_significance(model: WeightModel, bit: int, c: int, j: int) -> int:
     """Code whether the weight in column j of channel c is not zero."""
     engine, near, tables = model.engine, model.near, model.engine.tables
-    counters, slots = engine.counters, engine.slots
+    counters = engine.counters
     channels = model.shape[0]
     column = tables[STRETCH + (counters[_CHANNELS + channels + j] >> 19)]
     row = tables[STRETCH + (counters[_ROW] >> 19)]
@@ -160,13 +159,15 @@ def code_significance(model: WeightModel, bit: int, c: int, j: int) -> int:
     pattern = 0
     for n in range(7):
         pattern = 2 * pattern + (near[n] != 0)
-    slots[0] = _CHANNELS + channels + j
-    slots[1] = _ROW
-    slots[2] = _CHANNELS + c
-    slots[3] = _DENSITIES + 16 * _density(column) + _density(row)
-    slots[4] = _NEIGHBOURS + pattern
-    slots[5] = _LEVELS + 16 * near[_AROUND] + _density(column + row - everywhere)
-    bit = code_bit(engine, bit, _SIGNIFICANCE_INPUTS, 0, SIGNIFICANCE_PACE)
+    slots = (
+        _CHANNELS + channels + j,
+        _ROW,
+        _CHANNELS + c,
+        _DENSITIES + 16 * _density(column) + _density(row),
+        _NEIGHBOURS + pattern,
+        _LEVELS + 16 * near[_AROUND] + _density(column + row - everywhere),
+    )
+    bit = code_bit(engine, bit, slots, 0, SIGNIFICANCE_PACE)
     if engine.coder[MODE] != PEEK:
         learn(engine, _ALL, bit, SIGNIFICANCE_PACE)
     return bit
@@ -199,7 +200,7 @@ def remember(model: WeightModel, symbol: int, j: int) -> None:
 @compiled
 def _code_sign(model: WeightModel, bit: int, j: int, magnitude: int) -> int:
     """Code whether a weight is negative."""
-    near, slots, shape = model.near, model.engine.slots, model.shape
+    near, shape = model.near, model.shape
     pattern = total = 0
     for n in range(6):
         sign = _sign(near[n])
@@ -207,11 +208,13 @@ def _code_sign(model: WeightModel, bit: int, j: int, magnitude: int) -> int:
             pattern = 3 * pattern + sign
         weight = 4 >> (n >> 1)
         total += weight if sign == 1 else (-weight if sign == 2 else 0)
-    slots[0] = _CHANNELS + shape[0] + shape[0] * shape[1] + j
-    slots[1] = _SIGNS + pattern
-    slots[2] = _LAST_SIGNS + 24 * _sign(near[_LAST]) + 8 * _sign(near[_LAST_BUT_ONE]) + min(magnitude, 7)
-    slots[3] = _SIGN_SUMS + 16 * (total + 16) + _level(magnitude)
-    return code_bit(model.engine, bit, _SIGN_INPUTS, _SIGN_MIXERS + min(abs(total), 7), SIGN_PACE)
+    slots = (
+        _CHANNELS + shape[0] + shape[0] * shape[1] + j,
+        _SIGNS + pattern,
+        _LAST_SIGNS + 24 * _sign(near[_LAST]) + 8 * _sign(near[_LAST_BUT_ONE]) + min(magnitude, 7),
+        _SIGN_SUMS + 16 * (total + 16) + _level(magnitude),
+    )
+    return code_bit(model.engine, bit, slots, _SIGN_MIXERS + min(abs(total), 7), SIGN_PACE)
 
 
 @compiled
@@ -235,13 +238,15 @@ def _code_magnitude(model: WeightModel, magnitude: int, j: int) -> int:
 @compiled
 def _code_node(model: WeightModel, bit: int, node: int, mixer: int) -> int:
     """Code one bit of a magnitude; a counter that is new starts from what the node has seen everywhere."""
-    near, slots, counters = model.near, model.engine.slots, model.engine.counters
-    slots[0] = _NODES + node
-    slots[1] = _BY_COLUMN + 32 * node + near[_BY]
-    slots[2] = _BY_BOTH + 256 * node + near[_BY + 1]
-    slots[3] = _BY_NEIGHBOURS + 16 * node + near[_AROUND]
-    slots[4] = _BY_LAST + 16 * node + near[_BY + 2]
-    for k in range(1, _MAGNITUDE_INPUTS):
+    near, counters = model.near, model.engine.counters
+    slots = (
+        _NODES + node,
+        _BY_COLUMN + 32 * node + near[_BY],
+        _BY_BOTH + 256 * node + near[_BY + 1],
+        _BY_NEIGHBOURS + 16 * node + near[_AROUND],
+        _BY_LAST + 16 * node + near[_BY + 2],
+    )
+    for k in range(1, 5):
         if counters[slots[k]] == HALF:
             counters[slots[k]] = counters[slots[0]] >> 9 << 9 | 2
-    return code_bit(model.engine, bit, _MAGNITUDE_INPUTS, _MAGNITUDE_MIXERS + mixer, MAGNITUDE_PACE)
+    return code_bit(model.engine, bit, slots, _MAGNITUDE_MIXERS + mixer, MAGNITUDE_PACE)

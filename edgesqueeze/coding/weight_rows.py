@@ -43,8 +43,7 @@ def code_rows(model: WeightModel, symbols: Integers, num_rows: int, flags: int) 
                     if symbols[start + j] != 0:
                         has_symbols = 1
                         break
-            model.engine.slots[0] = EMPTY_ROW + previous
-            has_symbols = code_bit(model.engine, has_symbols, 1, FLAG_MIXER, SIGN_PACE)
+            has_symbols = code_bit(model.engine, has_symbols, (EMPTY_ROW + previous,), FLAG_MIXER, SIGN_PACE)
         if has_symbols:
             _code_row(model, symbols, start)
             model.shape[4] = 0
@@ -66,8 +65,7 @@ def _code_columns(model: WeightModel, symbols: Integers, num_rows: int) -> None:
                     model.skip[j] = 0
     previous = 0
     for j in range(columns):
-        model.engine.slots[0] = EMPTY_COLUMN + previous
-        previous = code_bit(model.engine, model.skip[j], 1, FLAG_MIXER, SIGN_PACE)
+        previous = code_bit(model.engine, model.skip[j], (EMPTY_COLUMN + previous,), FLAG_MIXER, SIGN_PACE)
         model.skip[j] = previous
 
 

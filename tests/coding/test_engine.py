@@ -31,8 +31,7 @@ def _new():
 def _code(engine, bits):
     coded = []
     for i, bit in enumerate(bits):
-        engine.slots[0], engine.slots[1] = i % 2, 2 + (i // 3) % 2
-        coded.append(code_bit(engine, bit, 2, 0, SIGN_PACE))
+        coded.append(code_bit(engine, bit, (i % 2, 2 + (i // 3) % 2), 0, SIGN_PACE))
     return coded
 
 
