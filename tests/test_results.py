@@ -14,6 +14,7 @@ MEASURED = {
     "deep_compression_paper": ["mnist_sample", "fashion_mnist"],
     "lenet5_deep_int8": ["fashion_mnist"],
     "squeezenet_deep_int8": ["fashion_mnist"],
+    "lenet300_squeeze": ["fashion_mnist"],
     "squeezenet_int8": ["fashion_mnist"],
     "mobilenet_int8": ["fashion_mnist"],
 }
