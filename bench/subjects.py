@@ -19,6 +19,7 @@ from edgesqueeze.task import ArraySplit, Task, load_task, top1_accuracy
 
 RANDOM_IMAGES = 32
 RANDOM_CLASSES = 1000
+_FEWEST_SAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,11 @@ class _Normalize:
         del inputs
         axis = y.ndim - 1 if isinstance(layer, nn.Linear) else 1
         dims = [d for d in range(y.ndim) if d != axis]
-        mean, std = y.mean(dims), y.std(dims).clamp_min(1e-3)
+        mean, std = y.mean(dims), y.std(dims)
+        if y.numel() < _FEWEST_SAMPLES * len(mean):
+            # A few images say little of a channel with a single place: what hardly varies would be blown up.
+            std = y.std().expand_as(std)
+        std = std.clamp_min(1e-3)
         gain = (torch.rand(len(mean), generator=self.generator) * 1.5 + 0.5) / std
         shift = torch.randn(len(mean), generator=self.generator) * 0.3
         layer.weight.mul_(gain.view(-1, *[1] * (layer.weight.ndim - 1)))

@@ -5,17 +5,19 @@ They agree wherever the exact result is far enough from a half. If the scales of
 scale of the sum, with whole k and odd q, the exact result is a multiple of 1 / q and so never nearer to a
 half than 1 / (2q). With q = 255 that is more than either kernel's error, and a scale moves by 1 / (2k) at
 most: no range need be shared. The same holds for products, where scale · scale / scale of the product must
-be 4 / q. Sigmoid and GELU are tables of 256 entries (:mod:`edgesqueeze.graph.tables`); the scale is chosen so
-that none of them lies near a half.
+be 4 / q, and for the mean over a map, with q = 2047: XNNPACK subtracts the zero point only behind the
+product, which costs digits. Sigmoid and GELU are tables of 256 entries (:mod:`edgesqueeze.graph.tables`);
+the scale is chosen so that none of them lies near a half.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from edgesqueeze.graph.grid import QMAX, QMIN, ActivationQuant
-from edgesqueeze.graph.nodes import Add, Function, Graph, Mul, Pointwise, Softmax
+from edgesqueeze.graph.nodes import Add, Function, GlobalAvgPool, Graph, Mul, Pointwise, Softmax
 from edgesqueeze.graph.ranges import share_groups
 from edgesqueeze.graph.tables import is_table_safe
 
@@ -27,6 +29,9 @@ _SUM_PARTS = 255
 _LARGEST_SUM_RATIO = 8.0
 """From here on XNNPACK's 20-bit multipliers are too coarse to tell the two sides of a half apart."""
 _SMALLEST_SUM_RATIO = 0.5 / _SUM_PARTS
+_MEAN_PARTS = 2047
+_FEWEST_MEAN_PARTS = 20
+_LARGEST_MEAN_RATIO = 8.0
 _PRODUCT_PARTS = 4
 _LARGEST_PRODUCT_RATIO = 0.25
 _SMALLEST_PRODUCT_RATIO = _PRODUCT_PARTS / 4096
@@ -42,6 +47,14 @@ def sum_scale(scale: float, total: float) -> float | None:
     if ratio >= _LARGEST_SUM_RATIO:
         return None
     return float(np.float32(total * (max(round(ratio * _SUM_PARTS), 1) / _SUM_PARTS)))
+
+
+def mean_scale(scale: float, count: int, mean: float) -> float | None:
+    """The nearest scale for the mean of ``count`` values of a scale, float32; None where none is near."""
+    parts = round(scale / (count * mean) * _MEAN_PARTS)
+    if parts < _FEWEST_MEAN_PARTS or scale / mean > _LARGEST_MEAN_RATIO:
+        return None
+    return float(np.float32(scale * (_MEAN_PARTS / (count * parts))))
 
 
 def product_scale(scale: float, other: float, product: float) -> float | None:
@@ -90,6 +103,9 @@ def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[s
                 aligner.fix(node.name, grid)
     for node in reversed(graph.nodes):
         aligner.visit(node.name, node)
+    for node in graph.nodes:
+        if isinstance(node, GlobalAvgPool):
+            aligner.average(node, prod(graph.source(node).shape[2:]))
     return aligner.activations
 
 
@@ -143,6 +159,11 @@ class _Aligner:
             self._move(moving, product_scale(*scales))
         elif isinstance(node, Pointwise):
             self._pointwise(name, node)
+
+    def average(self, node: GlobalAvgPool, count: int) -> None:
+        """Settle a mean behind its source, since nothing else asks for its scale as a rule."""
+        scale, mean = self.grid(node.inputs[0]).scale, self.grid(node.name).scale
+        self._move(node.name, mean_scale(scale, count, mean))
 
     def _pointwise(self, name: str, node: Pointwise) -> None:
         source = self.grid(node.inputs[0])

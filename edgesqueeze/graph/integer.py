@@ -48,8 +48,8 @@ Int8s = NDArray[np.int8]
 Sums = Literal["xnnpack", "onnxruntime"]
 """Whose rule is followed where two differ: XNNPACK's in fixed point, or ONNX Runtime's in float32.
 
-A bilinear resize may differ by 1. Sums are equal on aligned grids; where the scales lie too far apart to be
-aligned (a factor of 8) they may differ by 1.
+A bilinear resize may differ by 1. Sums and means over a map are equal on aligned grids; where the scales lie
+too far apart to be aligned (a factor of 8), or the map is large, they may differ by 1.
 """
 
 _BATCH = 16
@@ -144,7 +144,8 @@ def _compute(graph: Graph, node: AnyNode, inputs: list[Int8s], spec: QuantSpec, 
         case MaxPool():
             return _max_pool(inputs[0], node)
         case GlobalAvgPool():
-            return _global_avg_pool(inputs[0], grids[0], out)
+            mean = _mean if sums == "xnnpack" else _mean_centred
+            return mean(inputs[0], grids[0], out)
         case Flatten():
             return inputs[0].reshape(len(inputs[0]), -1)
         case Concat():
@@ -244,7 +245,17 @@ def _max_pool(q: Int8s, node: MaxPool) -> Int8s:
     return np.asarray(windows.max(axis=(4, 5)), np.int8)
 
 
-def _global_avg_pool(q: Int8s, source: ActivationQuant, out: ActivationQuant) -> Int8s:
+def _mean(q: Int8s, source: ActivationQuant, out: ActivationQuant) -> Int8s:
+    """XNNPACK's mean: the zero point is subtracted behind the product, everything rounded to float32."""
+    count = np.float32(prod(q.shape[2:]))
+    multiplier = np.float32(source.scale) / np.float32(out.scale) * (np.float32(1) / count)
+    offset = np.float32(out.zero_point) - np.float32(source.zero_point) * count * multiplier
+    total = q.astype(np.int64).sum(axis=(2, 3), keepdims=True).astype(np.float32)
+    return _saturate(np.rint(total * multiplier + offset), QMIN, QMAX)
+
+
+def _mean_centred(q: Int8s, source: ActivationQuant, out: ActivationQuant) -> Int8s:
+    """ONNX Runtime's mean: the zero point is subtracted from the sum, exactly."""
     count = prod(q.shape[2:])
     total = q.astype(np.int64).sum(axis=(2, 3), keepdims=True) - source.zero_point * count
     multiplier = np.float32(source.scale) / (np.float32(count) * np.float32(out.scale))

@@ -21,7 +21,7 @@ from edgesqueeze.graph.integer import (
     quantize_input,
     run_integer,
 )
-from edgesqueeze.graph.nodes import Add, Floats, Graph, Resize
+from edgesqueeze.graph.nodes import Add, Floats, GlobalAvgPool, Graph, Resize
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.dynamic_parity import compare_dynamic, compare_int4
 from edgesqueeze.measure.fidelity import layer_fidelity, simulate
@@ -104,7 +104,7 @@ class _Network:
 
     @property
     def _has_two_rules(self) -> bool:
-        return any(isinstance(node, Add | Resize) for node in self.graph.nodes)
+        return any(isinstance(node, Add | GlobalAvgPool | Resize) for node in self.graph.nodes)
 
 
 def _compare(path: Path, network: _Network) -> FileParity:

@@ -9,9 +9,21 @@ from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, smal
 from edgesqueeze.emit.onnx import emit_onnx
 from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import ExportError
+from edgesqueeze.graph.align import align_grids
 from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_graph
 from edgesqueeze.graph.integer import run_integer
-from edgesqueeze.graph.nodes import Add, Clamp, Concat, Dense, Flatten, Graph, Input, Resize
+from edgesqueeze.graph.nodes import (
+    Add,
+    Clamp,
+    Concat,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    Resize,
+)
+from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
 from edgesqueeze.measure.delegation import undelegated
 from edgesqueeze.measure.runtimes import load_onnx, load_tflite
 
@@ -129,6 +141,38 @@ def test_biases_that_would_overflow_int32(size, tmp_path):
     graph.tensors["c.weight"][:4] *= size
     assert (np.abs(graph.tensors["c.bias"][:4]) / (size * 1e-4) > 2**31).any() or size > 1e-8
     assert_same_integers(tmp_path, graph, calibrated(graph, small_input()), small_input())
+
+
+def near_halves(count, rng):
+    """Grids on which some mean of a few steps lies so near to a half that float32 matters, and inputs."""
+    steps, whole = int(rng.integers(3, 60)), int(rng.integers(1, 40))
+    source = np.float32(rng.uniform(0.01, 0.1))
+    off = 1 + rng.choice([-1, 1]) * 10 ** rng.uniform(-7, -4.5)
+    mean = np.float32(float(source) / (count * (whole + 0.5) / steps * off))
+    points = [int(n) for n in rng.integers(-128, 60, 2)]
+    grids = [ActivationQuant(float(s), z) for s, z in zip((source, mean), points, strict=True)]
+    integers = rng.integers(-1, 2 + 2 * steps // count, (2, 200, *[round(count**0.5)] * 2))
+    return grids, (np.clip(integers, -128 - points[0], 127 - points[0]) * source).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 24])
+def test_a_mean_follows_each_runtimes_rule_and_is_equal_on_aligned_grids(size, tmp_path):
+    source = Input(name="input", inputs=(), shape=(1, 200, size, size))
+    graph = Graph((source, GlobalAvgPool(name="p", inputs=("input",), shape=(1, 200, 1, 1))), {})
+    rng, apart = np.random.default_rng(size), 0
+    for _ in range(25):
+        grids, x = near_halves(size * size, rng)
+        named = dict(zip(("input", "p"), grids, strict=True))
+        onnx_file, tflite_file = load(tmp_path, graph, QuantSpec(named, {}))
+        xnnpack, other = (run_integer(graph, QuantSpec(named, {}), x, r) for r in ("xnnpack", "onnxruntime"))
+        np.testing.assert_array_equal(tflite_file.predict_integers(x), xnnpack)
+        np.testing.assert_array_equal(onnx_file.predict_integers(x), other)
+        apart += np.count_nonzero(xnnpack != other)
+        aligned = QuantSpec(align_grids(graph, named), {})
+        if aligned.activations != named:
+            assert abs(aligned.activations["p"].scale / grids[1].scale - 1) < 0.026
+            assert_same_integers(tmp_path, graph, aligned, x)
+    assert apart > 0
 
 
 # -- the order of flattened values in TFLite ------------------------------------------------------------
