@@ -101,6 +101,17 @@ def lenet5():
     return with_weights(nodes, lambda name, weight: prune_and_share(weight, *DEEP_COMPRESSION_LENET5[name]))
 
 
+def small():
+    """A convolution and a dense layer: little structure, so that many files can be decoded in a short time."""
+    nodes = [
+        Input(name="input", inputs=(), shape=(1, 1, 6, 6)),
+        conv("conv", "input", 3, 3),
+        flatten("flat", "conv"),
+        dense("fc", "flat", 4),
+    ]
+    return with_weights(nodes, lambda name, weight: prune_and_share(weight, 0.4, 3))
+
+
 def every_kind():
     """One node of every kind, in a network of 200 weights: branches, groups, padding, ceil mode."""
     nodes = [

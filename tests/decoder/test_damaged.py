@@ -1,6 +1,6 @@
 """Damaged and hostile files through both decoders: typed errors only, the same verdict, bounded memory and time.
 
-bench/robustness.py does the same with more than 10,000 files.
+``python -m bench.robustness`` does the same with more than 10,000 files.
 """
 
 import shutil
@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from damage import CORRUPT, HARNESS, OK, SANITIZE, CDecoder, compile_c, damaged, hostile, python_outcome
-from sqz_networks import every_kind, spec_for
+from sqz_networks import small, spec_for
 from test_unsqueeze_c import files_of, odd_integers
 
 from edgesqueeze.emit.sqz import emit_sqz, read_sqz
@@ -31,9 +31,11 @@ def c_decoder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def original():
-    network = every_kind()
+    """A small file with all there is: integers that do not follow, templates of float and int8 files."""
+    network = small()
     spec = odd_integers(spec_for(network))
-    return emit_sqz(network, spec, files_of(network, spec))
+    files = files_of(network, spec)
+    return emit_sqz(network, spec, {name: files[name] for name in ("model.onnx", "model_int8.tflite")})
 
 
 def agree(data, c_decoder):
