@@ -1,7 +1,11 @@
 """What may be chained on a layer's ``weight``: masks, codebooks and grids."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from edgesqueeze.numerics.grid_kernels import on_grid
 
 
 class Mask(nn.Module):
@@ -57,10 +61,26 @@ class Grid(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight on its grid."""
-        return self.levels(weight) * self.step + (weight - weight.detach())
+        on_its_grid: Tensor = _StraightThrough.apply(weight, self)
+        return on_its_grid
 
     def levels(self, weight: Tensor) -> Tensor:
         """The whole numbers of steps, as floats in the weight's shape."""
-        scaled = weight.detach() / self.step
-        used = self.kept & (scaled.abs() >= self.dead_zone)
-        return torch.where(used, torch.round(scaled), 0.0)
+        return self.in_units(weight, 1.0)
+
+    def in_units(self, weight: Tensor, unit: float) -> Tensor:
+        """The levels times ``unit``."""
+        values, kept = weight.detach().contiguous().numpy(), self.kept.contiguous().numpy()
+        return torch.from_numpy(on_grid(values, kept, float(self.step), float(self.dead_zone), unit))
+
+
+class _StraightThrough(torch.autograd.Function):
+    """A weight on its grid; the gradient comes back unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, grid: Grid) -> Tensor:  # noqa: ARG004
+        return grid.in_units(weight, float(grid.step))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004
+        return gradients[0], None

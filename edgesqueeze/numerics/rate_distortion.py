@@ -43,10 +43,9 @@ class LevelCosts:
         """Bits that one level more costs on the average, where levels are few."""
         return float(max(self.magnitudes[min(1, len(self.magnitudes) - 1)] - self.magnitudes[0], 0.5))
 
-    def threshold_bits(self) -> Floats:
-        """Bits by which level 1 is dearer than level 0, [rows, columns]."""
-        odds = self.row_odds[:, None] + self.column_odds[None, :]
-        return np.asarray(1.0 + self.magnitudes[0] - odds, np.float32)
+    def nonzero_bits(self) -> Floats:
+        """Bits by which a non-zero is dearer than a zero before its magnitude, [rows, columns]."""
+        return np.asarray(1.0 - (self.row_odds[:, None] + self.column_odds[None, :]), np.float32)
 
 
 def matrix_view(weights: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -116,7 +115,7 @@ def _cheapest(weights: Floats, step: float, price: float, costs: LevelCosts) -> 
     per_bit = np.float32(price / step**2)
     upper = np.minimum(np.rint(scaled), LARGEST_LEVEL).astype(np.int32)
     lower = np.maximum(upper - 1, 0)
-    nonzero_bits = costs.threshold_bits() - costs.magnitudes[0]
+    nonzero_bits = costs.nonzero_bits()
     best = np.zeros_like(upper)
     least = scaled**2
     for candidate in (lower, upper):

@@ -8,7 +8,7 @@ with the entropy in the loss while training: Oktay et al. 2020, arXiv 1906.06624
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -16,10 +16,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils.hooks import RemovableHandle
 
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.folding import fold_batch_norm
 from edgesqueeze.layers import weighted_layers
+from edgesqueeze.numerics.grid_kernels import add_rate_slope
 from edgesqueeze.numerics.rate_distortion import (
     SMALLEST_SENSITIVITY,
     Floats,
@@ -42,7 +44,6 @@ UPDATE_EVERY = 50
 """Steps between two looks at what levels cost."""
 SENSITIVITY_BATCHES = 16
 DEAD_ZONE = 0.6
-_CHEAPEST_NONZERO = 0.5
 
 
 class Squeeze(TrainingSettings, Stage):
@@ -75,10 +76,10 @@ class Squeeze(TrainingSettings, Stage):
         sensitivities = _sensitivities(model, layers, task, self.batch_size, session.seed)
         squeezed = [_Squeezed.of(layer, sensitivities[name], price) for name, layer in layers.items()]
         if self.epochs:
-            _train(model, task, self, session, squeezed, price)
+            _train(model, task, self, session, squeezed)
         for name, matrix in zip(layers, squeezed, strict=True):
             if not self.epochs:
-                matrix.round_by_cost(price)
+                matrix.round_by_cost()
             matrix.settle()
             matrix.write_back()
             if not matrix.levels().any():
@@ -93,34 +94,22 @@ class Squeeze(TrainingSettings, Stage):
 
 
 def _train(
-    model: nn.Module,
-    task: Task,
-    settings: Squeeze,
-    session: Session,
-    squeezed: "list[_Squeezed]",
-    price: float,
+    model: nn.Module, task: Task, settings: Squeeze, session: Session, squeezed: "list[_Squeezed]"
 ) -> None:
-    settled = False
-
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        found = task.loss(output, target)
-        if settled or not model.training:
-            return found
-        return found + price * torch.stack([layer.rate() for layer in squeezed]).sum()
+    for layer in squeezed:
+        layer.start_paying()
 
     def before_step(step: int, num_steps: int) -> None:
-        nonlocal settled
-        if settled:
+        if not any(layer.pays for layer in squeezed):
             return
         if step >= settings.settle_after * num_steps:
-            settled = True
             for layer in squeezed:
                 layer.settle()
         elif step % UPDATE_EVERY == 0:
             for layer in squeezed:
                 layer.refresh()
 
-    fit(model, replace(task, loss=loss), settings, session, before_step)
+    fit(model, task, settings, session, before_step)
 
 
 @dataclass(eq=False)
@@ -130,8 +119,10 @@ class _Squeezed:
     grid: Grid
     weight: nn.Parameter
     sensitivity: float
+    price: float
     costs: LevelCosts
-    slope: Tensor
+    payment: RemovableHandle | None = None
+    """While training: what adds the slope of the bits to the weight's gradient."""
 
     @classmethod
     def of(cls, layer: nn.Module, sensitivity: float, price: float) -> "_Squeezed":
@@ -141,46 +132,52 @@ class _Squeezed:
         step = choose_step(matrix, sensitivity, price) if matrix.any() else 1.0
         grid = Grid(torch.tensor(step), torch.tensor(DEAD_ZONE), values != 0)
         attach(layer, grid)
-        squeezed = cls(
-            grid, _float_weight(layer), sensitivity, level_costs(np.zeros((1, 1), np.int32)), torch.zeros(())
-        )
-        squeezed.refresh()
-        return squeezed
+        weight = _float_weight(layer)
+        return cls(grid, weight, sensitivity, price, level_costs(_levels(grid, weight)))
 
     def levels(self) -> Levels:
         """The levels as they are, int32 [rows, columns]."""
-        return np.asarray(_matrix(self.grid.levels(self.weight)), np.int32)
+        return _levels(self.grid, self.weight)
 
     def refresh(self) -> None:
         """Take the statistics of the levels as they are now."""
         self.costs = level_costs(self.levels())
-        slope = np.maximum(self.costs.threshold_bits(), _CHEAPEST_NONZERO)
-        self.slope = torch.from_numpy(slope).view_as(self.weight)
 
-    def rate(self) -> Tensor:
-        """Bits of the layer, piecewise linear in the float weights, so that there is a gradient."""
-        scaled = self.weight.abs() / self.grid.step
-        more = (scaled - 1).clamp(min=0).sum() * self.costs.extra_level
-        return (self.slope * scaled.clamp(max=1)).sum() + more
+    def start_paying(self) -> None:
+        """From now on every gradient of the weight has price · d bits / d weight in it."""
+        self.payment = self.weight.register_post_accumulate_grad_hook(self._pay)  # type: ignore[no-untyped-call]
+
+    @property
+    def pays(self) -> bool:
+        """Whether the price is part of the gradient."""
+        return self.payment is not None
+
+    def _pay(self, weight: Tensor) -> None:
+        assert weight.grad is not None
+        weight.grad = weight.grad.contiguous()
+        add_rate_slope(_matrix(weight.grad), _matrix(weight), self.costs, float(self.grid.step), self.price)
 
     @torch.no_grad()
-    def round_by_cost(self, price: float) -> None:
+    def round_by_cost(self) -> None:
         """Move the weights to the levels for which loss + price · bits is least."""
         step = float(self.grid.step)
         values = torch.where(self.grid.kept, self.weight, 0.0)
-        best = optimal_levels(_matrix(values), step, price / max(self.sensitivity, SMALLEST_SENSITIVITY))
+        best = optimal_levels(_matrix(values), step, self.price / max(self.sensitivity, SMALLEST_SENSITIVITY))
         self.weight.copy_(torch.from_numpy(best.astype(np.float32) * np.float32(step)).view_as(self.weight))
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Fix which weights are zero as they are now; from now on the others go to the nearest level."""
+        """Fix which weights are zero as they are now; the others go to the nearest level, free."""
+        if self.payment is not None:
+            self.payment.remove()
+            self.payment = None
         self.grid.kept &= self.grid.levels(self.weight) != 0
         self.grid.dead_zone.fill_(0.5)
 
     @torch.no_grad()
     def write_back(self) -> None:
         """Make the float weights what the grid makes of them."""
-        self.weight.copy_(self.grid.levels(self.weight) * self.grid.step)
+        self.weight.copy_(self.grid.in_units(self.weight, float(self.grid.step)))
 
     def bits(self) -> float:
         """Estimated bits of the levels."""
@@ -191,6 +188,10 @@ def _float_weight(layer: nn.Module) -> nn.Parameter:
     """The parameter that is trained, behind whatever parametrizations the weight has."""
     parametrized = parametrize.is_parametrized(layer, "weight")
     return layer.get_parameter("parametrizations.weight.original" if parametrized else "weight")
+
+
+def _levels(grid: Grid, weight: Tensor) -> Levels:
+    return np.asarray(_matrix(grid.levels(weight)), np.int32)
 
 
 def _matrix(values: Tensor) -> Floats:
