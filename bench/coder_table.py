@@ -14,16 +14,20 @@ import sys
 import tempfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from bench.index_sizes import IndexSizes, index_sizes
 from bench.networks import Network, bias_bytes, indexed_weights, load_network, network_source
-from bench.nncodec import NNCODEC_PYTHON, NncodecRun, run_nncodec
+from bench.nncodec import NNCODEC_PYTHON, NncodecPoint, NncodecRun, run_nncodec
 from bench.reporting import Result, note, table
 from edgesqueeze.emit.sqz import emit_sqz
 from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import CodecError
+
+RUNS = 3
+"""Of each coder on each network, for its seconds."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,16 @@ def code_network(network: Network, peer_python: Path, folder: Path) -> CodedNetw
     note(f"{network.label}: our coders")
     layers = indexed_weights(network)
     (folder / "model.sqz").write_bytes(emit_sqz(network.graph, network.spec))
-    ours = _time_ours(folder / "model.sqz", folder / "ours.json")
     sizes = IndexSizes(0, 0, 0)
     for layer in layers:
         sizes += index_sizes(layer.indices)
-    note(f"{network.label}: nncodec")
-    theirs = run_nncodec(
-        peer_python, "lossless", {layer.name: layer.indices for layer in layers}, folder / "nncodec"
-    )
-    best = min(theirs.coded, key=lambda point: point.num_bytes)
+    indices = {layer.name: layer.indices for layer in layers}
+    ours, theirs = [], []
+    for turn in range(RUNS):
+        note(f"{network.label}: run {turn + 1} of {RUNS} of both coders")
+        ours.append(_time_ours(folder / "model.sqz", folder / "ours.json"))
+        theirs.append(run_nncodec(peer_python, "lossless", indices, folder / f"nncodec{turn}"))
+    best = [min(run.coded, key=lambda point: point.num_bytes) for run in theirs]
     note(f"{network.label}: gzip and xz")
     tflite = None if network.spec is None else emit_tflite(network.graph, network.spec)
     return CodedNetwork(
@@ -99,19 +104,31 @@ def code_network(network: Network, peer_python: Path, folder: Path) -> CodedNetw
         num_weights=sum(layer.indices.size for layer in layers),
         num_nonzero=sum(layer.num_nonzero for layer in layers),
         sizes=sizes,
-        nncodec_bytes=best.num_bytes,
+        nncodec_bytes=best[0].num_bytes,
         codebook_bytes=sum(layer.codebook.nbytes for layer in layers),
         bias_bytes=bias_bytes(network.graph),
         sqz_bytes=(folder / "model.sqz").stat().st_size,
         int8_tflite_bytes=None if tflite is None else len(tflite),
         gzip_bytes=None if tflite is None else len(gzip.compress(tflite, 9, mtime=0)),
         xz_bytes=None if tflite is None else len(lzma.compress(tflite, preset=9 | lzma.PRESET_EXTREME)),
-        seconds=(ours, _seconds(theirs, best.encode_s, best.decode_s)),
+        seconds=(
+            _median(ours),
+            _median([_seconds(run, point) for run, point in zip(theirs, best, strict=True)]),
+        ),
     )
 
 
-def _seconds(run: NncodecRun, encode_s: float, decode_s: float) -> Seconds:
-    return Seconds(run.tool, encode_s, decode_s, run.peak_rss_bytes, run.idle_rss_bytes)
+def _seconds(run: NncodecRun, point: NncodecPoint) -> Seconds:
+    return Seconds(run.tool, point.encode_s, point.decode_s, run.peak_rss_bytes, run.idle_rss_bytes)
+
+
+def _median(runs: Sequence[Seconds]) -> Seconds:
+    return replace(
+        runs[0],
+        encode_s=median(run.encode_s for run in runs),
+        decode_s=median(run.decode_s for run in runs),
+        peak_rss_bytes=max(run.peak_rss_bytes for run in runs),
+    )
 
 
 def _time_ours(path: Path, output: Path) -> Seconds:
@@ -179,7 +196,8 @@ def report(rows: Sequence[CodedNetwork]) -> list[str]:
     speed_header = ["network", "coder", "encode s", "decode s", "encode M weights/s", "decode M weights/s"]
     speed_header += ["peak RSS MB", "RSS before MB"]
     speed_text = (
-        "Each coder in a process of its own, one thread, once. Ours includes structure and checksums. RSS "
+        f"Each coder in a process of its own, in turns; medians of {RUNS} runs, largest memory. Ours has all "
+        "cores, as it does by default, and includes structure and checksums; nncodec has one thread. RSS "
         "before is with libraries and tensors loaded."
     )
     parts = ["# Coders on the same indices", table(header, body), text]

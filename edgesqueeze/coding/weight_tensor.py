@@ -10,6 +10,7 @@ kind   tensor              what follows the kind
 =====  ==================  ===================================================================================
 """
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -32,6 +33,7 @@ from edgesqueeze.errors import CodecError, CorruptFileError
 
 ZEROS, GRID_HALF, GRID, CODEBOOK_HALF, CODEBOOK, FLOATS = range(6)
 KINDS = ("zeros", "grid, float16 step", "grid", "codebook of float16", "codebook", "floats")
+_BLOCK = 1 << 15
 _MAGNITUDE = np.uint32((1 << 31) - 1)
 
 
@@ -84,16 +86,34 @@ def decode_weights(payload: bytes | memoryview, shape: tuple[int, ...]) -> NDArr
     if kind in (GRID, GRID_HALF):
         step = _read_step(reader, kind == GRID_HALF)
         symbols = decode_symbols(reader.take(reader.remaining), shape)
-        if np.abs(symbols).max() > 1 << 24:
-            raise CorruptFileError("a multiple of a step is above 2^24")
-        with np.errstate(over="ignore"):
-            return step * symbols.astype(np.float32)
+        return _in_place(symbols, lambda part: _multiples(part, step))
     patterns, zero = decode_codebook(reader, kind == CODEBOOK_HALF)
     symbols = decode_symbols(reader.take(reader.remaining), shape)
+    return _in_place(symbols, lambda part: _looked_up(part, patterns, zero))
+
+
+def _in_place(
+    symbols: NDArray[np.int32], value_of: Callable[[NDArray[np.int32]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """The values of symbols, in the symbols' own memory and a part at a time: large tensors fit no cache."""
+    places = symbols.reshape(-1)
+    values = places.view(np.float32)
+    for start in range(0, len(places), _BLOCK):
+        values[start : start + _BLOCK] = value_of(places[start : start + _BLOCK])
+    return values.reshape(symbols.shape)
+
+
+def _multiples(levels: NDArray[np.int32], step: np.float32) -> NDArray[np.float32]:
+    if np.abs(levels).max() > 1 << 24:
+        raise CorruptFileError("a multiple of a step is above 2^24")
+    with np.errstate(over="ignore"):
+        return step * levels.astype(np.float32)
+
+
+def _looked_up(symbols: NDArray[np.int32], patterns: Patterns, zero: int) -> NDArray[np.float32]:
     if symbols.min() < -zero or symbols.max() >= len(patterns) - zero:
         raise CorruptFileError(f"a rank lies outside the codebook of {len(patterns) - 1} values")
-    symbols += zero
-    return patterns.take(symbols).view(np.float32)
+    return patterns.take(symbols + zero).view(np.float32)
 
 
 def _cheapest(distinct: Patterns, num_nonzero: int, multiples: NDArray[np.int32] | None) -> int:

@@ -4,7 +4,9 @@ The decoders' side (:mod:`edgesqueeze.decoder`) knows layers by number and no gr
 docs/format.md specifies the bytes.
 """
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +130,10 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
             )
     activations = _activations(graph, meta)
     tensors, weights = {}, {}
-    for node, values in zip(graph.parametric, squeezed.layers(), strict=True):
+    layers = list(squeezed.layers())
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled decoding lets other threads run
+        list(pool.map(lambda values: values.weight, layers))
+    for node, values in zip(graph.parametric, layers, strict=True):
         tensors[weight_name(node)], tensors[bias_name(node)] = values.weight, values.bias
         if activations and values.layer.has_integers:
             if values.input_scale != activations[node.inputs[0]].scale:
