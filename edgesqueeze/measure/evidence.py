@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from edgesqueeze.coding.levels import distinct_patterns, find_step
 from edgesqueeze.exports import Artifact
 from edgesqueeze.graph.module import GraphModel
 from edgesqueeze.graph.nodes import Floats, Graph
@@ -18,13 +19,14 @@ from edgesqueeze.measure.honesty_layers import (
     LayerEvidence,
     PrunedLayer,
     SharedLayer,
+    SqueezedLayer,
     StageEvidence,
     StoredLayer,
 )
 from edgesqueeze.measure.honesty_metric import AnswersEvidence
 from edgesqueeze.measure.stored_weights import read_int8_weights
 from edgesqueeze.report import Row
-from edgesqueeze.stages import AnyStage, Prune, Share
+from edgesqueeze.stages import AnyStage, Prune, Share, Squeeze
 from edgesqueeze.task import Task
 from edgesqueeze.weights import weight_of
 
@@ -79,7 +81,7 @@ def answers_evidence(task: Task, baseline: Row, rows: Sequence[Row]) -> AnswersE
 def layers_and_stages(
     states: Iterable[StateOnDisk], artifacts: Sequence[Artifact]
 ) -> tuple[tuple[LayerEvidence, ...], tuple[StageEvidence, ...]]:
-    """What every prune and share stage left on disk, and every layer in float and in the int8 files.
+    """What every prune, share and squeeze stage left on disk, and every layer in float and in the int8 files.
 
     The float state is the last one before quantization; ``states`` are looked at up to there.
     """
@@ -100,6 +102,9 @@ def layers_and_stages(
             bits = match_layers(model, stage.num_bits, "share.num_bits")
             num_bits |= bits
             stages.append(StageEvidence(folder, shared=_shared(before, weights, bits)))
+        elif isinstance(stage, Squeeze):
+            zeros = {name: weight == 0 for name, weight in weights.items()}
+            stages.append(StageEvidence(folder, squeezed=_squeezed(weights)))
     stored = {a.path.name: read_int8_weights(a.path) for a in artifacts if _holds_integers(a)}
     layers = tuple(
         _layer(name, weight, zeros.get(name), num_bits.get(name), stored) for name, weight in weights.items()
@@ -118,6 +123,14 @@ def _shared(before: Weights, after: Weights, num_bits: dict[str, int]) -> tuple[
     return tuple(
         SharedLayer(name, bits, _distinct(before[name]), _distinct(after[name]))
         for name, bits in num_bits.items()
+    )
+
+
+def _squeezed(weights: Weights) -> tuple[SqueezedLayer, ...]:
+    found = {name: distinct_patterns(weight.reshape(-1).view(np.uint32)) for name, weight in weights.items()}
+    return tuple(
+        SqueezedLayer(name, values is not None and find_step(values) is not None)
+        for name, values in found.items()
     )
 
 

@@ -35,12 +35,21 @@ class SharedLayer:
 
 
 @dataclass(frozen=True)
+class SqueezedLayer:
+    """A layer in the state a squeeze stage saved: whether one step has every weight as a multiple."""
+
+    name: str
+    on_grid: bool
+
+
+@dataclass(frozen=True)
 class StageEvidence:
     """What a stage left on disk; ``stage`` is the name of its folder."""
 
     stage: str
     pruned: tuple[PrunedLayer, ...] = ()
     shared: tuple[SharedLayer, ...] = ()
+    squeezed: tuple[SqueezedLayer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,8 @@ class StoredLayer:
 class LayerEvidence:
     """A layer in float, in the last state before quantization, and in the int8 files.
 
-    ``pruned`` is how many weights the last prune stage left at zero, ``revived`` how many of them no longer
-    are, ``num_bits`` what the layer's sharing asked for; None where there was no such stage.
+    ``pruned`` is how many weights the last prune or squeeze stage left at zero, ``revived`` how many of them
+    no longer are, ``num_bits`` what the layer's sharing asked for; None where there was no such stage.
     """
 
     name: str
@@ -86,11 +95,12 @@ def layer_from_json(data: dict[str, Any]) -> LayerEvidence:
 
 
 def check_techniques(stages: Sequence[StageEvidence]) -> Check:
-    """A prune stage left the zeros it was asked for, a share stage made values equal."""
+    """A prune stage left the zeros it was asked for, a share stage equal values, a squeeze stage a grid."""
     name = "pruned and shared"
-    findings = [f for stage in stages for f in (*_prune_findings(stage), *_share_findings(stage))]
+    judges = (_prune_findings, _share_findings, _squeeze_findings)
+    findings = [finding for stage in stages for judge in judges for finding in judge(stage)]
     if not stages:
-        return Check(name, unchecked="no stage prunes or shares")
+        return Check(name, unchecked="no stage prunes, shares or squeezes")
     return concluded(name, f"{', '.join(s.stage for s in stages)}: as asked, in the saved states", findings)
 
 
@@ -131,12 +141,18 @@ def _share_findings(stage: StageEvidence) -> list[Finding]:
     return findings
 
 
+def _squeeze_findings(stage: StageEvidence) -> list[Finding]:
+    loose = tuple(layer.name for layer in stage.squeezed if not layer.on_grid)
+    what = f"{stage.stage} left weights that are no multiples of one step"
+    return [Finding("fault", what, loose)] if loose else []
+
+
 def check_composition(layers: Sequence[LayerEvidence], files: Sequence[str]) -> Check:
     """No later step has undone an earlier one, in the float state and in the int8 files as written."""
     name = "composition"
     touched = [layer for layer in layers if layer.pruned or layer.num_bits is not None]
     if not touched:
-        return Check(name, unchecked="no layer was pruned or shared")
+        return Check(name, unchecked="no layer was pruned, shared or squeezed")
     read = {stored.file for layer in layers for stored in layer.files}
     unread = [file for file in files if file not in read]
     findings = [f for layer in touched for f in (*_revived(layer), *_unshared(layer))]

@@ -9,11 +9,11 @@ with the entropy in the loss while training: Oktay et al. 2020, arXiv 1906.06624
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
@@ -44,6 +44,7 @@ UPDATE_EVERY = 50
 """Steps between two looks at what levels cost."""
 SENSITIVITY_BATCHES = 16
 DEAD_ZONE = 0.6
+SETTLE_AFTER, RAMP = 0.6, 0.7
 
 
 class Squeeze(TrainingSettings, Stage):
@@ -51,18 +52,26 @@ class Squeeze(TrainingSettings, Stage):
 
     With ``epochs: 0`` the levels are chosen once, by the loss's sensitivity to each layer. Otherwise the
     price of the bits is part of the loss while training, until ``settle_after``; then every layer's zeros are
-    fixed, and the rest is fine-tuning. Batch norm is folded first, since a factor per channel would undo the
-    grid.
+    fixed, and the rest is fine-tuning. A price that rises slowly lets the network move what it needs out of
+    the way of it. Batch norm is folded first, since a factor per channel would undo the grid.
     """
 
     stage: Literal["squeeze"] = "squeeze"
     shares_weights: ClassVar[bool] = True
     price: Annotated[float, Field(gt=0, le=100)]
     """Loss that one bit per weight, averaged over the network, is worth."""
-    settle_after: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    settle_after: Annotated[float, Field(gt=0, lt=1)] = SETTLE_AFTER
     """Fraction of the training after which zeros are fixed."""
+    ramp: Annotated[float, Field(ge=0, le=1)] = RAMP
+    """Fraction of the time until then in which the price rises from zero; 0 asks all of it at once."""
     bias_bits: Annotated[int, Field(ge=4, le=16, strict=True)] | None = 8
     """Bits of a bias, on a grid of its layer; null leaves biases in float32."""
+
+    @model_validator(mode="after")
+    def _every_setting_counts(self) -> Self:
+        if not self.epochs and (self.settle_after, self.ramp) != (SETTLE_AFTER, RAMP):
+            raise ValueError("settle_after and ramp are about training; they need epochs above 0")
+        return self
 
     def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
         """Attach a grid to every layer, train, and leave the grids attached, the weights on them."""
@@ -102,11 +111,15 @@ def _train(
     def before_step(step: int, num_steps: int) -> None:
         if not any(layer.pays for layer in squeezed):
             return
-        if step >= settings.settle_after * num_steps:
+        end = settings.settle_after * num_steps
+        if step >= end:
             for layer in squeezed:
                 layer.settle()
-        elif step % UPDATE_EVERY == 0:
-            for layer in squeezed:
+            return
+        part = min(1.0, step / (settings.ramp * end)) if settings.ramp else 1.0
+        for layer in squeezed:
+            layer.part = part
+            if step % UPDATE_EVERY == 0:
                 layer.refresh()
 
     fit(model, task, settings, session, before_step)
@@ -121,6 +134,8 @@ class _Squeezed:
     sensitivity: float
     price: float
     costs: LevelCosts
+    part: float = 1.0
+    """Of the price that is asked now."""
     payment: RemovableHandle | None = None
     """While training: what adds the slope of the bits to the weight's gradient."""
 
@@ -155,7 +170,8 @@ class _Squeezed:
     def _pay(self, weight: Tensor) -> None:
         assert weight.grad is not None
         weight.grad = weight.grad.contiguous()
-        add_rate_slope(_matrix(weight.grad), _matrix(weight), self.costs, float(self.grid.step), self.price)
+        price, step = self.price * self.part, float(self.grid.step)
+        add_rate_slope(_matrix(weight.grad), _matrix(weight), self.costs, step, price)
 
     @torch.no_grad()
     def round_by_cost(self) -> None:

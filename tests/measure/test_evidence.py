@@ -12,13 +12,13 @@ from sklearn.metrics import f1_score
 from edgesqueeze.exports import Artifact
 from edgesqueeze.graph.spec import QuantSpec
 from edgesqueeze.measure.evidence import answers_evidence, kept_in_float, layers_and_stages
-from edgesqueeze.measure.honesty_layers import check_composition
+from edgesqueeze.measure.honesty_layers import check_composition, check_techniques
 from edgesqueeze.measure.stored_weights import read_int8_weights
 from edgesqueeze.pipeline import compress, finished_network
 from edgesqueeze.recipe import parse_recipe
 from edgesqueeze.report import Report
 from edgesqueeze.rundir import new_run, read_report
-from edgesqueeze.stages import Prune
+from edgesqueeze.stages import Prune, Squeeze
 from edgesqueeze.weights import bake, load_model
 
 STAGES = [
@@ -157,6 +157,25 @@ def test_stages_that_do_nothing_fire(tiny_task, tmp_path):
         "02-share shared nothing: no layer has fewer distinct values than before: head.1",
     ]
     assert status(report)["smaller"] == "not checked"
+
+
+def test_squeezed_layers_are_judged_like_pruned_ones(tiny_task, tmp_path):
+    stages = [{"stage": "squeeze", "price": 0.001}, {"stage": "ptq"}]
+    run, _, report = run_of(tmp_path, tiny_task, stages, [{"export": "onnx", "precision": ["int8"]}])
+    assert status(report)["pruned and shared"] == status(report)["composition"] == "ok"
+    assert all(0 < layer.pruned < layer.weights for layer in report.layers)
+    stage = Squeeze(price=0.001)
+    before = ("00-start", None, tiny_task.build_model())
+    squeezed = ("01-squeeze", stage, load_model(tiny_task.build_model(), run.stage(1, "squeeze").model))
+    moved = bake(squeezed[2])
+    moved.same.weight.data += 1e-3
+    layers, _ = layers_and_stages([before, squeezed, ("02-train", None, moved)], [])
+    assert [finding.where for finding in check_composition(layers, []).faults] == [("same",)]
+    moved.same.weight.data[0, 0, 0, 0] = np.pi
+    _, found = layers_and_stages([before, ("01-squeeze", stage, moved)], [])
+    assert [f.text() for f in check_techniques(found).faults] == [
+        "01-squeeze left weights that are no multiples of one step: same"
+    ]
 
 
 def test_a_metric_that_is_no_share_of_right_answers_is_said(tiny_task, tmp_path):

@@ -8,6 +8,7 @@ from edgesqueeze.measure.honesty_layers import (
     LayerEvidence,
     PrunedLayer,
     SharedLayer,
+    SqueezedLayer,
     StageEvidence,
     StoredLayer,
     check_composition,
@@ -46,6 +47,14 @@ def test_stages_that_did_their_work_pass():
 def test_nothing_pruned_fires():
     idle = replace(PRUNED, asked=0.0, zeros=0)
     assert sentences(prune(idle, replace(idle, name="fc"))) == ["01-prune pruned nothing: conv, fc"]
+
+
+def test_weights_off_the_grid_fire():
+    layers = (SqueezedLayer("conv", on_grid=True), SqueezedLayer("fc", on_grid=False))
+    assert sentences(check_techniques([StageEvidence("01-squeeze", squeezed=layers)])) == [
+        "01-squeeze left weights that are no multiples of one step: fc"
+    ]
+    assert check_techniques([StageEvidence("01-squeeze", squeezed=layers[:1])]).status == "ok"
 
 
 def test_less_pruned_than_asked_fires():

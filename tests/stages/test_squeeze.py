@@ -72,6 +72,14 @@ def test_a_price_that_leaves_nothing_is_refused(lenet_task, session):
         squeezed(lenet_task, session, price=50.0)
 
 
+def test_a_rising_price_takes_fewer_weights_in_the_same_time(lenet_task, session):
+    zeros = []
+    for ramp in (0.0, 1.0):
+        model = squeezed(lenet_task, session, price=2.0, epochs=1, batch_size=64, ramp=ramp)
+        zeros.append(sum(int((weight == 0).sum()) for weight in weights_of(model).values()))
+    assert zeros[1] < 0.98 * zeros[0]
+
+
 def recipe_of(*stages):
     data = {"version": 1, "name": "x", "task": {"model": "lenet5", "data": "mnist_sample"}}
     return parse_recipe({**data, "stages": list(stages), "exports": [{"export": "onnx"}]}, "test")
@@ -91,6 +99,12 @@ SQUEEZE = {"stage": "squeeze", "price": 0.1}
 def test_orders_that_are_refused(stages, words):
     with pytest.raises(RecipeError, match=words):
         recipe_of(*stages)
+
+
+@pytest.mark.parametrize("setting", [{"ramp": 0.3}, {"settle_after": 0.5}])
+def test_settings_of_a_training_that_is_not_asked_for_are_refused(setting):
+    with pytest.raises(ValidationError, match="need epochs above 0"):
+        Squeeze(price=1.0, **setting)
 
 
 @pytest.mark.parametrize("price", [0, -1, float("nan"), "free"])
