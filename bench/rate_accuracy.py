@@ -1,7 +1,7 @@
 """Bytes against accuracy: NNCodec over its quantization parameters, and our runs, from one trained network.
 
     python -m bench.rate_accuracy --recipe RUN/recipe.yaml --checkpoint RUN/…/model.safetensors
-        [--run LABEL=RUN …] [--qp -38 -32 …] --output DIR
+        [--run LABEL=RUN …] [--qp -38 -32 …] [--published lenet5] --output DIR
 
 NNCodec's decoded weights go into an fp32 ONNX file; our ``.sqz`` files are decoded to theirs. Every accuracy
 is that file's in ONNX Runtime over the whole test split.
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from bench.files import accuracy_of
 from bench.networks import network_source
@@ -31,6 +32,8 @@ QPS = (-38, -34, -30, -28, -26, -24, -23, -22, -21, -20, -19, -18, -16, -14)
 """From nearly lossless to broken on the networks here; four steps double the step size (qp_density 2)."""
 BIAS_QPS = (-75, -40)
 """NNCodec's default, and a coarser one that saves 5 % of its bytes where they are few."""
+
+_PUBLISHED = Path(__file__).parent / "published_sizes.yaml"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ def main() -> None:
     parser.add_argument("--qp", type=int, nargs="+", default=list(QPS))
     parser.add_argument("--nonweight-qp", type=int, nargs="+", default=list(BIAS_QPS), help="of biases")
     parser.add_argument("--lambda-scale", type=float, nargs="+", default=[0.0], help="of its rate term")
+    parser.add_argument(
+        "--published", choices=list(published_sizes()), help="others' figures to print beside ours"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     parser.add_argument("--peer-python", type=Path, default=NNCODEC_PYTHON, help="Python that has nncodec")
     arguments = parser.parse_args()
@@ -64,7 +70,24 @@ def main() -> None:
         ours = [_our_point(subject, label, Path(run)) for label, run in arguments.run]
         theirs = nncodec_points(subject, graph, arguments, Path(folder))
     found = {"float": asdict(original), "points": [asdict(p) for p in (*ours, *theirs)]}
-    result.write({"subject": subject.facts(), **found}, report(subject, original, ours, theirs))
+    parts = report(subject, original, ours, theirs)
+    if arguments.published:
+        parts += published_table(published_sizes()[arguments.published])
+    result.write({"subject": subject.facts(), **found}, parts)
+
+
+def published_sizes() -> dict[str, list[dict[str, str]]]:
+    """{network: rows} of published_sizes.yaml."""
+    found: dict[str, list[dict[str, str]]] = yaml.safe_load(_PUBLISHED.read_text())
+    return found
+
+
+def published_table(rows: Sequence[dict[str, str]]) -> list[str]:
+    """Others' figures, each with its data set."""
+    header = ["published", "data", "size", "smaller", "accuracy or error", "source"]
+    body = [[row[key] for key in ("method", "data", "size", "ratio", "quality", "source")] for row in rows]
+    text = "On other data than ours, as the sources print them: they do not compare with the rows above."
+    return [table(header, body), text]
 
 
 def nncodec_points(subject: Subject, graph: Graph, arguments: Namespace, folder: Path) -> list[Point]:

@@ -12,7 +12,7 @@ import torch
 from tiny import TinyNet, build_task
 
 from bench.nncodec import run_nncodec
-from bench.rate_accuracy import Point, report
+from bench.rate_accuracy import Point, published_sizes, published_table, report
 from bench.subjects import Subject
 from edgesqueeze.emit.sqz import emit_sqz
 from edgesqueeze.errors import CodecError
@@ -60,3 +60,11 @@ def test_ours_stands_against_the_smallest_that_is_as_accurate():
     assert "| nncodec | coarse | 200 | 5.0× | 80.00 % | -10.00 |" in lines
     sizes = [int(line.split("|")[3]) for line in lines if line.startswith(("| nncodec |", "| edgesq"))]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_published_sizes_name_their_data_and_source():
+    for rows in published_sizes().values():
+        text = published_table(rows)[0]
+        for row in rows:
+            assert row["data"] in ("MNIST", "ImageNet")
+            assert all(value in text for value in row.values())
