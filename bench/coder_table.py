@@ -2,8 +2,9 @@
 
     python -m bench.coder_table LABEL=SOURCE [LABEL=SOURCE …] --output DIR
 
-A source is a .sqz file, the folder of a finished run, or BUILT_IN_MODEL:state.safetensors; its weights must
-be shared. NNCodec runs in its own environment (bench/peers/README.md).
+A source is a .sqz file, the folder of a finished run, BUILT_IN_MODEL:state.safetensors, or deep:alexnet (61
+million made-up weights as Deep Compression would leave them); its weights must be shared. NNCodec runs in its
+own environment (bench/peers/README.md).
 """
 
 import gzip

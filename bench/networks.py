@@ -2,6 +2,7 @@
 
 from argparse import ArgumentTypeError
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from edgesqueeze.errors import RecipeError
 from edgesqueeze.graph.build import build_graph
 from edgesqueeze.graph.nodes import Floats, Graph
 from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.layers import weighted_layers
 from edgesqueeze.models import built_in_model
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.recipe import load_recipe
@@ -22,6 +24,9 @@ from edgesqueeze.weights import bake, load_model
 
 MOST_VALUES = 1 << 12
 """A weight tensor with more distinct values than this is not shared; there are no indices to code."""
+
+DEEP_ALEXNET = "deep:alexnet"
+_DEEP_DENSITIES = (0.84, 0.38, 0.35, 0.37, 0.37, 0.09, 0.09, 0.25)
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ def network_source(text: str) -> tuple[str, str]:
 
 
 def load_network(label: str, source: str) -> Network:
-    """Load ``model.sqz``, the folder of a finished run, or ``BUILT_IN_MODEL:state.safetensors``.
+    """Load ``model.sqz``, a finished run's folder, ``BUILT_IN_MODEL:state.safetensors``, or ``deep:alexnet``.
 
     Raises:
         EdgeSqueezeError: the source is none of these, or cannot be read.
     """
+    if source == DEEP_ALEXNET:
+        return Network(label, deep_alexnet(), None)
     path = Path(source)
     if path.suffix == ".sqz":
         return Network(label, *read_sqz(path.read_bytes()))
@@ -55,10 +62,42 @@ def load_network(label: str, source: str) -> Network:
         return Network(label, *finished_network(recipe, load_task(recipe.task, recipe.seed), RunDir(path)))
     name, colon, state = source.partition(":")
     if not colon or not state.endswith(".safetensors"):
-        raise RecipeError(f"{source!r} is no .sqz file, no run, and not MODEL:state.safetensors")
+        raise RecipeError(
+            f"{source!r} is no .sqz file, no run, not MODEL:state.safetensors and not {DEEP_ALEXNET}"
+        )
     entry = built_in_model(name)
     model = bake(load_model(entry.build().eval(), Path(state)))
     return Network(label, build_graph(model, torch.zeros(1, *entry.input_shape)), None)
+
+
+def deep_alexnet() -> Graph:
+    """AlexNet of 1000 classes, 61.1 M weights, as Deep Compression leaves one: for seconds, not for accuracy.
+
+    Laplacian weights whose size differs from row to row and from column to column, on a linear grid.
+    Densities and bits are those of Han et al. 2016, Tables 4 and 6.
+    """
+    model = built_in_model("alexnet").build().eval()
+    generator = np.random.default_rng(0)
+    for layer, density in zip(weighted_layers(model).values(), _DEEP_DENSITIES, strict=True):
+        weight = layer.get_parameter("weight")
+        bits = 5 if weight.ndim == 2 else 8
+        weight.data.copy_(torch.from_numpy(_deep_weights(tuple(weight.shape), density, bits, generator)))
+    return build_graph(model, torch.zeros(1, 3, 224, 224))
+
+
+def _deep_weights(
+    shape: tuple[int, ...], density: float, num_bits: int, generator: np.random.Generator
+) -> Floats:
+    rows, columns = shape[0], prod(shape[1:])
+    values = generator.laplace(size=(rows, columns)).astype(np.float32)
+    values *= np.exp(generator.normal(0, 0.3, (rows, 1))).astype(np.float32)
+    values *= np.exp(generator.normal(0, 0.4, (1, columns))).astype(np.float32)
+    values[np.abs(values) < np.quantile(np.abs(values[:256]), 1 - density)] = 0
+    largest = 2 ** (num_bits - 1) - 1
+    step = np.float16(np.abs(values[:64]).max() / largest).astype(np.float32)
+    levels = np.clip(np.rint(values / step), -largest, largest)
+    levels = np.where(levels == 0, np.sign(values), levels)  # what is kept is not zero
+    return (levels * step).reshape(shape).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
