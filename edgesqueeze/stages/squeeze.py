@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
 
+from edgesqueeze.coding.rounding import cheapest_levels
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.folding import fold_batch_norm
 from edgesqueeze.layers import weighted_layers
@@ -176,10 +177,12 @@ class _Squeezed:
     @torch.no_grad()
     def round_by_cost(self) -> None:
         """Move the weights to the levels for which loss + price · bits is least."""
-        step = float(self.grid.step)
+        step, exchange = float(self.grid.step), self.price / max(self.sensitivity, SMALLEST_SENSITIVITY)
         values = torch.where(self.grid.kept, self.weight, 0.0)
-        best = optimal_levels(_matrix(values), step, self.price / max(self.sensitivity, SMALLEST_SENSITIVITY))
-        self.weight.copy_(torch.from_numpy(best.astype(np.float32) * np.float32(step)).view_as(self.weight))
+        matrix = _matrix(values)
+        levels = optimal_levels(matrix, step, exchange).reshape(values.shape)
+        levels = cheapest_levels(matrix.reshape(values.shape), levels, step, exchange)
+        self.weight.copy_(torch.from_numpy(levels.astype(np.float32) * np.float32(step)))
 
     @torch.no_grad()
     def settle(self) -> None:
