@@ -45,6 +45,9 @@ UPDATE_EVERY = 50
 """Steps between two looks at what levels cost."""
 SENSITIVITY_BATCHES = 16
 DEAD_ZONE = 0.6
+MOST_OF_VARIANCE = 0.5
+"""Above this price of a bit less than a seventh of Laplacian weights is left, and those that training will
+leave are other ones: the step that fits the few says nothing of them."""
 SETTLE_AFTER, RAMP = 0.6, 0.7
 
 
@@ -84,7 +87,8 @@ class Squeeze(TrainingSettings, Stage):
                 raise RecipeError(f"layer {name!r} has shared weights; 'squeeze' takes the place of 'share'")
         price = self.price / sum(weight_of(layer).numel() for layer in layers.values())
         sensitivities = _sensitivities(model, layers, task, self.batch_size, session.seed)
-        squeezed = [_Squeezed.of(layer, sensitivities[name], price) for name, layer in layers.items()]
+        most = MOST_OF_VARIANCE if self.epochs else math.inf
+        squeezed = [_Squeezed.of(layer, sensitivities[name], price, most) for name, layer in layers.items()]
         if self.epochs:
             _train(model, task, self, session, squeezed)
         for name, matrix in zip(layers, squeezed, strict=True):
@@ -141,11 +145,12 @@ class _Squeezed:
     """While training: what adds the slope of the bits to the weight's gradient."""
 
     @classmethod
-    def of(cls, layer: nn.Module, sensitivity: float, price: float) -> "_Squeezed":
-        """Choose a step and attach the grid."""
+    def of(cls, layer: nn.Module, sensitivity: float, price: float, most: float) -> "_Squeezed":
+        """Choose a step, at a bit for no more than ``most`` of the weights' variance, and attach the grid."""
         values = weight_of(layer).detach()
         matrix = _matrix(values)
-        step = choose_step(matrix, sensitivity, price) if matrix.any() else 1.0
+        step_price = min(price, most * float(matrix.var()) * sensitivity)
+        step = choose_step(matrix, sensitivity, step_price) if matrix.any() else 1.0
         grid = Grid(torch.tensor(step), torch.tensor(DEAD_ZONE), values != 0)
         attach(layer, grid)
         weight = _float_weight(layer)
