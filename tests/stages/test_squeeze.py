@@ -35,11 +35,11 @@ def test_every_weight_is_a_whole_number_of_exact_steps(epochs, lenet_task, sessi
     assert any("squeeze:" in note for note in session.notes)
 
 
-@pytest.mark.parametrize("epochs", [0, 2])
+@pytest.mark.parametrize("epochs", [0, 3])
 def test_a_higher_price_leaves_fewer_bytes(epochs, lenet_task, session):
     sizes = []
-    for price in (0.02, 8.0) if epochs else (0.001, 0.01):
-        model = squeezed(lenet_task, session, price=price, epochs=epochs, batch_size=64)
+    for price in (0.02, 16.0) if epochs else (0.001, 0.01):
+        model = squeezed(lenet_task, session, price=price, epochs=epochs, batch_size=32, learning_rate=0.1)
         sizes.append(len(emit_sqz(build_graph(bake(model), lenet_task.example_input), None)))
     assert sizes[1] < 0.8 * sizes[0]
 
@@ -75,7 +75,8 @@ def test_a_price_that_leaves_nothing_is_refused(lenet_task, session):
 def test_a_rising_price_takes_fewer_weights_in_the_same_time(lenet_task, session):
     zeros = []
     for ramp in (0.0, 1.0):
-        model = squeezed(lenet_task, session, price=2.0, epochs=1, batch_size=64, ramp=ramp)
+        settings = {"epochs": 2, "batch_size": 32, "learning_rate": 0.1, "ramp": ramp}
+        model = squeezed(lenet_task, session, price=4.0, **settings)
         zeros.append(sum(int((weight == 0).sum()) for weight in weights_of(model).values()))
     assert zeros[1] < 0.98 * zeros[0]
 
