@@ -144,7 +144,8 @@ def report(subject: Subject, original: Point, ours: Sequence[Point], theirs: Seq
     text = (
         f"Accuracy in ONNX Runtime over {len(subject.task.test):,} test images, change in points. Smaller is "
         "against the fp32 ONNX file. nncodec's bytes are its bit stream alone; a .sqz file also holds the "
-        "network's structure and the integers of its int8 form."
+        "network's structure and the integers of its int8 form. nncodec takes the trained weights as they "
+        "are, and so do our points called one shot (`epochs: 0`); our others trained with a price on bits."
     )
     header = ["coder", "settings", "bytes", "smaller", "accuracy", "change"]
     parts = [f"# Bytes and accuracy: {subject.task.name}", table(header, body), text]
