@@ -15,6 +15,9 @@ MEASURED = {
     "lenet5_deep_int8": ["fashion_mnist"],
     "squeezenet_deep_int8": ["fashion_mnist"],
     "lenet300_squeeze": ["fashion_mnist"],
+    "lenet5_squeeze": ["fashion_mnist"],
+    "squeezenet_squeeze": ["fashion_mnist", "fashion_mnist_96"],
+    "alexnet_squeeze": ["fashion_mnist_96"],
     "squeezenet_int8": ["fashion_mnist"],
     "mobilenet_int8": ["fashion_mnist"],
 }
@@ -53,7 +56,9 @@ def test_a_result_is_the_report_and_the_command_that_made_it(recipe, data):
     assert "wall time" in command
     assert report.recipe["name"] == recipe
     found = report.recipe["task"]["data"]
-    assert (found if isinstance(found, str) else found["named"]) == data
+    named = found if isinstance(found, str) else found["named"]
+    assert data in (named, f"{named}_96")
+    assert data == named or found["image_size"] == [96, 96]
 
 
 @pytest.mark.parametrize("data", MEASURED["deep_compression"])
@@ -61,6 +66,37 @@ def test_the_default_recipe_keeps_its_promise(data):
     rows = {row.label: row for row in report_of("deep_compression", data).rows}
     assert rows["model.sqz"].compression_ratio >= 39
     assert rows["model.sqz"].metric_change >= -0.005
+
+
+SMALLEST = {
+    "LeNet-300-100": ("lenet300_squeeze", "fashion_mnist", 100),
+    "LeNet-5": ("lenet5_squeeze", "fashion_mnist", 120),
+    "SqueezeNet 1.1, 64 × 64": ("squeezenet_squeeze", "fashion_mnist", 20),
+    "AlexNet, 96 × 96": ("alexnet_squeeze", "fashion_mnist_96", 60),
+}
+
+
+@pytest.mark.parametrize("network", SMALLEST)
+def test_the_readme_shows_the_smallest_files_and_they_are_as_small_as_promised(network):
+    recipe, data, least = SMALLEST[network]
+    report = report_of(recipe, data)
+    before, after = report.rows[0], next(row for row in report.rows if row.label == "model.sqz")
+    assert after.compression_ratio >= least
+    assert after.metric_change >= -0.005
+    cells = f"{100 * before.primary:.2f} % | {100 * after.primary:.2f} % | {after.num_bytes:,}"
+    line = f"| {network} | {before.num_bytes:,} | {cells} | {after.compression_ratio:.1f}× |"
+    assert line in (ROOT / "README.md").read_text()
+
+
+def test_squeezenet_takes_the_place_of_an_alexnet_a_thousand_times_as_large():
+    alexnet = report_of("alexnet_squeeze", "fashion_mnist_96").rows[0]
+    squeezenet = report_of("squeezenet_squeeze", "fashion_mnist_96")
+    file = next(row for row in squeezenet.rows if row.label == "model.sqz")
+    ratio = alexnet.num_bytes / file.num_bytes
+    assert ratio >= 1000
+    assert file.primary >= alexnet.primary - 0.005
+    said = f"{file.num_bytes:,} bytes and {100 * file.primary:.2f} %, {ratio:,.0f}× smaller"
+    assert said in (ROOT / "README.md").read_text()
 
 
 NETWORKS = {"SqueezeNet 1.1": "squeezenet1_1_fashion64", "MobileNet v2": "mobilenet_v2_fashion64"}
