@@ -81,13 +81,14 @@ def deep_alexnet() -> Graph:
     for layer, density in zip(weighted_layers(model).values(), _DEEP_DENSITIES, strict=True):
         weight = layer.get_parameter("weight")
         bits = 5 if weight.ndim == 2 else 8
-        weight.data.copy_(torch.from_numpy(_deep_weights(tuple(weight.shape), density, bits, generator)))
+        weight.data.copy_(torch.from_numpy(deep_weights(tuple(weight.shape), density, bits, generator)))
     return build_graph(model, torch.zeros(1, 3, 224, 224))
 
 
-def _deep_weights(
+def deep_weights(
     shape: tuple[int, ...], density: float, num_bits: int, generator: np.random.Generator
 ) -> Floats:
+    """Laplacian weights [out, in, …] of a density, on a linear grid of ``num_bits`` with zero."""
     rows, columns = shape[0], prod(shape[1:])
     values = generator.laplace(size=(rows, columns)).astype(np.float32)
     values *= np.exp(generator.normal(0, 0.3, (rows, 1))).astype(np.float32)

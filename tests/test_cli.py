@@ -110,7 +110,10 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
     ("arguments", "sentence"),
     [
         (["compress"], "give --recipe FILE or --resume DIR"),
-        (["compress", "--recipe", "nope"], "no recipe 'nope': give a YAML file, or one of deep_compression"),
+        (
+            ["compress", "--recipe", "nope"],
+            "no recipe 'nope': give a YAML file, or one of alexnet_squeeze, deep_compression, ",
+        ),
         (["compress", "--recipe", "small.yaml", "--set", "seed"], "not of the form key.path=value"),
         (
             ["compress", "--recipe", "small.yaml", "--set", "stages.prune.sparsity=1.0"],

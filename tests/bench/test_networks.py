@@ -8,7 +8,7 @@ import torch
 from tiny import TinyNet
 
 from bench.index_sizes import IndexSizes, index_sizes
-from bench.networks import Network, bias_bytes, indexed_weights, load_network, network_source
+from bench.networks import Network, bias_bytes, deep_weights, indexed_weights, load_network, network_source
 from edgesqueeze.emit.sqz import emit_sqz
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.graph.build import build_graph
@@ -60,7 +60,9 @@ def test_a_sqz_file_and_a_state_give_the_network(shared, tmp_path):
 
 
 def test_other_sources_are_refused(tmp_path):
-    with pytest.raises(RecipeError, match="is no .sqz file, no run, and not MODEL:state.safetensors"):
+    with pytest.raises(
+        RecipeError, match="is no .sqz file, no run, not MODEL:state.safetensors and not deep:alexnet"
+    ):
         load_network("x", str(tmp_path / "model.onnx"))
     with pytest.raises(Exception, match="'model.sqz' is not of the form LABEL=SOURCE"):
         network_source("model.sqz")
@@ -85,3 +87,10 @@ def test_sparse_indices_are_coded_relative_to_each_other():
     assert sizes.huffman_bytes < 10
     assert index_sizes(sparse.reshape(60, 100)) == sizes
     assert sizes + sizes == IndexSizes(1000, 2 * sizes.huffman_bytes, 2 * sizes.bound_bytes)
+
+
+@pytest.mark.parametrize(("density", "num_bits"), [(0.09, 5), (0.84, 8)])
+def test_made_up_weights_have_the_density_and_the_bits(density, num_bits):
+    weights = deep_weights((256, 16, 3, 3), density, num_bits, np.random.default_rng(0))
+    assert np.count_nonzero(weights) / weights.size == pytest.approx(density, abs=1e-3)
+    assert len(np.unique(weights)) <= 2**num_bits
