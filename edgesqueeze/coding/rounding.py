@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from edgesqueeze.coding.symbols import Symbols, price_candidates
 
-_ROWS_AT_A_TIME = 1 << 22
+_WEIGHTS_AT_A_TIME = 1 << 22
 
 
 def cheapest_levels(weights: NDArray[np.float32], levels: Symbols, step: float, price: float) -> Symbols:
@@ -23,7 +23,7 @@ def cheapest_levels(weights: NDArray[np.float32], levels: Symbols, step: float, 
     Returns:
         int32 in the same shape: zero, or one of the two nearest levels.
     """
-    rows = max(1, _ROWS_AT_A_TIME * len(weights) // weights.size)
+    rows = max(1, _WEIGHTS_AT_A_TIME * len(weights) // weights.size)
     parts = [slice(row, row + rows) for row in range(0, len(weights), rows)]
     return np.concatenate([_cheapest(weights[part], levels[part], step, price) for part in parts])
 
