@@ -16,20 +16,20 @@ from torch import nn
 
 from bench.architecture_models import Architecture
 from bench.subjects import noise_images
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.integer import Sums, run_integer
-from edgesqueeze.graph.nodes import Floats, Graph
-from edgesqueeze.graph.spec import QuantSpec, make_spec
-from edgesqueeze.measure.delegation import undelegated
-from edgesqueeze.measure.float_operators import float_operators
-from edgesqueeze.measure.honesty_files import PlacedOperator
-from edgesqueeze.measure.integers import prove_equal
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.checks.delegation import undelegated
+from edgesqueeze.measure.checks.float_operators import float_operators
+from edgesqueeze.measure.checks.honesty_files import PlacedOperator
+from edgesqueeze.measure.proof.equal_integers import prove_equal
+from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.graph.nodes import Floats, Graph
+from edgesqueeze.network.integers.reference import Sums, run_integer
+from edgesqueeze.network.integers.spec import QuantSpec, make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
 
 Made = TypeVar("Made")
 IMAGES = 4

@@ -13,7 +13,7 @@ from bench.onnx_bytes import onnx_bytes
 from bench.reporting import Result, table
 from bench.subjects import add_subject_arguments, subject_from
 from bench.tflite_bytes import tflite_bytes
-from edgesqueeze.stages.ptq import Ptq
+from edgesqueeze.compression.stages.ptq import Ptq
 
 READERS = {".onnx": onnx_bytes, ".tflite": tflite_bytes}
 

@@ -23,9 +23,9 @@ from bench.index_sizes import IndexSizes, index_sizes
 from bench.networks import Network, bias_bytes, indexed_weights, load_network, network_source
 from bench.nncodec import NNCODEC_PYTHON, NncodecPoint, NncodecRun, run_nncodec
 from bench.reporting import Result, note, table
-from edgesqueeze.emit.sqz import emit_sqz
-from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import CodecError
+from edgesqueeze.formats.sqz.file import emit_sqz
+from edgesqueeze.formats.tflite.write import emit_tflite
 
 RUNS = 3
 """Of each coder on each network, for its seconds."""

@@ -11,14 +11,14 @@ import numpy as np
 
 from bench.reporting import note
 from bench.subjects import Subject
+from edgesqueeze.compression.quantizing.graph_model import GraphModel
+from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.exports.onnx import OnnxExport
 from edgesqueeze.exports.tflite import TfliteExport
-from edgesqueeze.graph.module import GraphModel
-from edgesqueeze.measure.latency import Latency, LatencySettings, measure_interleaved
-from edgesqueeze.measure.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.latency import Latency, LatencySettings, measure_interleaved
+from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
 from edgesqueeze.progress import SilentProgress
-from edgesqueeze.stages.ptq import Ptq
-from edgesqueeze.training import Session
+from edgesqueeze.task.training import Session
 
 RUNTIMES = {".onnx": "ONNX Runtime", ".tflite": "LiteRT"}
 _INTEGER_KERNELS = {"QLinearConv", "QGemm", "QLinearMatMul", "ConvInteger", "MatMulInteger"}

@@ -6,14 +6,14 @@ from math import ceil, log2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.coding.relative_index import (
+from edgesqueeze.coding.huffman.relative_index import (
     MAX_INDEX_BITS,
     MIN_INDEX_BITS,
     encode_gaps,
     gaps_between,
     symbol_frequencies,
 )
-from edgesqueeze.coding.symbol_stream import encode_stream, stream_size_bound
+from edgesqueeze.coding.huffman.symbol_stream import encode_stream, stream_size_bound
 
 Indices = NDArray[np.int32]
 

@@ -20,9 +20,9 @@ import numpy as np
 from bench.files import Measured, ModelFile, measure, quantize, write_ours
 from bench.reporting import Result, milliseconds, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
+from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.errors import ExportError
-from edgesqueeze.measure.latency import LatencySettings
-from edgesqueeze.stages.ptq import Ptq
+from edgesqueeze.measure.runtimes.latency import LatencySettings
 
 PEERS = Path(__file__).parent / "peers"
 PEER_PYTHON = Path("build/peers/int8/bin/python")

@@ -16,9 +16,9 @@ from pathlib import Path
 from bench.files import RUNTIMES, Measured, ModelFile, measure, quantize, write_ours
 from bench.reporting import Result, milliseconds, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
+from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.measure.latency import LatencySettings
-from edgesqueeze.stages.ptq import Ptq
+from edgesqueeze.measure.runtimes.latency import LatencySettings
 
 METHODS = {
     "min_max": Ptq(),

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgesqueeze.emit.sqz import read_sqz
+from edgesqueeze.compression.weights.weights import bake, load_model
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.nodes import Floats, Graph
-from edgesqueeze.graph.spec import QuantSpec
+from edgesqueeze.formats.sqz.file import read_sqz
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.models import built_in_model
+from edgesqueeze.network.graph.nodes import Floats, Graph
+from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.pipeline import finished_network
-from edgesqueeze.recipe import load_recipe
-from edgesqueeze.rundir import RunDir
-from edgesqueeze.task import load_task
-from edgesqueeze.weights import bake, load_model
+from edgesqueeze.run.recipe import load_recipe
+from edgesqueeze.run.rundir import RunDir
+from edgesqueeze.task.task import load_task
 
 MOST_VALUES = 1 << 12
 """A weight tensor with more distinct values than this is not shared; there are no indices to code."""

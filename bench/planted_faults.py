@@ -16,15 +16,15 @@ from onnx import numpy_helper
 
 from bench.networks import network_source
 from bench.reporting import Result, note, table
-from edgesqueeze.emit.flatbuffer import AlignedBuffer
-from edgesqueeze.graph.nodes import Floats, Graph
-from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.cut import TfliteFile, pack_tflite
-from edgesqueeze.measure.parity import check_parity
+from edgesqueeze.formats.cut import TfliteFile, pack_tflite
+from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer
+from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.network.graph.nodes import Floats, Graph
+from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.pipeline import finished_network
-from edgesqueeze.recipe import load_recipe
-from edgesqueeze.rundir import RunDir
-from edgesqueeze.task import load_task
+from edgesqueeze.run.recipe import load_recipe
+from edgesqueeze.run.rundir import RunDir
+from edgesqueeze.task.task import load_task
 
 FACTOR = np.float32(2)
 

@@ -21,12 +21,12 @@ from bench.networks import network_source
 from bench.nncodec import NNCODEC_PYTHON, run_nncodec
 from bench.reporting import Result, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.sqz import decode_sqz
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.measure.runtimes import load_onnx
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.sqz.file import decode_sqz
+from edgesqueeze.measure.runtimes.runtimes import load_onnx
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.reading.torch.build import build_graph
 
 QPS = (-38, -34, -30, -28, -26, -24, -23, -22, -21, -20, -19, -18, -16, -14)
 """From nearly lossless to broken on the networks here; four steps double the step size (qp_density 2)."""

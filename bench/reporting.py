@@ -12,8 +12,8 @@ from typing import Any
 from tabulate import tabulate
 
 from edgesqueeze.files import make_directory, write_atomically
-from edgesqueeze.measure.host import HostFacts, host_facts
-from edgesqueeze.measure.latency import Latency
+from edgesqueeze.measure.runtimes.host import HostFacts, host_facts
+from edgesqueeze.measure.runtimes.latency import Latency
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ from damage import (  # noqa: E402 - these are helpers of tests
 from sqz_networks import every_kind, lenet5, small, spec_for  # noqa: E402
 from test_unsqueeze_c import files_of, odd_integers  # noqa: E402
 
-from edgesqueeze.emit.sqz import emit_sqz  # noqa: E402
-from edgesqueeze.measure.host import host_facts  # noqa: E402
+from edgesqueeze.formats.sqz.file import emit_sqz  # noqa: E402
+from edgesqueeze.measure.runtimes.host import host_facts  # noqa: E402
 
 NAMES = {OK: "decoded", CORRUPT: "damaged", VERSION: "other version", UNSUPPORTED: "unsupported"}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgesqueeze.coding.levels import MAX_DISTINCT
 from edgesqueeze.coding.weight_tensor import decode_weights, encode_weights
-from edgesqueeze.emit.sqz import emit_sqz, read_sqz
+from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.files import sha256_of
-from edgesqueeze.graph.nodes import Floats
-from edgesqueeze.imports import import_callable
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.recipe import load_recipe
-from edgesqueeze.task import ArraySplit, Task, load_task, top1_accuracy
+from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.run.recipe import load_recipe
+from edgesqueeze.task.imports import import_callable
+from edgesqueeze.task.task import ArraySplit, Task, load_task, top1_accuracy
 
 RANDOM_IMAGES = 32
 RANDOM_CLASSES = 1000

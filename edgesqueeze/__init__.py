@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgesqueeze.errors import EdgeSqueezeError
     from edgesqueeze.pipeline import compress
-    from edgesqueeze.recipe import Recipe, load_recipe
-    from edgesqueeze.report import Report, Row
-    from edgesqueeze.rundir import RunDir, new_run, open_run, read_report
+    from edgesqueeze.run.recipe import Recipe, load_recipe
+    from edgesqueeze.run.report import Report, Row
+    from edgesqueeze.run.rundir import RunDir, new_run, open_run, read_report
     from edgesqueeze.task import Task, load_task
 
 __version__ = version("edgesqueeze")
@@ -33,17 +33,17 @@ __all__ = [
 
 _HOME = {
     "EdgeSqueezeError": "errors",
-    "Recipe": "recipe",
-    "Report": "report",
-    "Row": "report",
-    "RunDir": "rundir",
+    "Recipe": "run.recipe",
+    "Report": "run.report",
+    "Row": "run.report",
+    "RunDir": "run.rundir",
     "Task": "task",
     "compress": "pipeline",
-    "load_recipe": "recipe",
+    "load_recipe": "run.recipe",
     "load_task": "task",
-    "new_run": "rundir",
-    "open_run": "rundir",
-    "read_report": "rundir",
+    "new_run": "run.rundir",
+    "open_run": "run.rundir",
+    "read_report": "run.rundir",
 }
 
 

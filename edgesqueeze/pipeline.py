@@ -8,27 +8,32 @@ from typing import Any
 import torch
 from torch import nn
 
+from edgesqueeze.compression.quantizing.graph_model import (
+    GraphModel,
+    holds_graph_model,
+    load_graph_model,
+    serialize_graph_model,
+)
+from edgesqueeze.compression.stages import AnyStage
+from edgesqueeze.compression.weights.weights import bake, is_plain, load_model, serialize_model
 from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.exports import AnyExport, Artifact
 from edgesqueeze.exports.squeezed import check_decoded
 from edgesqueeze.files import make_directory
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.module import GraphModel, holds_graph_model, load_graph_model, serialize_graph_model
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.certainty import interval_of, right_answers
-from edgesqueeze.measure.finished_run import RANDOM_WEIGHTS, Finished, State, measure_run
-from edgesqueeze.measure.host import host_facts
-from edgesqueeze.measure.rows import model_sizes
-from edgesqueeze.measure.verification import verify_files
+from edgesqueeze.measure.checks.right_answers import interval_of, right_answers
+from edgesqueeze.measure.proof.verification import verify_files
+from edgesqueeze.measure.runtimes.host import host_facts
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.progress import Progress, SilentProgress
-from edgesqueeze.recipe import Recipe
-from edgesqueeze.report import Report, Row, row_from_json
-from edgesqueeze.rundir import RunDir, StageFolder
-from edgesqueeze.stages import AnyStage
-from edgesqueeze.task import Task
-from edgesqueeze.training import Session, answers
-from edgesqueeze.weights import bake, is_plain, load_model, serialize_model
+from edgesqueeze.run.finished_run import RANDOM_WEIGHTS, Finished, State, measure_run
+from edgesqueeze.run.recipe import Recipe
+from edgesqueeze.run.report import Report, Row, row_from_json
+from edgesqueeze.run.rows import model_sizes
+from edgesqueeze.run.rundir import RunDir, StageFolder
+from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import Session, answers
 
 LOGGER = logging.getLogger(__name__)
 VERIFIED_IMAGES = 16

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from edgesqueeze.task import Task, load_task
-from edgesqueeze.task_config import TaskConfig
-from edgesqueeze.training import Session
+from edgesqueeze.task.task import Task, load_task
+from edgesqueeze.task.task_config import TaskConfig
+from edgesqueeze.task.training import Session
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))  # tests name their own factories as "tiny:build_task"

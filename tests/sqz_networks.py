@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from edgesqueeze.graph.check import complete_shapes
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.network.graph.check import complete_shapes
+from edgesqueeze.network.graph.nodes import (
     Add,
     AvgPool,
     Clamp,
@@ -30,8 +30,8 @@ from edgesqueeze.graph.nodes import (
     weight_name,
     weight_shape,
 )
-from edgesqueeze.graph.ranges import merge_ranges
-from edgesqueeze.graph.spec import QuantSpec, make_spec
+from edgesqueeze.network.integers.ranges import merge_ranges
+from edgesqueeze.network.integers.spec import QuantSpec, make_spec
 from edgesqueeze.numerics.kmeans import kmeans_1d
 
 DEEP_COMPRESSION_LENET5 = {"conv1": (0.66, 8), "conv2": (0.12, 8), "fc1": (0.08, 5), "fc2": (0.19, 5)}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from edgesqueeze.checkpoint import conversion_command, load_checkpoint, read_checkpoint
 from edgesqueeze.errors import TaskError
+from edgesqueeze.task.checkpoint import conversion_command, load_checkpoint, read_checkpoint
 
 
 def network(seed):

@@ -11,11 +11,11 @@ import torch
 from typer.testing import CliRunner
 
 from edgesqueeze.bundled import bundled_recipes
-from edgesqueeze.cli import app, main
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.sqz import emit_sqz
-from edgesqueeze.graph.build import build_graph
+from edgesqueeze.cli.main import app, main
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.models import built_in_model
+from edgesqueeze.network.reading.torch.build import build_graph
 
 SMALL = """
 version: 1
@@ -188,7 +188,7 @@ def test_decoders_to_carry_along(squeezed, tmp_path, capsys, monkeypatch):
 
 
 def test_inspect_a_state_file(lenet_task, tmp_path):
-    from edgesqueeze.weights import serialize_model
+    from edgesqueeze.compression.weights.weights import serialize_model
 
     path = tmp_path / "m.safetensors"
     path.write_bytes(serialize_model(lenet_task.build_model()))
@@ -247,7 +247,7 @@ def test_version():
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys; from edgesqueeze.cli import app\n"
+        "import sys; from edgesqueeze.cli.main import app\n"
         "from typer.testing import CliRunner\n"
         "assert 'compress' in CliRunner().invoke(app, ['--help']).output\n"
         "heavy = {'torch', 'onnx', 'onnxruntime', 'ai_edge_litert', 'pydantic', 'numpy', 'tensorflow'} & set(sys.modules)\n"
@@ -259,7 +259,7 @@ def test_help_imports_nothing_heavy():
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(folder):
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "from edgesqueeze.cli import main\n"
+        "from edgesqueeze.cli.main import main\n"
         "sys.argv = ['edgesqueeze', 'compress', '--recipe', 'small.yaml', '--output', 'out']\n"
         "main()"
     )

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from edgesqueeze.errors import TaskError
-from edgesqueeze.imports import import_callable, working_directory_importable
+from edgesqueeze.task.imports import import_callable, working_directory_importable
 
 
 @pytest.fixture

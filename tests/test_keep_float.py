@@ -5,20 +5,20 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgesqueeze.emit.sqz import emit_sqz, read_sqz
+from edgesqueeze.cli.verifying import Inputs, verify_paths
+from edgesqueeze.compression.quantizing.execute import graph_weights, run_graph
+from edgesqueeze.compression.quantizing.graph_model import load_graph_model, serialize_graph_model
+from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph
+from edgesqueeze.compression.stages import Ptq
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import graph_weights, run_graph
-from edgesqueeze.graph.module import load_graph_model, serialize_graph_model
-from edgesqueeze.graph.post_training import Plan, quantize_graph
-from edgesqueeze.graph.spec import float_layers
-from edgesqueeze.inspecting import inspect_file
-from edgesqueeze.measure.fidelity import layer_fidelity
+from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
+from edgesqueeze.measure.inspect import inspect_file
+from edgesqueeze.measure.proof.fidelity import layer_fidelity
+from edgesqueeze.network.integers.spec import float_layers
+from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.pipeline import compress
-from edgesqueeze.recipe import parse_recipe
-from edgesqueeze.rundir import new_run
-from edgesqueeze.stages import Ptq
-from edgesqueeze.verifying import Inputs, verify_paths
+from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.rundir import new_run
 
 RECIPE = {
     "version": 1,

@@ -6,9 +6,9 @@ from PIL import Image
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.pipeline import compress
-from edgesqueeze.recipe import load_recipe
-from edgesqueeze.rundir import new_run
-from edgesqueeze.task import load_task
+from edgesqueeze.run.recipe import load_recipe
+from edgesqueeze.run.rundir import new_run
+from edgesqueeze.task.task import load_task
 
 RECIPE = """
 version: 1

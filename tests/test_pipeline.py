@@ -14,10 +14,10 @@ from conftest import Recorder
 
 from edgesqueeze.errors import OutputError, RecipeError, UnsupportedLayerError
 from edgesqueeze.files import sha256_of
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
 from edgesqueeze.pipeline import compress
-from edgesqueeze.recipe import parse_recipe
-from edgesqueeze.rundir import new_run, open_run, read_report
+from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.rundir import new_run, open_run, read_report
 
 RECIPE = {
     "version": 1,

@@ -5,7 +5,7 @@ import yaml
 
 from edgesqueeze.bundled import bundled_recipes, first_comment
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.recipe import apply_override, find_recipe, load_recipe, parse_recipe
+from edgesqueeze.run.recipe import apply_override, find_recipe, load_recipe, parse_recipe
 from edgesqueeze.settings import read_yaml
 
 GOOD = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgesqueeze.report import Report
+from edgesqueeze.run.report import Report
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"

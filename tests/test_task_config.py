@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.task_config import IdxData, ImageFolderData, TaskConfig, is_reference
+from edgesqueeze.task.task_config import IdxData, ImageFolderData, TaskConfig, is_reference
 
 FOLDER = {"image_folder": "pictures", "image_size": [32, 48], "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
 
@@ -120,5 +120,5 @@ def test_references_have_one_colon_between_dotted_names(text):
 
 
 def test_importing_needs_no_torch():
-    code = "import sys, edgesqueeze.task_config; sys.exit('torch' in sys.modules)"
+    code = "import sys, edgesqueeze.task.task_config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,13 +12,13 @@ sys.path.append(str(Path(__file__).parent / "measure"))
 
 from parity_networks import change_onnx, change_tflite, network, pictures, write_files
 
-from edgesqueeze.cli import main
-from edgesqueeze.emit.sqz import emit_sqz
+from edgesqueeze.cli.main import main
+from edgesqueeze.cli.verifying import Inputs, verify_paths
 from edgesqueeze.errors import OutputError, ParityError
+from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.pipeline import compress
-from edgesqueeze.recipe import parse_recipe
-from edgesqueeze.rundir import new_run
-from edgesqueeze.verifying import Inputs, verify_paths
+from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.rundir import new_run
 
 RECIPE = {
     "version": 1,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edgesqueeze.task import Task, load_task
-from edgesqueeze.task_config import TaskConfig
+from edgesqueeze.task.task import Task, load_task
+from edgesqueeze.task.task_config import TaskConfig
 
 
 class MishNet(nn.Module):

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from edgesqueeze.coding.byte_reader import ByteReader
 from edgesqueeze.coding.byte_strings import decode_bytes, encode_bytes
-from edgesqueeze.coding.tensors import ENCODINGS
-from edgesqueeze.coding.tensors import decode_tensor as decode_huffman
-from edgesqueeze.coding.tensors import encode_tensor as encode_huffman
-from edgesqueeze.coding.tensors import parse_tensor as parse_huffman
+from edgesqueeze.coding.huffman.tensors import ENCODINGS
+from edgesqueeze.coding.huffman.tensors import decode_tensor as decode_huffman
+from edgesqueeze.coding.huffman.tensors import encode_tensor as encode_huffman
+from edgesqueeze.coding.huffman.tensors import parse_tensor as parse_huffman
 from edgesqueeze.coding.weight_tensor import (
     CODEBOOK,
     CODEBOOK_HALF,

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from edgesqueeze.files import sha256_of, write_atomically
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.runtimes import Predictor
+from edgesqueeze.measure.runtimes.runtimes import Predictor
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import QuantSpec
 
 Precision = Literal["fp32", "fp16", "int8", "dynamic", "int8_weights", "int4", "codebook"]
 """``int8`` is full integer and needs a ``ptq`` or ``qat`` stage. The others keep float32 activations and need

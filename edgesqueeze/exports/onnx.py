@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
-from edgesqueeze.graph.int4 import int4_weights
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.graph.weight_only import check_form, int8_weights
-from edgesqueeze.measure.runtimes import Predictor, load_onnx
+from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.int4 import int4_weights
+from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.network.integers.weight_only import check_form, int8_weights
 
 
 class OnnxExport(Export):
@@ -58,10 +58,10 @@ class OnnxExport(Export):
         return "int8_qoperator" if (precision, self.int8_form) == ("int8", "qoperator") else precision
 
     def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: Precision) -> bytes:
-        from edgesqueeze.emit.onnx import emit_onnx, emit_onnx_weights
-        from edgesqueeze.emit.onnx_codebook import emit_onnx_codebook
-        from edgesqueeze.emit.onnx_int4 import emit_onnx_int4
-        from edgesqueeze.emit.onnx_qoperator import emit_onnx_qoperator
+        from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
+        from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
+        from edgesqueeze.formats.onnx.write_int4 import emit_onnx_int4
+        from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
 
         if precision == "fp32":
             return emit_onnx(graph, None)

@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from edgesqueeze.errors import ParityError
 from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
 from edgesqueeze.files import sha256_of
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.runtimes import Predictor, load_onnx
+from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import QuantSpec
 
 TemplateName = Literal["onnx_fp32", "onnx_int8", "tflite_fp32", "tflite_int8"]
 
@@ -46,7 +46,7 @@ class SqueezedExport(Export):
 
     def check(self, graph: Graph) -> None:
         """A file is of use only if TFLite can be decoded from it; writing one in memory tells."""
-        from edgesqueeze.emit.tflite import emit_tflite
+        from edgesqueeze.formats.tflite.write import emit_tflite
 
         emit_tflite(graph, None)
 
@@ -58,7 +58,7 @@ class SqueezedExport(Export):
         self, graph: Graph, spec: QuantSpec | None, directory: Path, others: Sequence[Artifact]
     ) -> list[Artifact]:
         """Write the file; ``others`` have been written from the same network by the other exports."""
-        from edgesqueeze.emit.sqz import Coding, emit_model_file, emit_sqz
+        from edgesqueeze.formats.sqz.file import Coding, emit_model_file, emit_sqz
 
         if self.templates is None:
             files = {artifact.path.name: artifact.path.read_bytes() for artifact in others}
@@ -70,7 +70,7 @@ class SqueezedExport(Export):
 
     def load(self, artifact: Artifact, threads: int) -> Predictor:
         """Decode the file and load the ONNX model that comes out of it."""
-        from edgesqueeze.emit.sqz import decode_sqz
+        from edgesqueeze.formats.sqz.file import decode_sqz
 
         with tempfile.TemporaryDirectory() as folder:
             decode_sqz(artifact.path, Path(folder))
@@ -88,7 +88,7 @@ def check_decoded(squeezed: Artifact, others: list[Artifact]) -> None:
     Raises:
         ParityError: a file differs.
     """
-    from edgesqueeze.emit.sqz import decode_sqz
+    from edgesqueeze.formats.sqz.file import decode_sqz
 
     with tempfile.TemporaryDirectory() as folder:
         decoded = {path.name: path for path in decode_sqz(squeezed.path, Path(folder))}

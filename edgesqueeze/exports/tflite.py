@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.graph.weight_only import check_form, int8_weights
-from edgesqueeze.measure.runtimes import Predictor, load_tflite
+from edgesqueeze.measure.runtimes.runtimes import Predictor, load_tflite
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.network.integers.weight_only import check_form, int8_weights
 
 TflitePrecision = Literal["fp32", "fp16", "int8", "dynamic", "int8_weights"]
 
@@ -35,7 +35,7 @@ class TfliteExport(Export):
 
     def check(self, graph: Graph) -> None:
         """TFLite cannot express every graph; writing one in memory tells."""
-        from edgesqueeze.emit.tflite import emit_tflite
+        from edgesqueeze.formats.tflite.write import emit_tflite
 
         emit_tflite(graph, None)
         if "dynamic" in self.precision:
@@ -61,7 +61,7 @@ class TfliteExport(Export):
         return "int8_float32_io" if (precision, self.int8_io) == ("int8", "float32") else precision
 
     def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: TflitePrecision) -> bytes:
-        from edgesqueeze.emit.tflite import emit_tflite, emit_tflite_weights
+        from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
 
         if precision == "fp32" or precision == "int8":  # noqa: PLR1714 (mypy narrows this form only)
             return emit_tflite(graph, spec if precision == "int8" else None, self.int8_io)

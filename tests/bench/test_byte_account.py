@@ -15,10 +15,10 @@ from bench.onnx_bytes import onnx_bytes
 from bench.subjects import noise_images, settle
 from bench.tflite_bytes import tflite_bytes
 from bench.wire import fields
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.module import GraphModel
-from edgesqueeze.graph.spec import make_spec
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.graph_model import GraphModel
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from tiny import TinyNet, build_task
 from bench.nncodec import run_nncodec
 from bench.rate_accuracy import Point, published_sizes, published_table, report
 from bench.subjects import Subject
-from edgesqueeze.emit.sqz import emit_sqz
 from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.build import build_graph
+from edgesqueeze.formats.sqz.file import emit_sqz
+from edgesqueeze.network.reading.torch.build import build_graph
 
 ROOT = Path(__file__).parents[2]
 

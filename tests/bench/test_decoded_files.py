@@ -8,11 +8,11 @@ import pytest
 from tiny import TinyNet, build_task
 
 from bench.decoded_files import all_decoders, decode, report
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.sqz import emit_sqz
-from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import CodecError, OutputError
-from edgesqueeze.graph.build import build_graph
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.sqz.file import emit_sqz
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.network.reading.torch.build import build_graph
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 

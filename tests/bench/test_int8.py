@@ -16,10 +16,10 @@ from bench.int8_peers import PEERS, Variant, report, run_peer
 from bench.int8_table import run_files
 from bench.peers.variants import write_variants
 from bench.subjects import Subject, noise_images, settle, subject_from
+from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.errors import ExportError, RecipeError
-from edgesqueeze.measure.latency import LatencySettings
+from edgesqueeze.measure.runtimes.latency import LatencySettings
 from edgesqueeze.models import built_in_model
-from edgesqueeze.stages.ptq import Ptq
 
 QUICK = LatencySettings(samples=2, warmup_runs=1, warmup_s=0, min_sample_s=0)
 

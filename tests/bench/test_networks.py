@@ -9,11 +9,11 @@ from tiny import TinyNet
 
 from bench.index_sizes import IndexSizes, index_sizes
 from bench.networks import Network, bias_bytes, deep_weights, indexed_weights, load_network, network_source
-from edgesqueeze.emit.sqz import emit_sqz
+from edgesqueeze.compression.weights.weights import serialize_model
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.graph.build import build_graph
+from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.models import built_in_model
-from edgesqueeze.weights import serialize_model
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 @pytest.fixture(scope="module")

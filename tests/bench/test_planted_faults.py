@@ -8,10 +8,10 @@ from torch import nn
 from bench import planted_faults
 from bench.files import write_ours
 from bench.subjects import noise_images, settle
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.module import GraphModel
-from edgesqueeze.graph.spec import make_spec
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.graph_model import GraphModel
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 def chain():

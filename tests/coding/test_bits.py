@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesqueeze.coding.bits import _BLOCK, BitReader, pack_codes
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint, unzigzag, zigzag
+from edgesqueeze.coding.huffman.bits import _BLOCK, BitReader, pack_codes
 from edgesqueeze.errors import CorruptFileError
 
 _codes = st.integers(0, 16).flatmap(lambda n: st.tuples(st.integers(0, (1 << n) - 1), st.just(n)))

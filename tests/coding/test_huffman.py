@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesqueeze.coding.huffman import (
+from edgesqueeze.coding.huffman.codes import (
     MAX_LENGTH,
     canonical_codes,
     code_lengths,

@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesqueeze.coding.relative_index import decode_gaps, encode_gaps, gaps_between, symbol_frequencies
+from edgesqueeze.coding.huffman.relative_index import (
+    decode_gaps,
+    encode_gaps,
+    gaps_between,
+    symbol_frequencies,
+)
 from edgesqueeze.errors import CorruptFileError
 
 _positions = st.sets(st.integers(0, 20_000), max_size=60).map(lambda s: np.array(sorted(s), np.int64))

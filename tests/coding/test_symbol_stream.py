@@ -4,7 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesqueeze.coding.byte_reader import ByteReader
-from edgesqueeze.coding.symbol_stream import CHUNK_SYMBOLS, decode_stream, encode_stream, stream_size_bound
+from edgesqueeze.coding.huffman.symbol_stream import (
+    CHUNK_SYMBOLS,
+    decode_stream,
+    encode_stream,
+    stream_size_bound,
+)
 from edgesqueeze.errors import CorruptFileError
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgesqueeze.coding.tensors import (
+from edgesqueeze.coding.huffman.tensors import (
     DENSE_CODEBOOK,
     RAW,
     SPARSE,

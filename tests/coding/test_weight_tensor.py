@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgesqueeze.coding.huffman.tensors import encode_tensor
 from edgesqueeze.coding.levels import (
     MAX_DISTINCT,
     distinct_patterns,
@@ -12,7 +13,6 @@ from edgesqueeze.coding.levels import (
     to_levels,
 )
 from edgesqueeze.coding.symbols import encode_symbols
-from edgesqueeze.coding.tensors import encode_tensor
 from edgesqueeze.coding.weight_tensor import (
     CODEBOOK,
     CODEBOOK_HALF,

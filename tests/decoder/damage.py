@@ -12,12 +12,12 @@ import numpy as np
 
 from edgesqueeze.coding.byte_reader import encode_varint
 from edgesqueeze.coding.coders import HUFFMAN, pack_bytes, unpack_bytes
-from edgesqueeze.decoder.container import read_container, write_container
-from edgesqueeze.decoder.meta import MAX_META_BYTES
-from edgesqueeze.decoder.unsqueeze import fill_templates, open_squeezed
+from edgesqueeze.coding.decoder.container import read_container, write_container
+from edgesqueeze.coding.decoder.meta import MAX_META_BYTES
+from edgesqueeze.coding.decoder.unsqueeze import fill_templates, open_squeezed
 from edgesqueeze.errors import CodecError, UnsupportedVersionError
 
-SOURCES = Path(__file__).parents[2] / "edgesqueeze" / "decoder"
+SOURCES = Path(__file__).parents[2] / "edgesqueeze" / "coding" / "decoder"
 HARNESS = Path(__file__).parent / "fuzz_harness.c"
 OK, CORRUPT, VERSION, UNSUPPORTED = range(4)
 """As in unsqueeze.h."""

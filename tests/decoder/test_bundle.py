@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sqz_networks import every_kind, spec_for
 
-from edgesqueeze.decoder.bundle import archive, write_bundle
-from edgesqueeze.emit.sqz import MODEL_FILES, Coding, emit_model_file, emit_sqz
+from edgesqueeze.coding.decoder.bundle import archive, write_bundle
+from edgesqueeze.formats.sqz.file import MODEL_FILES, Coding, emit_model_file, emit_sqz
 
 NETWORK = every_kind()
 SPEC = spec_for(NETWORK)

@@ -12,8 +12,8 @@ from damage import CORRUPT, HARNESS, OK, SANITIZE, CDecoder, compile_c, damaged,
 from sqz_networks import small, spec_for
 from test_unsqueeze_c import files_of, odd_integers
 
-from edgesqueeze.emit.sqz import emit_sqz, read_sqz
 from edgesqueeze.errors import CodecError
+from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
 
 NUM_FILES = 700
 SECONDS_PER_FILE = 5.0

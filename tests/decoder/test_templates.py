@@ -7,8 +7,8 @@ import pytest
 from sqz_networks import every_kind, lenet5, spec_for
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
-from edgesqueeze.decoder.layers import Layer
-from edgesqueeze.decoder.templates import (
+from edgesqueeze.coding.decoder.layers import Layer
+from edgesqueeze.coding.decoder.templates import (
     FORMS,
     Fill,
     Literal,
@@ -20,10 +20,10 @@ from edgesqueeze.decoder.templates import (
     parse_templates,
     swap_words,
 )
-from edgesqueeze.emit.sqz import MODEL_FILES, emit_model_file
-from edgesqueeze.emit.sqz_templates import make_templates
 from edgesqueeze.errors import CorruptFileError
-from edgesqueeze.graph.nodes import Conv, Dense
+from edgesqueeze.formats.sqz.file import MODEL_FILES, emit_model_file
+from edgesqueeze.formats.sqz.templates import make_templates
+from edgesqueeze.network.graph.nodes import Conv, Dense
 
 LAYERS = (Layer((4, 2, 3, 3)), Layer((6, 8)))
 
@@ -190,6 +190,6 @@ def test_a_template_that_does_not_reproduce_its_file_is_a_bug_that_raises(monkey
     def wrong(self):
         return [Literal(data[:-1])]
 
-    monkeypatch.setattr("edgesqueeze.emit.sqz_templates._Search.pieces", wrong)
+    monkeypatch.setattr("edgesqueeze.formats.sqz.templates._Search.pieces", wrong)
     with pytest.raises(AssertionError, match=r"the template of model\.onnx does not give the file"):
         make_templates(network, None, {"model.onnx": data})

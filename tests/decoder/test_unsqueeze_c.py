@@ -8,10 +8,10 @@ import pytest
 from damage import FLAGS, SANITIZE, SOURCES, compile_c
 from sqz_networks import every_kind, lenet5, spec_for
 
-from edgesqueeze.emit.sqz import MODEL_FILES, Coding, emit_model_file, emit_sqz
-from edgesqueeze.emit.sqz_v1 import emit_v1
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import QuantSpec, WeightQuant
+from edgesqueeze.formats.sqz.file import MODEL_FILES, Coding, emit_model_file, emit_sqz
+from edgesqueeze.formats.sqz.version1 import emit_v1
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
 
 NETWORK = every_kind()
 SPEC = spec_for(NETWORK)

@@ -5,9 +5,8 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.network.graph.nodes import (
     Add,
     AvgPool,
     Clamp,
@@ -32,7 +31,8 @@ from edgesqueeze.graph.nodes import (
     Softmax,
     weight_shape,
 )
-from edgesqueeze.graph.spec import activation_quant, make_spec, spec_from_activations
+from edgesqueeze.network.integers.spec import activation_quant, make_spec, spec_from_activations
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 class LeNet5(nn.Module):

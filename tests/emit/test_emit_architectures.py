@@ -12,17 +12,17 @@ from torchvision.models import segmentation
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.ops import StochasticDepth
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.integer import run_integer
-from edgesqueeze.graph.nodes import LayerNorm
-from edgesqueeze.graph.spec import make_spec
-from edgesqueeze.measure.delegation import undelegated
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.checks.delegation import undelegated
+from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.graph.nodes import LayerNorm
+from edgesqueeze.network.integers.reference import run_integer
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 class OnlyMaps(nn.Module):

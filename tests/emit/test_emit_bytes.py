@@ -13,18 +13,18 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from emit_networks import SMALL_GRAPHS, calibrated, small_input
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
 
 _WITHOUT_TORCH = """
 import hashlib, sys
 sys.modules["torch"] = sys.modules["torchvision"] = None  # importing either now raises ImportError
 import numpy as np
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
-from edgesqueeze.graph.integer import run_integer
-from edgesqueeze.graph.nodes import Conv, Dense, Flatten, Graph, GlobalAvgPool, Input
-from edgesqueeze.graph.spec import activation_quant, spec_from_activations
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.network.integers.reference import run_integer
+from edgesqueeze.network.graph.nodes import Conv, Dense, Flatten, Graph, GlobalAvgPool, Input
+from edgesqueeze.network.integers.spec import activation_quant, spec_from_activations
 nodes = (
     Input(name="input", inputs=(), shape=(1, 3, 8, 8)),
     Conv(name="c", inputs=("input",), shape=(1, 4, 8, 8), kernel=(3, 3), stride=(1, 1), pads=(1, 1, 1, 1),

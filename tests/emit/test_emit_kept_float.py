@@ -9,13 +9,13 @@ import pytest
 import torch
 from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, small_input
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.integer import dequantize, quantize_input, run_integer
-from edgesqueeze.graph.spec import float_layers, make_spec
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.integers.reference import dequantize, quantize_input, run_integer
+from edgesqueeze.network.integers.spec import float_layers, make_spec
 
 WEIGHTED = [name for name, graph in SMALL_GRAPHS.items() if graph.weighted]
 

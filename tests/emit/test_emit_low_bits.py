@@ -9,15 +9,15 @@ from emit_networks import SMALL_GRAPHS, SOURCE, conv, graph_of, small_input
 from onnx.reference import ReferenceEvaluator
 from test_emit_precisions import WEIGHTED, kernels
 
-from edgesqueeze.emit.onnx import Emitter, emit_onnx
-from edgesqueeze.emit.onnx_codebook import emit_onnx_codebook
-from edgesqueeze.emit.onnx_int4 import emit_onnx_int4
-from edgesqueeze.emit.onnx_weights import FloatStore
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.int4 import int4_weights
-from edgesqueeze.graph.nodes import Dense, Flatten, Graph
-from edgesqueeze.measure.float_reference import float_reference
-from edgesqueeze.measure.runtimes import load_onnx
+from edgesqueeze.formats.onnx.write import Emitter, emit_onnx
+from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
+from edgesqueeze.formats.onnx.write_int4 import emit_onnx_int4
+from edgesqueeze.formats.onnx.write_weights import FloatStore
+from edgesqueeze.measure.proof.float_reference import float_reference
+from edgesqueeze.measure.runtimes.runtimes import load_onnx
+from edgesqueeze.network.graph.nodes import Dense, Flatten, Graph
+from edgesqueeze.network.integers.int4 import int4_weights
 
 NETWORKS = (*WEIGHTED, "transposed_relu", "transposed_cut")
 

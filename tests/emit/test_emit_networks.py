@@ -10,12 +10,12 @@ import torch
 from emit_networks import LeNet5, photos, quantized
 from torchvision import models
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.integer import run_integer, run_integer_tensors
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.reference import run_integer, run_integer_tensors
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 def digits(count, seed):

@@ -10,18 +10,18 @@ from ai_edge_litert.interpreter import Interpreter
 from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, small_input, with_grids
 from onnx.reference import ReferenceEvaluator
 
-from edgesqueeze.emit.onnx import emit_onnx, emit_onnx_weights
-from edgesqueeze.emit.onnx_qoperator import emit_onnx_qoperator
-from edgesqueeze.emit.tflite import emit_tflite, emit_tflite_weights
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.inexact import inexact_nodes
-from edgesqueeze.graph.integer import quantize_by_reciprocal, quantize_input, run_integer
-from edgesqueeze.graph.nodes import Concat
-from edgesqueeze.graph.spec import spec_from_activations
-from edgesqueeze.graph.weight_only import int8_weights
-from edgesqueeze.measure.cut import TfliteFile
-from edgesqueeze.measure.float_reference import float_reference
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.formats.cut import TfliteFile
+from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
+from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
+from edgesqueeze.measure.proof.float_reference import float_reference
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.graph.nodes import Concat
+from edgesqueeze.network.integers.inexact import inexact_nodes
+from edgesqueeze.network.integers.reference import quantize_by_reciprocal, quantize_input, run_integer
+from edgesqueeze.network.integers.spec import spec_from_activations
+from edgesqueeze.network.integers.weight_only import int8_weights
 
 FORMS = ("fp16", "int8_weights", "dynamic")
 # Grouped, depthwise, 1 × 1 (a dense layer to XNNPACK), strided, padded, dense, flattened, joined, gated.

@@ -6,13 +6,13 @@ import pytest
 import torch
 from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, small_input, with_grids
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max, graph_weights, run_graph
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.align import align_grids
-from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_graph
-from edgesqueeze.graph.integer import run_integer
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.checks.delegation import undelegated
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.graph.nodes import (
     Add,
     Clamp,
     Concat,
@@ -23,9 +23,9 @@ from edgesqueeze.graph.nodes import (
     Input,
     Resize,
 )
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
-from edgesqueeze.measure.delegation import undelegated
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.integers.align import align_grids
+from edgesqueeze.network.integers.reference import run_integer
+from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec
 
 
 def load(directory, graph, spec):

@@ -4,10 +4,10 @@ import sys
 import pytest
 from sqz_networks import every_kind, lenet5, spec_for
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.sqz import decode_sqz, emit_model_file, emit_sqz
-from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import CodecError, CorruptFileError, OutputError
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.sqz.file import decode_sqz, emit_model_file, emit_sqz
+from edgesqueeze.formats.tflite.write import emit_tflite
 
 FLOAT = ["model.onnx", "model.tflite"]
 ALL = [*FLOAT, "model_int8.onnx", "model_int8.tflite"]
@@ -55,7 +55,7 @@ def test_what_has_a_template_needs_no_emitter(tmp_path, monkeypatch):
     path.write_bytes(emit_sqz(network, None, {**files, "model_other.bin": b"other"}))
     for name in ("onnx", "ai_edge_litert", "flatbuffers"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in [name for name in sys.modules if name.startswith("edgesqueeze.emit.")]:
+    for name in [name for name in sys.modules if name.startswith("edgesqueeze.formats.")]:
         monkeypatch.delitem(sys.modules, name)
     written = decode_sqz(path, tmp_path / "out")
     assert {p.name: p.read_bytes() for p in written} == {**files, "model_other.bin": b"other"}

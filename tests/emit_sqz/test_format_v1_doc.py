@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from edgesqueeze.coding.container import VERSION
-from edgesqueeze.coding.symbol_stream import CHUNK_SYMBOLS
-from edgesqueeze.coding.tensors import ENCODINGS
-from edgesqueeze.emit.sqz_structure import KINDS
-from edgesqueeze.emit.sqz_v1 import emit_v1, read_v1
-from edgesqueeze.graph.nodes import Dense, Graph, Input
-from edgesqueeze.graph.spec import ActivationQuant, spec_from_activations
+from edgesqueeze.coding.huffman.symbol_stream import CHUNK_SYMBOLS
+from edgesqueeze.coding.huffman.tensors import ENCODINGS
+from edgesqueeze.formats.sqz.structure import KINDS
+from edgesqueeze.formats.sqz.version1 import emit_v1, read_v1
+from edgesqueeze.network.graph.nodes import Dense, Graph, Input
+from edgesqueeze.network.integers.spec import ActivationQuant, spec_from_activations
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "format_v1.md").read_text(encoding="utf-8")
 

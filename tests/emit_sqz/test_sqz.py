@@ -11,14 +11,14 @@ import pytest
 from sqz_networks import every_kind, lenet5, spec_for
 
 from edgesqueeze.coding.coders import pack_bytes
-from edgesqueeze.decoder.container import write_container
-from edgesqueeze.decoder.meta import encode_sections
-from edgesqueeze.decoder.unsqueeze import open_squeezed
-from edgesqueeze.emit.sqz import MODEL_FILES, Coding, emit_model_file, emit_sqz, read_sqz
-from edgesqueeze.emit.sqz_describe import describe_v2
+from edgesqueeze.coding.decoder.container import write_container
+from edgesqueeze.coding.decoder.meta import encode_sections
+from edgesqueeze.coding.decoder.unsqueeze import open_squeezed
 from edgesqueeze.errors import CodecError, CorruptFileError, UnsupportedVersionError
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant
+from edgesqueeze.formats.sqz.describe import describe_v2
+from edgesqueeze.formats.sqz.file import MODEL_FILES, Coding, emit_model_file, emit_sqz, read_sqz
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec, WeightQuant
 
 CODINGS = {"range": Coding(), "huffman": Coding("huffman"), "paper": Coding("huffman", 5)}
 
@@ -248,7 +248,7 @@ def test_the_description_accounts_for_every_byte():
 def test_reading_needs_no_torch_and_no_runtime():
     forbidden = "('torch', 'onnx', 'onnxruntime', 'flatbuffers', 'ai_edge_litert', 'pydantic')"
     code = (
-        "import sys, edgesqueeze.emit.sqz; "
+        "import sys, edgesqueeze.formats.sqz.file; "
         f"found = [m for m in {forbidden} if m in sys.modules]; sys.exit(' '.join(found) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,9 +5,15 @@ import numpy as np
 import pytest
 from sqz_networks import every_kind, lenet5
 
-from edgesqueeze.emit.sqz_structure import FIELDS, KINDS, MAX_JSON_BYTES, decode_structure, encode_structure
 from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.nodes import NODE_KINDS
+from edgesqueeze.formats.sqz.structure import (
+    FIELDS,
+    KINDS,
+    MAX_JSON_BYTES,
+    decode_structure,
+    encode_structure,
+)
+from edgesqueeze.network.graph.nodes import NODE_KINDS
 
 INPUT = [0, "x", 1, 2, 8, 8]
 CONV = [1, "c", 1, 4, 3, 3, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]

@@ -7,10 +7,10 @@ import pytest
 from sqz_networks import DEEP_COMPRESSION_LENET5, every_kind, lenet5, spec_for
 
 from edgesqueeze.coding.container import write_container
-from edgesqueeze.emit.sqz_v1 import describe_v1, emit_v1, read_v1
 from edgesqueeze.errors import CodecError, CorruptFileError
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec
+from edgesqueeze.formats.sqz.version1 import describe_v1, emit_v1, read_v1
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec
 
 
 def _same_tensors(one, other):
@@ -275,7 +275,7 @@ def _payloads(data):
 def test_reading_needs_no_torch_and_no_runtime():
     forbidden = "('torch', 'onnx', 'onnxruntime', 'flatbuffers', 'ai_edge_litert')"
     code = (
-        "import sys, edgesqueeze.emit.sqz; "
+        "import sys, edgesqueeze.formats.sqz.file; "
         f"found = [m for m in {forbidden} if m in sys.modules]; sys.exit(' '.join(found) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

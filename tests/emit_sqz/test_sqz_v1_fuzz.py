@@ -9,10 +9,10 @@ import pytest
 from sqz_networks import every_kind, spec_for
 
 from edgesqueeze.coding.container import write_container
-from edgesqueeze.emit.sqz_structure import decode_structure
-from edgesqueeze.emit.sqz_v1 import describe_v1, emit_v1, read_v1
 from edgesqueeze.errors import CodecError, CorruptFileError
-from edgesqueeze.graph.spec import QuantSpec, WeightQuant
+from edgesqueeze.formats.sqz.structure import decode_structure
+from edgesqueeze.formats.sqz.version1 import describe_v1, emit_v1, read_v1
+from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
 
 NUM_MUTANTS = 3000
 SECONDS_PER_FILE = 2.0

@@ -5,18 +5,18 @@ import pytest
 import torch
 from torch import nn
 
-from edgesqueeze.emit.sqz import decode_sqz, emit_sqz
+from edgesqueeze.cli.verifying import Inputs, verify_paths
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
 from edgesqueeze.errors import ExportError, RecipeError
 from edgesqueeze.exports import OnnxExport, TfliteExport
 from edgesqueeze.files import sha256_of
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.spec import activation_grids, spec_from_activations
-from edgesqueeze.measure.model_files import read_model_file
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.sqz.file import decode_sqz, emit_sqz
+from edgesqueeze.network.integers.spec import activation_grids, spec_from_activations
+from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.pipeline import compress
-from edgesqueeze.recipe import parse_recipe
-from edgesqueeze.rundir import new_run
-from edgesqueeze.verifying import Inputs, verify_paths
+from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.rundir import new_run
 
 ALL = ["fp32", "fp16", "int8", "dynamic", "int8_weights"]
 UNCALIBRATED = [precision for precision in ALL if precision != "int8"]
@@ -182,8 +182,8 @@ def test_ptq_with_one_scale_per_tensor(trained_tiny):
 def trained_tiny(tiny_task):
     from conftest import Recorder
 
-    from edgesqueeze.stages import Ptq
-    from edgesqueeze.training import Session
+    from edgesqueeze.compression.stages import Ptq
+    from edgesqueeze.task.training import Session
 
     torch.manual_seed(0)
     model = tiny_task.build_model().eval()

@@ -7,14 +7,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgesqueeze.decoder.unsqueeze import open_squeezed
-from edgesqueeze.emit.sqz import decode_sqz
+from edgesqueeze.coding.decoder.unsqueeze import open_squeezed
+from edgesqueeze.compression.stages import Prune, Ptq, Share
+from edgesqueeze.compression.weights.weights import bake
 from edgesqueeze.errors import ExportError, OutputError, ParityError
 from edgesqueeze.exports import OnnxExport, SqueezedExport, TfliteExport
 from edgesqueeze.exports.squeezed import check_decoded
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.stages import Prune, Ptq, Share
-from edgesqueeze.weights import bake
+from edgesqueeze.formats.sqz.file import decode_sqz
+from edgesqueeze.network.reading.torch.build import build_graph
 
 BOTH = ("fp32", "int8")
 EXPORTS = {
@@ -29,7 +29,7 @@ EXPORTS = {
 def quantized(request, lenet_task, tiny_task):
     from conftest import Recorder
 
-    from edgesqueeze.training import Session
+    from edgesqueeze.task.training import Session
 
     task = lenet_task if request.param == "lenet" else tiny_task
     session = Session("test", 1, Recorder())

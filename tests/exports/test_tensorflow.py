@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.emit.tflite import emit_tflite
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.spec import make_spec
-from edgesqueeze.measure.runtimes import load_tflite
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.runtimes.runtimes import load_tflite
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
 
 # In a process of its own: TensorFlow and torch.export do not survive each other in one.
 READER = """

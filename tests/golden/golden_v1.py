@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesqueeze.emit.sqz_v1 import emit_v1
-from edgesqueeze.graph.check import complete_shapes
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.formats.sqz.version1 import emit_v1
+from edgesqueeze.network.graph.check import complete_shapes
+from edgesqueeze.network.graph.nodes import (
     Add,
     AvgPool,
     Clamp,
@@ -25,8 +25,8 @@ from edgesqueeze.graph.nodes import (
     weight_name,
     weight_shape,
 )
-from edgesqueeze.graph.ranges import merge_ranges
-from edgesqueeze.graph.spec import activation_quant, spec_from_activations
+from edgesqueeze.network.integers.ranges import merge_ranges
+from edgesqueeze.network.integers.spec import activation_quant, spec_from_activations
 
 _CODEBOOK = np.array([-0.75, -0.5, -0.125, 0.0625, 0.25, 0.3, 1.0, 2.5], np.float32)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesqueeze.emit.onnx import emit_onnx_weights
-from edgesqueeze.emit.sqz import MODEL_FILES, emit_model_file, emit_sqz
-from edgesqueeze.graph.check import complete_shapes
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.formats.onnx.write import emit_onnx_weights
+from edgesqueeze.formats.sqz.file import MODEL_FILES, emit_model_file, emit_sqz
+from edgesqueeze.network.graph.check import complete_shapes
+from edgesqueeze.network.graph.nodes import (
     Conv,
     ConvTranspose,
     Dense,
@@ -23,9 +23,9 @@ from edgesqueeze.graph.nodes import (
     weight_name,
     weight_shape,
 )
-from edgesqueeze.graph.ranges import merge_ranges
-from edgesqueeze.graph.spec import QuantSpec, WeightQuant, activation_quant, spec_from_activations
-from edgesqueeze.graph.weight_only import int8_weights
+from edgesqueeze.network.integers.ranges import merge_ranges
+from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant, activation_quant, spec_from_activations
+from edgesqueeze.network.integers.weight_only import int8_weights
 
 _CODEBOOK = np.array([-0.75, -0.51, -0.125, 0.0625, 0.23, 0.3, 1.0, 2.5], np.float32)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from golden_v1 import golden_file, golden_graph
 
-from edgesqueeze.coding.symbol_stream import CHUNK_SYMBOLS
-from edgesqueeze.coding.tensors import ENCODINGS
-from edgesqueeze.emit.sqz_v1 import describe_v1, emit_v1, read_v1
+from edgesqueeze.coding.huffman.symbol_stream import CHUNK_SYMBOLS
+from edgesqueeze.coding.huffman.tensors import ENCODINGS
+from edgesqueeze.formats.sqz.version1 import describe_v1, emit_v1, read_v1
 
 DATA = (Path(__file__).parent / "v1_small.sqz").read_bytes()
 FILE_SHA256 = "1c34968fdce039a3f45590e647e3807cee825267714aa8282dc6f387f20c4ca7"

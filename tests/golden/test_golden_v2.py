@@ -7,10 +7,10 @@ from pathlib import Path
 from golden_v2 import golden_file, golden_graph, golden_spec
 from test_golden import int8_digest, network_digest
 
+from edgesqueeze.coding.decoder.templates import FORMS
+from edgesqueeze.coding.decoder.unsqueeze import fill_templates, open_squeezed
 from edgesqueeze.coding.weight_tensor import KINDS
-from edgesqueeze.decoder.templates import FORMS
-from edgesqueeze.decoder.unsqueeze import fill_templates, open_squeezed
-from edgesqueeze.emit.sqz import read_sqz
+from edgesqueeze.formats.sqz.file import read_sqz
 
 DATA = (Path(__file__).parent / "v2_small.sqz").read_bytes()
 FILE_SHA256 = "0d8710b20d4511af11e165785a8e484f5d7d3650ed7097fbad3a55e5fe64f5b0"

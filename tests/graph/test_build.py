@@ -13,12 +13,11 @@ from torch import nn
 from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max, graph_weights, run_graph
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.check import check_structure
-from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_graph
-from edgesqueeze.graph.node_json import structure_from_json, structure_to_json
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.network.graph.check import check_structure
+from edgesqueeze.network.graph.node_json import structure_from_json, structure_to_json
+from edgesqueeze.network.graph.nodes import (
     Add,
     Clamp,
     Concat,
@@ -27,6 +26,7 @@ from edgesqueeze.graph.nodes import (
     GlobalAvgPool,
     MaxPool,
 )
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 class Net(nn.Module):

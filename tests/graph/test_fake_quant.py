@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.graph.execute import dequantized_layer, fake_quantize
-from edgesqueeze.graph.fake_quant import (
+from edgesqueeze.compression.quantizing.execute import dequantized_layer, fake_quantize
+from edgesqueeze.compression.quantizing.fake_quant import (
     Step,
     clip_of,
     quantize_activation,
     quantize_bias,
     quantize_weight,
 )
-from edgesqueeze.graph.grid import ActivationQuant
-from edgesqueeze.graph.nodes import Dense, Graph, Input
-from edgesqueeze.graph.spec import quantize_layer
+from edgesqueeze.network.graph.nodes import Dense, Graph, Input
+from edgesqueeze.network.integers.grid import ActivationQuant
+from edgesqueeze.network.integers.spec import quantize_layer
 
 GRIDS = [
     ActivationQuant(float(np.float32(scale)), zero)

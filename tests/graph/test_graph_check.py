@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from edgesqueeze.errors import CodecError
-from edgesqueeze.graph.check import check_structure, complete_shapes
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.network.graph.check import check_structure, complete_shapes
+from edgesqueeze.network.graph.nodes import (
     Add,
     AvgPool,
     Clamp,

@@ -10,16 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesqueeze.graph import integer
-from edgesqueeze.graph.align import is_near, sum_scale
-from edgesqueeze.graph.integer import (
-    clamp_limits,
-    dequantize,
-    quantize_input,
-    run_integer,
-    run_integer_tensors,
-)
-from edgesqueeze.graph.nodes import (
+from edgesqueeze.network.graph.nodes import (
     Add,
     AvgPool,
     Clamp,
@@ -32,7 +23,16 @@ from edgesqueeze.graph.nodes import (
     Input,
     MaxPool,
 )
-from edgesqueeze.graph.spec import ActivationQuant, QuantSpec, WeightQuant, activation_quant
+from edgesqueeze.network.integers import reference as integer
+from edgesqueeze.network.integers.align import is_near, sum_scale
+from edgesqueeze.network.integers.reference import (
+    clamp_limits,
+    dequantize,
+    quantize_input,
+    run_integer,
+    run_integer_tensors,
+)
+from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec, WeightQuant, activation_quant
 
 SOURCE = Input(name="input", inputs=(), shape=(1, 4, 9, 8))
 GRID = ActivationQuant(float(np.float32(0.03)), -11)

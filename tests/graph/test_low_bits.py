@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.codebook import codebooks
-from edgesqueeze.graph.int4 import int4_weights
-from edgesqueeze.graph.nodes import Conv, Dense, Graph, Input
-from edgesqueeze.graph.spec import make_spec
+from edgesqueeze.network.graph.nodes import Conv, Dense, Graph, Input
+from edgesqueeze.network.integers.codebook import codebooks
+from edgesqueeze.network.integers.int4 import int4_weights
+from edgesqueeze.network.integers.spec import make_spec
 
 
 def graph_of(*shapes):

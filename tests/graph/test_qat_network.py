@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from edgesqueeze.compression.quantizing.calibrate import calibrate
+from edgesqueeze.compression.quantizing.distill import Teacher
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max, graph_weights, run_graph
+from edgesqueeze.compression.quantizing.graph_model import GraphModel
+from edgesqueeze.compression.quantizing.qat import QatNetwork, codebook_of
+from edgesqueeze.compression.quantizing.steps import MOMENTUM, SMALLEST_FACTOR
 from edgesqueeze.errors import TaskError
-from edgesqueeze.graph.calibrate import calibrate
-from edgesqueeze.graph.distill import Teacher
-from edgesqueeze.graph.execute import calibrate_min_max, graph_weights, run_graph
-from edgesqueeze.graph.integer import dequantize, run_integer
-from edgesqueeze.graph.module import GraphModel
-from edgesqueeze.graph.nodes import AvgPool, Graph, Resize
-from edgesqueeze.graph.qat import QatNetwork, codebook_of
-from edgesqueeze.graph.ranges import share_groups
-from edgesqueeze.graph.spec import make_spec
-from edgesqueeze.graph.steps import MOMENTUM, SMALLEST_FACTOR
+from edgesqueeze.network.graph.nodes import AvgPool, Graph, Resize
+from edgesqueeze.network.integers.ranges import share_groups
+from edgesqueeze.network.integers.reference import dequantize, run_integer
+from edgesqueeze.network.integers.spec import make_spec
 
 sys.path.append(str(Path(__file__).parent.parent / "emit"))
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesqueeze.graph.nodes import Conv, Graph, Input
-from edgesqueeze.graph.spec import activation_quant, quantize_layer
+from edgesqueeze.network.graph.nodes import Conv, Graph, Input
+from edgesqueeze.network.integers.spec import activation_quant, quantize_layer
 
 finite = st.floats(-1e6, 1e6, allow_nan=False, width=32)
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.spec import make_spec
-from edgesqueeze.graph.weight_only import check_form, int8_weights, is_dynamic
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.integers.weight_only import check_form, int8_weights, is_dynamic
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 def graph_of(*layers):

@@ -11,15 +11,15 @@ from onnx import numpy_helper
 from tiny import TinyNet
 from torch import nn
 
-from edgesqueeze.emit.flatbuffer import AlignedBuffer
-from edgesqueeze.emit.onnx import emit_onnx, emit_onnx_weights
-from edgesqueeze.emit.onnx_qoperator import emit_onnx_qoperator
-from edgesqueeze.emit.tflite import emit_tflite, emit_tflite_weights
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.spec import make_spec
-from edgesqueeze.graph.weight_only import int8_weights
-from edgesqueeze.measure.cut import TfliteFile, pack_tflite
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.formats.cut import TfliteFile, pack_tflite
+from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
+from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer
+from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.integers.weight_only import int8_weights
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 class PlainNet(nn.Module):

@@ -9,14 +9,14 @@ import torch
 from torchvision.models import AlexNet_Weights, SqueezeNet1_0_Weights, SqueezeNet1_1_Weights
 
 from edgesqueeze.bundled import bundled_folder
-from edgesqueeze.emit.onnx import emit_onnx
 from edgesqueeze.errors import ExportError, OutputError, RecipeError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.measure.bench import change_suite, load_suite, run_bench
-from edgesqueeze.measure.host import host_facts
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.suite import Suite, agrees
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.measure.bench.bench import change_suite, load_suite, run_bench
+from edgesqueeze.measure.bench.suite import Suite, agrees
+from edgesqueeze.measure.runtimes.host import host_facts
 from edgesqueeze.models import BUILT_IN_MODELS
+from edgesqueeze.network.reading.torch.build import build_graph
 
 REFERENCES = bundled_folder("bench") / "references.yaml"
 

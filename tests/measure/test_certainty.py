@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from edgesqueeze.measure.certainty import interval_of, paired_with, right_answers
+from edgesqueeze.measure.checks.right_answers import interval_of, paired_with, right_answers
 
 RNG = np.random.default_rng(0)
 TARGETS = np.array([0] * 30 + [1] * 15 + [2] * 5)

@@ -9,9 +9,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import AlexNet_Weights, SqueezeNet1_0_Weights, SqueezeNet1_1_Weights
 
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.measure.counts import count_graph
 from edgesqueeze.models import built_in_model
+from edgesqueeze.network.graph.counts import count_graph
+from edgesqueeze.network.reading.torch.build import build_graph
 
 # Parameters and multiply-accumulates; those of torchvision's networks are checked against its metadata below.
 EXPECTED = {

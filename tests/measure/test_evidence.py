@@ -9,17 +9,17 @@ import pytest
 from onnx import numpy_helper
 from sklearn.metrics import f1_score
 
+from edgesqueeze.compression.stages import Prune, Squeeze
+from edgesqueeze.compression.weights.weights import bake, load_model
 from edgesqueeze.exports import Artifact
-from edgesqueeze.graph.spec import QuantSpec
-from edgesqueeze.measure.evidence import answers_evidence, kept_in_float, layers_and_stages
-from edgesqueeze.measure.honesty_layers import check_composition, check_techniques
-from edgesqueeze.measure.stored_weights import read_int8_weights
+from edgesqueeze.formats.stored_weights import read_int8_weights
+from edgesqueeze.measure.checks.honesty_layers import check_composition, check_techniques
+from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.pipeline import compress, finished_network
-from edgesqueeze.recipe import parse_recipe
-from edgesqueeze.report import Report
-from edgesqueeze.rundir import new_run, read_report
-from edgesqueeze.stages import Prune, Squeeze
-from edgesqueeze.weights import bake, load_model
+from edgesqueeze.run.facts_of_a_run import answers_evidence, kept_in_float, layers_and_stages
+from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.report import Report
+from edgesqueeze.run.rundir import new_run, read_report
 
 STAGES = [
     {"stage": "train", "epochs": 1, "learning_rate": 0.05, "batch_size": 32},

@@ -8,15 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.post_training import Plan, quantize_graph
-from edgesqueeze.measure.delegation import left_over, undelegated
-from edgesqueeze.measure.evidence import kept_in_float
-from edgesqueeze.measure.float_operators import float_operators
-from edgesqueeze.measure.honesty_files import (
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.stored_weights import read_int8_weights
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.checks.delegation import left_over, undelegated
+from edgesqueeze.measure.checks.float_operators import float_operators
+from edgesqueeze.measure.checks.honesty_files import (
     FileEvidence,
     PlacedOperator,
     check_delegated,
@@ -24,8 +23,9 @@ from edgesqueeze.measure.honesty_files import (
     check_integer_operators,
     check_smaller,
 )
-from edgesqueeze.measure.latency import Latency
-from edgesqueeze.measure.stored_weights import read_int8_weights
+from edgesqueeze.measure.runtimes.latency import Latency
+from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.run.facts_of_a_run import kept_in_float
 
 
 def latency(low, middle, high):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgesqueeze.measure.honesty_layers import (
+from edgesqueeze.measure.checks.honesty_layers import (
     LayerEvidence,
     PrunedLayer,
     SharedLayer,

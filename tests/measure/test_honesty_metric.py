@@ -3,8 +3,8 @@
 import pytest
 
 from edgesqueeze.errors import CheckError
-from edgesqueeze.measure.honesty import Check, Finding, check_from_json, checks_text, require
-from edgesqueeze.measure.honesty_metric import AnswersEvidence, check_enough_images
+from edgesqueeze.measure.checks.check import Check, Finding, check_from_json, checks_text, require
+from edgesqueeze.measure.checks.enough_images import AnswersEvidence, check_enough_images
 from edgesqueeze.numerics.proportions import mcnemar_exact
 
 

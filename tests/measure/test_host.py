@@ -6,7 +6,7 @@ import platform
 
 import numpy as np
 
-from edgesqueeze.measure.host import host_facts
+from edgesqueeze.measure.runtimes.host import host_facts
 
 
 def test_facts_are_those_of_this_machine():

@@ -8,15 +8,15 @@ import torch
 from parity_networks import change_onnx, change_tflite, network, pictures, write_files
 from torch import nn
 
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
 from edgesqueeze.errors import ParityError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.inexact import inexact_nodes
-from edgesqueeze.graph.spec import make_spec
-from edgesqueeze.measure.integers import prove_equal
-from edgesqueeze.measure.pair import compare_files
-from edgesqueeze.measure.parity import check_parity
-from edgesqueeze.measure.verification import verify_files, verify_pair
+from edgesqueeze.measure.proof.equal_integers import prove_equal
+from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.measure.proof.two_files import compare_files
+from edgesqueeze.measure.proof.verification import verify_files, verify_pair
+from edgesqueeze.network.integers.inexact import inexact_nodes
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
 
 KEPT = ("low", "head")
 CHANGE = {"model_int8.onnx": change_onnx, "model_int8.tflite": change_tflite}

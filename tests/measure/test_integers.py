@@ -20,10 +20,15 @@ sys.path.append(str(Path(__file__).parents[1] / "emit"))
 
 from emit_networks import SMALL_GRAPHS, calibrated, small_input
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import ParityError
-from edgesqueeze.measure.integers import compare_integers, prove_equal, read_integers, spec_integers
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.proof.equal_integers import (
+    compare_integers,
+    prove_equal,
+    read_integers,
+    spec_integers,
+)
 
 
 def int8_files(folder, graph, spec):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.measure.latency import LatencySettings, measure_interleaved, measure_latency
+from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved, measure_latency
 
 QUICK = LatencySettings(warmup_runs=3, samples=7, warmup_s=0.0, min_sample_s=0.0)
 

@@ -15,19 +15,19 @@ sys.path.append(str(Path(__file__).parents[1] / "emit"))
 
 from emit_networks import SMALL_GRAPHS, small_input
 
-from edgesqueeze.emit.onnx import OPSET_OF_INT4, Emitter
-from edgesqueeze.emit.onnx_codebook import emit_onnx_codebook
-from edgesqueeze.emit.onnx_int4 import Int4Store, emit_onnx_int4
-from edgesqueeze.graph.int4 import int4_weights
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.measure.counts import count_graph
-from edgesqueeze.measure.float_reference import float_reference, quantize_in_blocks
-from edgesqueeze.measure.honesty_files import FileEvidence, check_smaller
-from edgesqueeze.measure.latency import Latency
-from edgesqueeze.measure.low_bits import prove_low_bits
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity
-from edgesqueeze.measure.verification import verify_files
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.onnx.write import OPSET_OF_INT4, Emitter
+from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
+from edgesqueeze.formats.onnx.write_int4 import Int4Store, emit_onnx_int4
+from edgesqueeze.measure.checks.honesty_files import FileEvidence, check_smaller
+from edgesqueeze.measure.proof.float_reference import float_reference, quantize_in_blocks
+from edgesqueeze.measure.proof.low_bits import prove_low_bits
+from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.measure.proof.verification import verify_files
+from edgesqueeze.measure.runtimes.latency import Latency
+from edgesqueeze.network.graph.counts import count_graph
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.int4 import int4_weights
 
 
 def shared(name):

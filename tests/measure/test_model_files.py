@@ -12,15 +12,15 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
+from edgesqueeze.compression.quantizing.execute import calibrate_min_max
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.execute import calibrate_min_max
-from edgesqueeze.graph.spec import make_spec
-from edgesqueeze.measure.counts import count_graph
-from edgesqueeze.measure.model_files import read_model_file
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.models import built_in_model
+from edgesqueeze.network.graph.counts import count_graph
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
 
 EMITTERS = {".onnx": emit_onnx, ".tflite": emit_tflite}
 

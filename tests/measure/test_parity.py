@@ -16,10 +16,10 @@ from parity_networks import (
 )
 
 from edgesqueeze.errors import ExportError, ParityError
-from edgesqueeze.measure.cut import open_cuttable
-from edgesqueeze.measure.fidelity import layer_fidelity, sqnr_db
-from edgesqueeze.measure.pair import compare_files
-from edgesqueeze.measure.parity import check_parity
+from edgesqueeze.formats.cut import open_cuttable
+from edgesqueeze.measure.proof.fidelity import layer_fidelity, sqnr_db
+from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.measure.proof.two_files import compare_files
 
 
 @pytest.fixture(scope="module", params=list(NETWORKS))

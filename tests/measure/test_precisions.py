@@ -24,18 +24,18 @@ sys.path.append(str(Path(__file__).parents[1] / "emit"))
 
 from emit_networks import SOURCE, conv, graph_of, small_input
 
-from edgesqueeze.emit.onnx import emit_onnx_weights
-from edgesqueeze.emit.tflite import emit_tflite_weights
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.spec import spec_from_activations
-from edgesqueeze.graph.weight_only import int8_weights
-from edgesqueeze.measure.counts import count_graph
-from edgesqueeze.measure.float_reference import DYNAMIC_TOLERANCE, fake_quantize_dynamic
-from edgesqueeze.measure.integers import prove_equal, prove_weights
-from edgesqueeze.measure.model_files import read_model_file
-from edgesqueeze.measure.parity import check_parity
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
-from edgesqueeze.measure.verification import verify_files
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.onnx.write import emit_onnx_weights
+from edgesqueeze.formats.tflite.write import emit_tflite_weights
+from edgesqueeze.measure.proof.equal_integers import prove_equal, prove_weights
+from edgesqueeze.measure.proof.float_reference import DYNAMIC_TOLERANCE, fake_quantize_dynamic
+from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.measure.proof.verification import verify_files
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.graph.counts import count_graph
+from edgesqueeze.network.integers.spec import spec_from_activations
+from edgesqueeze.network.integers.weight_only import int8_weights
 
 PRECISIONS = {
     "model_fp16": "fp16",
@@ -279,7 +279,7 @@ def test_one_changed_number_is_found(plain, fault):
 
 def test_a_whole_file_that_answers_otherwise_than_its_nodes_is_noticed(plain, monkeypatch):
     graph, _, paths = plain
-    from edgesqueeze.measure import runtimes
+    from edgesqueeze.measure.runtimes import runtimes
 
     right = runtimes._OnnxPredictor.predict
     monkeypatch.setattr(runtimes._OnnxPredictor, "predict", lambda self, x: right(self, x) * np.float32(1.1))

@@ -10,13 +10,13 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from edgesqueeze.emit.onnx import emit_onnx
-from edgesqueeze.emit.tflite import emit_tflite
 from edgesqueeze.errors import ExportError
-from edgesqueeze.graph.integer import dequantize, quantize_input, run_integer
-from edgesqueeze.graph.nodes import Conv, Graph, Input
-from edgesqueeze.graph.spec import activation_quant, spec_from_activations
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.graph.nodes import Conv, Graph, Input
+from edgesqueeze.network.integers.reference import dequantize, quantize_input, run_integer
+from edgesqueeze.network.integers.spec import activation_quant, spec_from_activations
 
 LOADERS = {"onnx": (load_onnx, emit_onnx), "tflite": (load_tflite, emit_tflite)}
 
@@ -128,7 +128,7 @@ _LOAD_AND_FAIL = """
 import sys
 from pathlib import Path
 from edgesqueeze.errors import ExportError
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
 load = {".onnx": load_onnx, ".tflite": load_tflite}[Path(sys.argv[1]).suffix]
 load(Path(sys.argv[1]))
 try:
@@ -194,7 +194,7 @@ def quantize_file(path, kind):
     """A foreign TFLite file: one QUANTIZE to uint8 or int8 and nothing else, input already quantized."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from edgesqueeze.emit import flatbuffer
+    from edgesqueeze.formats.tflite import flatbuffer
 
     model = flatbuffer.FlatModel()
     grid = flatbuffer.Quantization(np.array([0.05], np.float32), np.array([130 if kind == "uint8" else 2]))

@@ -8,23 +8,23 @@ import pytest
 import torch
 from torch import nn
 
+from edgesqueeze.compression.quantizing.calibrate import RANGE_METHODS, calibrate
+from edgesqueeze.compression.quantizing.equalize import equalizable_pairs, equalize
+from edgesqueeze.compression.quantizing.execute import compute_node, graph_weights, run_graph
+from edgesqueeze.compression.quantizing.layerwise import adjust_layers, correct_biases, round_adaptively
+from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph, sqnr_db
+from edgesqueeze.compression.stages import Ptq, Share, Train
+from edgesqueeze.compression.weights.weights import bake
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.graph.build import build_graph
-from edgesqueeze.graph.calibrate import RANGE_METHODS, calibrate
-from edgesqueeze.graph.equalize import equalizable_pairs, equalize
-from edgesqueeze.graph.execute import compute_node, graph_weights, run_graph
-from edgesqueeze.graph.layerwise import adjust_layers, correct_biases, round_adaptively
-from edgesqueeze.graph.nodes import Graph
-from edgesqueeze.graph.post_training import Plan, quantize_graph, sqnr_db
-from edgesqueeze.stages import Ptq, Share, Train
-from edgesqueeze.weights import bake
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.reading.torch.build import build_graph
 
 
 @pytest.fixture(scope="module")
 def trained(lenet_task):
     from conftest import Recorder
 
-    from edgesqueeze.training import Session
+    from edgesqueeze.task.training import Session
 
     torch.manual_seed(0)
     model = lenet_task.build_model()
@@ -155,7 +155,7 @@ def test_equalization_leaves_what_it_may_not_touch(tiny_task):
 
 def layer_errors(graph, spec, batches):
     """Layer name to the error of its output before the activation, for what it really reads in int8."""
-    from edgesqueeze.graph.execute import dequantized_layer
+    from edgesqueeze.compression.quantizing.execute import dequantized_layer
 
     errors = {}
 
@@ -171,7 +171,7 @@ def layer_errors(graph, spec, batches):
 def coarse(graph, batches):
     """A spec with weights of 3 bits, where rounding hurts."""
     model = quantize_graph(graph, batches, Plan())
-    from edgesqueeze.graph.spec import spec_from_activations
+    from edgesqueeze.network.integers.spec import spec_from_activations
 
     scales = {name: (layer.scale * np.float32(42)) for name, layer in model.spec.weights.items()}
     return spec_from_activations(graph, model.spec.activations, scales)
@@ -205,8 +205,8 @@ def test_adaround_beats_the_nearest_integers_and_keeps_zeros(batches):
 
 
 def test_every_method_at_once_reaches_the_files_unchanged(trained, lenet_task, session, batches, tmp_path):
-    from edgesqueeze.emit.sqz import emit_sqz, read_sqz
-    from edgesqueeze.graph.module import load_graph_model, serialize_graph_model
+    from edgesqueeze.compression.quantizing.graph_model import load_graph_model, serialize_graph_model
+    from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
 
     stage = Ptq(method="auto", bias_correction=True, equalize=True, adaround=True, adaround_steps=3)
     model = stage.apply(trained, lenet_task, session)
@@ -235,8 +235,8 @@ def test_what_would_break_shared_values_is_refused(setting, lenet_task, session)
 def test_one_scale_per_tensor_goes_with_every_method(
     settings, trained, lenet_task, session, batches, tmp_path
 ):
-    from edgesqueeze.emit.sqz import emit_sqz, read_sqz
-    from edgesqueeze.graph.module import load_graph_model, serialize_graph_model
+    from edgesqueeze.compression.quantizing.graph_model import load_graph_model, serialize_graph_model
+    from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
 
     stage = Ptq(per_channel=False, equalize=True, bias_correction=True, **settings)
     model = stage.apply(trained, lenet_task, session)

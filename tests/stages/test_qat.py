@@ -8,17 +8,17 @@ import torch
 from conftest import Recorder, weights_of
 from torch import nn
 
-from edgesqueeze.emit.sqz import decode_sqz
+from edgesqueeze.compression.stages import Prune, Ptq, Qat, Share, Squeeze, Train
+from edgesqueeze.compression.weights.weights import bake
 from edgesqueeze.errors import RecipeError, TaskError
 from edgesqueeze.exports import OnnxExport, SqueezedExport, TfliteExport
+from edgesqueeze.formats.sqz.file import decode_sqz
 from edgesqueeze.layers import weighted_layers
-from edgesqueeze.measure.integers import read_integers
-from edgesqueeze.measure.runtimes import load_onnx, load_tflite
-from edgesqueeze.measure.verification import verify_files
-from edgesqueeze.stages import Prune, Ptq, Qat, Share, Squeeze, Train
-from edgesqueeze.task import ArraySplit
-from edgesqueeze.training import Session, evaluate
-from edgesqueeze.weights import bake
+from edgesqueeze.measure.proof.equal_integers import read_integers
+from edgesqueeze.measure.proof.verification import verify_files
+from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.task.task import ArraySplit
+from edgesqueeze.task.training import Session, evaluate
 
 NUM_BITS = 3
 INT8 = (OnnxExport(precision=("int8",)), TfliteExport(precision=("int8",)))

@@ -6,15 +6,15 @@ import torch
 from conftest import weights_of
 from pydantic import ValidationError
 
-from edgesqueeze.emit.sqz import emit_sqz
+from edgesqueeze.compression.stages import Prune, Share, Squeeze
+from edgesqueeze.compression.weights.parametrizations import Grid
+from edgesqueeze.compression.weights.weights import bake, parametrization_of, weight_of
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.graph.build import build_graph
+from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.layers import weighted_layers
+from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.numerics.rate_distortion import exact_step
-from edgesqueeze.parametrizations import Grid
-from edgesqueeze.recipe import parse_recipe
-from edgesqueeze.stages import Prune, Share, Squeeze
-from edgesqueeze.weights import bake, parametrization_of, weight_of
+from edgesqueeze.run.recipe import parse_recipe
 
 
 def squeezed(task, session, **settings):

@@ -6,12 +6,17 @@ import torch
 from conftest import weights_of
 from torch import nn
 
+from edgesqueeze.compression.quantizing.graph_model import (
+    GraphModel,
+    holds_graph_model,
+    load_graph_model,
+    serialize_graph_model,
+)
+from edgesqueeze.compression.stages import Prune, Ptq, Qat, Share, Squeeze, Train
+from edgesqueeze.compression.weights.weights import bake, load_model, serialize_model
 from edgesqueeze.errors import RecipeError, TaskError
-from edgesqueeze.graph.module import GraphModel, holds_graph_model, load_graph_model, serialize_graph_model
 from edgesqueeze.layers import match_layers
-from edgesqueeze.stages import Prune, Ptq, Qat, Share, Squeeze, Train
-from edgesqueeze.training import evaluate
-from edgesqueeze.weights import bake, load_model, serialize_model
+from edgesqueeze.task.training import evaluate
 
 STAGES = {
     "train": Train(epochs=1),
@@ -32,7 +37,7 @@ def outputs(model, task):
 def trained(lenet_task):
     from conftest import Recorder
 
-    from edgesqueeze.training import Session
+    from edgesqueeze.task.training import Session
 
     model = lenet_task.build_model()
     Train(epochs=3, learning_rate=0.05, batch_size=32).apply(

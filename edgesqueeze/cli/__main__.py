@@ -1,0 +1,5 @@
+"""``python -m edgesqueeze.cli``."""
+
+from edgesqueeze.cli.main import main
+
+main()

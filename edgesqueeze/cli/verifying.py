@@ -1,0 +1,102 @@
+"""What ``edgesqueeze verify`` does: find a network, its files and inputs, and compare them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgesqueeze.errors import ExportError, OutputError
+from edgesqueeze.exports.base import Artifact
+from edgesqueeze.exports.squeezed import check_decoded
+from edgesqueeze.files import sha256_of
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.sqz.file import naming_file, read_sqz
+from edgesqueeze.measure.proof.verification import Verification, verify_files, verify_pair
+from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.pipeline import finished_network
+from edgesqueeze.run.rundir import open_run
+from edgesqueeze.task.task import load_task
+
+_KINDS = (".onnx", ".tflite", ".sqz")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What to run: the first ``images`` of a run's test split; for files an .npy file, or seeded noise."""
+
+    images: int
+    npy: Path | None = None
+    seed: int = 0
+
+
+def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
+    """Verify a run, or files.
+
+    Args:
+        paths: the directory of a run; or ``.onnx`` and ``.tflite`` files with the ``.sqz`` they belong to;
+            or one int8 ``.onnx`` and one int8 ``.tflite`` file.
+        inputs: what to run.
+
+    Raises:
+        OutputError: the run is not there or not finished.
+        ExportError: the files cannot be compared.
+        ParityError: a .sqz file does not decode to the files beside it.
+    """
+    if len(paths) == 1 and paths[0].is_dir():
+        return _verify_run(paths[0], inputs)
+    for path in paths:
+        if path.suffix.lower() not in _KINDS or not path.is_file():
+            raise ExportError(f"{path} is neither the directory of a run nor a {', '.join(_KINDS)} file")
+    squeezed = [path for path in paths if path.suffix.lower() == ".sqz"]
+    models = [path for path in paths if path not in squeezed]
+    if len(squeezed) == 1 and models:
+        with naming_file(squeezed[0]):
+            graph, spec = read_sqz(squeezed[0].read_bytes())
+        return verify_files(graph, spec, models, _inputs(inputs, graph.input.shape))
+    if not squeezed and sorted(path.suffix.lower() for path in models) == [".onnx", ".tflite"]:
+        facts = next(read_model_file(path) for path in models if path.suffix.lower() == ".onnx")
+        return verify_pair(
+            models[0], models[1], _inputs(inputs, tuple(n or 1 for n in facts.inputs[0].shape))
+        )
+    raise ExportError(
+        "give the directory of a run, or one .sqz file with .onnx and .tflite files to compare with it, "
+        "or one int8 .onnx and one int8 .tflite file"
+    )
+
+
+def _verify_run(path: Path, inputs: Inputs) -> Verification:
+    if inputs.npy is not None:
+        raise ExportError("a run is verified on its own test images; leave --npy out")
+    run, recipe = open_run(path)
+    task = load_task(recipe.task, recipe.seed)
+    graph, spec = finished_network(recipe, task, run)
+    files = sorted(p for p in run.artifacts.glob("*") if p.suffix in _KINDS)
+    models = [p for p in files if p.suffix != ".sqz"]
+    if not models:
+        raise OutputError(f"{path} holds no .onnx or .tflite file to verify")
+    for squeezed in (p for p in files if p.suffix == ".sqz"):
+        check_decoded(_artifact(squeezed), [_artifact(p) for p in models])
+    x = next(iter(task.test.batches(inputs.images)))[0].numpy()
+    return verify_files(graph, spec, models, x)
+
+
+def _artifact(path: Path) -> Artifact:
+    precision = "int8" if path.stem.endswith("_int8") else "fp32"
+    return Artifact(path.suffix[1:], precision, path, path.stat().st_size, sha256_of(path))
+
+
+def _inputs(inputs: Inputs, shape: tuple[int, ...]) -> Floats:
+    if inputs.npy is None:
+        noise = np.random.default_rng(inputs.seed).normal(size=(inputs.images, *shape[1:]))
+        return noise.astype(np.float32)
+    try:
+        x = np.load(inputs.npy, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{inputs.npy} cannot be read as an .npy file: {error}") from error
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or len(x) == 0 or x.shape[1:] != shape[1:]:
+        found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise ExportError(
+            f"{inputs.npy} holds {found}; float32 [N, {', '.join(map(str, shape[1:]))}] is wanted"
+        )
+    return x[: inputs.images]

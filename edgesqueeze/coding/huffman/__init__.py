@@ -1,0 +1,1 @@
+"""The coder of Deep Compression: relative indices and Huffman codes."""

@@ -1,0 +1,1 @@
+"""What changes what a network computes."""

@@ -1,0 +1,1 @@
+"""From a float graph to its integers: calibration, plans, training with rounding."""

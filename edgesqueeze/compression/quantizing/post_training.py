@@ -1,0 +1,124 @@
+"""Post-training quantization of a graph by a plan, and the search for the best plan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log10
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from edgesqueeze.compression.quantizing.calibrate import RangeMethod, calibrate
+from edgesqueeze.compression.quantizing.equalize import equalize
+from edgesqueeze.compression.quantizing.execute import graph_weights, run_graph
+from edgesqueeze.compression.quantizing.graph_model import GraphModel
+from edgesqueeze.compression.quantizing.layerwise import correct_biases, round_adaptively
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import activation_grids, spec_from_activations, usable_scale
+from edgesqueeze.numerics.ranges import mse_scales
+
+WeightMethod = Literal["min_max", "mse"]
+"""How a weight's scale is chosen, per output channel or per tensor."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which methods turn a float graph into integers."""
+
+    ranges: RangeMethod = "min_max"
+    percentile: float = 99.99
+    weights: WeightMethod = "min_max"
+    per_channel: bool = True
+    equalize: bool = False
+    bias_correction: bool = False
+    adaround_steps: int = 0
+    seed: int = 0
+    keep_float: tuple[str, ...] = ()
+    """The layers that get no integers."""
+
+    def __str__(self) -> str:
+        extras = [("equalization", self.equalize), ("bias correction", self.bias_correction)]
+        extras.append(("AdaRound", self.adaround_steps > 0))
+        weights = f"{self.weights} weights" if self.per_channel else f"{self.weights} weights per tensor"
+        names = [f"{self.ranges} ranges", weights, *(name for name, used in extras if used)]
+        return ", ".join(names)
+
+
+def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> GraphModel:
+    """The int8 form of a float graph, decided on calibration batches [N, C, H, W].
+
+    Equalization comes first, since it changes the float weights and so all that follows; biases are
+    corrected last, for the integers the weights really have.
+    """
+    if plan.equalize:
+        graph = equalize(graph)
+    ranges = calibrate(graph, batches, plan.ranges, plan.percentile)
+    grids = activation_grids(graph, ranges)
+    scales = {}
+    if plan.weights == "mse":
+        for node in (node for node in graph.weighted if node.name not in plan.keep_float):
+            input_scale = grids[node.inputs[0]].scale
+            weight = graph.weight(node)
+            found = mse_scales(weight if plan.per_channel else weight.reshape(1, -1))
+            scales[node.name] = usable_scale(found, graph.bias(node), input_scale)
+    spec = spec_from_activations(graph, grids, scales, plan.keep_float, per_channel=plan.per_channel)
+    if plan.adaround_steps:
+        spec = round_adaptively(graph, spec, batches, plan.adaround_steps, plan.seed)
+    if plan.bias_correction:
+        spec = correct_biases(graph, spec, batches)
+    return GraphModel(graph, spec)
+
+
+class PlanSearch:
+    """Plans tried on calibration batches; the one whose output is closest to the float network's wins.
+
+    Closeness is the signal-to-quantization-noise ratio of the output in decibels: it needs no labels, and
+    unlike accuracy it tells plans apart on a few hundred images.
+    """
+
+    def __init__(self, graph: Graph, batches: Sequence[Tensor]) -> None:
+        self._graph, self._batches = graph, batches
+        self._expected = _outputs(graph, batches)
+        self._tried: dict[Plan, float] = {}
+        self._models: dict[Plan, GraphModel] = {}
+
+    def consider(self, plan: Plan) -> None:
+        """Quantize by a plan and measure it; only the best model so far is kept."""
+        model = quantize_graph(self._graph, self._batches, plan)
+        with torch.no_grad():
+            found = torch.cat([model(x) for x in self._batches])
+        self._tried[plan] = sqnr_db(self._expected, found)
+        self._models[plan] = model
+        self._models = {self.best_plan: self._models[self.best_plan]}
+
+    @property
+    def best_plan(self) -> Plan:
+        """The plan with the highest ratio; of equals the first one tried."""
+        return max(self._tried, key=self._tried.__getitem__)
+
+    @property
+    def best_model(self) -> GraphModel:
+        """What the best plan made."""
+        return self._models[self.best_plan]
+
+    def summary(self) -> str:
+        """What was kept and why, in one sentence."""
+        best, images = self.best_plan, len(self._expected)
+        others = "; ".join(f"{plan}: {ratio:.2f}" for plan, ratio in self._tried.items() if plan != best)
+        return (
+            f"auto kept {best}, whose output is closest to the float network's on {images} calibration "
+            f"images (SQNR {self._tried[best]:.2f} dB; {others})"
+        )
+
+
+def sqnr_db(expected: Tensor, found: Tensor) -> float:
+    """Signal-to-quantization-noise ratio: 10 log10 of the power of ``expected`` over that of the error."""
+    signal = float(expected.double().pow(2).sum())
+    noise = float((found - expected).double().pow(2).sum())
+    return float("inf") if noise == 0 else 10 * log10(max(signal, 1e-300) / noise)
+
+
+@torch.no_grad()
+def _outputs(graph: Graph, batches: Sequence[Tensor]) -> Tensor:
+    weights = graph_weights(graph)
+    return torch.cat([run_graph(graph, x, weights) for x in batches])

@@ -1,0 +1,1 @@
+"""One representation of every weight technique: parametrizations on ``weight``."""

@@ -1,0 +1,1 @@
+"""Model files: writing them, and reading back what is in them."""

@@ -1,0 +1,300 @@
+"""A graph as an ONNX file: float32, or int8 in QDQ form with the integers of a QuantSpec. Layout is NCHW.
+
+How weights are stored, in all precisions: see ``onnx_weights``, ``onnx_int4`` and ``onnx_codebook`` beside
+this file. The int8 form QOperator: see ``onnx_qoperator``.
+
+In the int8 file every tensor passes through QuantizeLinear and DequantizeLinear, from which ONNX Runtime
+makes integer kernels. Activations are uint8 (zero point + 128: the same grid), because ONNX Runtime leaves
+convolutions of branched networks in float when they are int8 on x86. A layer kept in float has a float32
+weight and stands between DequantizeLinear and QuantizeLinear like the others.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from edgesqueeze.formats.limits import check_size
+from edgesqueeze.formats.onnx.write_maps import OnnxWriter, write_map
+from edgesqueeze.formats.onnx.write_weights import (
+    Float16Store,
+    FloatStore,
+    Int8Store,
+    Int8WeightStore,
+    LayerStore,
+    LayerWriter,
+)
+from edgesqueeze.network.graph.nodes import (
+    Activation,
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Dense,
+    DepthToSpace,
+    Flatten,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    LayerNorm,
+    MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
+    Softmax,
+    WeightedNode,
+)
+from edgesqueeze.network.integers.lower import lower
+from edgesqueeze.network.integers.reference import clamp_limits, dequantize
+from edgesqueeze.network.integers.spec import QMAX, QMIN, QuantSpec
+from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
+
+OPSET = 17
+OPSET_OF_INT4 = 21
+"""The first with tensors of 4 bits, and with DequantizeLinear in blocks."""
+_IR_VERSIONS = {OPSET: 8, OPSET_OF_INT4: 10}
+UINT8_OFFSET = 128
+
+
+def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
+    """The bytes of an ONNX model with one float input "input" [1, C, H, W] and one float output "output".
+
+    The same graph and spec always give the same bytes.
+
+    Args:
+        graph: the network.
+        spec: the integers of an int8 file, or None for float32.
+
+    Raises:
+        ExportError: the weights exceed the 2 GB that one ONNX file can hold.
+    """
+    if spec is not None:
+        graph, spec = lower(graph, spec)
+    check_size(graph, spec)
+    return Emitter(graph, spec, FloatStore(graph) if spec is None else Int8Store(graph, spec)).run()
+
+
+def emit_onnx_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+    """The bytes of an ONNX model like that of :func:`emit_onnx` in float32, but with smaller weights.
+
+    Args:
+        graph: the network.
+        form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.network.integers.weight_only`.
+        weights: the integers of the layers; not read for ``fp16``.
+
+    Raises:
+        ExportError: the weights exceed 2 GB, one is too large for float16, or no layer could compute with
+            integers in a ``dynamic`` file.
+    """
+    check_form(graph, form)
+    check_size(graph, None)
+    if form == "fp16":
+        return Emitter(graph, None, Float16Store(graph)).run()
+    store = Int8WeightStore(graph, weights)
+    return Emitter(graph, None, store, store if form == "dynamic" else None).run()
+
+
+@dataclass
+class Emitter:
+    """One walk over the nodes. ``values`` maps a node to the name of its float output in the file."""
+
+    graph: Graph
+    spec: QuantSpec | None
+    store: LayerStore
+    dynamic: Int8WeightStore | None = None
+    opset: int = OPSET
+    nodes: list[NodeProto] = field(default_factory=list)
+    initializers: list[TensorProto] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+
+    def run(self) -> bytes:
+        """The bytes of the file."""
+        for node in self.graph.nodes:
+            self._node(node)
+        self._name_output()
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, node.shape)
+            for name, node in (("input", self.graph.input), ("output", self.graph.output))
+        ]
+        body = helper.make_graph(self.nodes, "edgesqueeze", ends[:1], ends[1:], self.initializers)
+        model = helper.make_model(
+            body,
+            producer_name="edgesqueeze",
+            opset_imports=[helper.make_opsetid(*opset) for opset in self._opsets],
+            ir_version=_IR_VERSIONS[self.opset],
+        )
+        return bytes(model.SerializeToString(deterministic=True))
+
+    @property
+    def _opsets(self) -> tuple[tuple[str, int], ...]:
+        return (("", self.opset),)
+
+    def _node(self, node: AnyNode) -> None:
+        y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))
+        self.values[node.name] = self._round_trip(node.name, y, node.name)
+
+    def _name_output(self) -> None:
+        if self.nodes:
+            self.nodes[-1].output[0] = "output"
+        else:
+            self._op("Identity", ["input"], "output", {})
+
+    # -- building blocks ---------------------------------------------------------------------------
+
+    def _op(
+        self,
+        kind: str,
+        inputs: list[str],
+        output: str,
+        attributes: dict[str, object],
+        more: tuple[str, ...] = (),
+    ) -> str:
+        node = helper.make_node(kind, inputs, [output, *more], name=output)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
+        return output
+
+    def _constant(self, name: str, values: NDArray[Any]) -> str:
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def _shared(self, name: str, values: NDArray[Any]) -> str:
+        """A small constant, stored once under its first name however often it is used."""
+        key = (values.dtype.name, values.shape, values.tobytes())
+        if key not in self.shared:
+            # Not by _constant: QLinearAdd takes 0-d grids only, and ascontiguousarray adds an axis.
+            self.initializers.append(numpy_helper.from_array(values, name))
+            self.shared[key] = name
+        return self.shared[key]
+
+    def _round_trip(self, node: str, value: str, name: str) -> str:
+        """A value through a node's grid and back to float; in a float file, the value itself."""
+        if self.spec is None:
+            return value
+        grid = self._grid(self.spec, node)
+        integers = self._op("QuantizeLinear", [value, *grid], f"{name}/int", {})
+        return self._op("DequantizeLinear", [integers, *grid], f"{name}/out", {})
+
+    def _grid(self, spec: QuantSpec, node: str) -> list[str]:
+        """Scale and zero point of a node's grid."""
+        quant = spec.activations[node]
+        return [
+            self._shared(f"{node}.scale", np.array(quant.scale, np.float32)),
+            self._shared(f"{node}.zero_point", np.array(quant.zero_point + UINT8_OFFSET, np.uint8)),
+        ]
+
+    # -- operations --------------------------------------------------------------------------------
+
+    def _operation(self, node: AnyNode) -> str:
+        """Append the operation itself; the name of its result before any activation."""
+        inputs = [self.values[name] for name in node.inputs]
+        if isinstance(node, Clamp):
+            return inputs[0]
+        if isinstance(node, Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice):
+            writer = OnnxWriter(self._op, self._constant, self._round_trip)
+            return write_map(writer, self.graph, node, inputs[0])
+        if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
+            inputs = [self._as_map(node, inputs[0])]
+        kind, attributes = kind_and_attributes(node)
+        if isinstance(node, WeightedNode):
+            if self.dynamic is not None and self.dynamic.reads_integers(node):
+                return self.dynamic.write_dynamic(self._layer_writer, node, inputs[0], attributes)
+            inputs += self.store.store(self._layer_writer, node)
+        return self._op(kind, inputs, f"{node.name}/raw", attributes)
+
+    @property
+    def _layer_writer(self) -> LayerWriter:
+        return LayerWriter(self._op, self._constant, self._shared, self._has)
+
+    def _has(self, name: str) -> bool:
+        return any(name in node.output for node in self.nodes)
+
+    def _as_map(self, node: Conv, value: str) -> str:
+        """[1, features] as a map of height and width 1."""
+        shape = self._constant(f"{node.name}.shape", np.array([1, node.shape[1], 1, 1], np.int64))
+        mapped = self._op("Reshape", [value, shape], f"{node.name}/map", {})
+        return self._round_trip(node.inputs[0], mapped, f"{node.name}/map")
+
+    def _is_kept_float(self, node: AnyNode) -> bool:
+        """Whether a node is a layer without integers in an int8 file."""
+        return self.spec is not None and isinstance(node, WeightedNode) and node.name not in self.spec.weights
+
+    def _activated(self, node: AnyNode, value: str) -> str:
+        activation: Activation = getattr(node, "activation", "none")
+        if self._is_kept_float(node):
+            return self._bounded(node, value, activation)
+        if activation == "none":
+            return value
+        if self.spec is not None and not isinstance(node, Clamp):
+            if clamp_limits(self.spec.activations[node.name], activation) == (QMIN, QMAX):
+                return value  # saturation of the output grid does the same
+            # An operation stays integer inside ONNX Runtime only if its own output is quantized.
+            value = self._round_trip(node.name, value, f"{node.name}/before")
+        if activation == "relu":
+            return self._op("Relu", [value], f"{node.name}/relu", {})
+        limits = [self._shared(name, np.array(n, np.float32)) for name, n in (("zero", 0), ("six", 6))]
+        return self._op("Clip", [value, *limits], f"{node.name}/relu6", {})
+
+    def _bounded(self, node: AnyNode, value: str, activation: Activation) -> str:
+        """The result of a layer kept in float, with its activation, or cut off where its grid ends anyway.
+
+        By Max and Min: where a Relu, a Clip or nothing stands between a layer and QuantizeLinear, ONNX
+        Runtime replaces float weights by int8 ones of its own (its WeightBiasQuantization, per tensor).
+        """
+        lowest = 0.0
+        if activation == "none" and self.spec is not None:
+            lowest = float(dequantize(np.array([QMIN], np.int8), self.spec.activations[node.name])[0])
+        if activation == "relu6":
+            six = self._shared("six", np.array(6, np.float32))
+            value = self._op("Min", [value, six], f"{node.name}/min", {})
+        limit = self._shared(f"{node.name}.lowest", np.array(lowest, np.float32))
+        return self._op("Max", [value, limit], f"{node.name}/max", {})
+
+
+_PLAIN: dict[type[AnyNode], tuple[str, dict[str, object]]] = {
+    GlobalAvgPool: ("GlobalAveragePool", {}),
+    Flatten: ("Flatten", {"axis": 1}),
+    Concat: ("Concat", {"axis": 1}),
+    Add: ("Add", {}),
+    Mul: ("Mul", {}),
+    Softmax: ("Softmax", {"axis": 1}),
+}
+"""The operations of nodes that have no fields to write."""
+
+
+def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
+    """The ONNX operator that stands for a node, and its attributes."""
+    match node:
+        case Conv():
+            return "Conv", {
+                "kernel_shape": node.kernel,
+                "strides": node.stride,
+                "pads": node.pads,
+                "dilations": node.dilation,
+                "group": node.groups,
+            }
+        case ConvTranspose():
+            return "ConvTranspose", {
+                "kernel_shape": node.kernel,
+                "strides": node.stride,
+                "pads": node.pads,
+                "output_padding": node.extra,
+            }
+        case Dense():
+            return "Gemm", {"transB": 1}
+        case MaxPool():
+            return "MaxPool", {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.pads}
+        case AvgPool():
+            return "AveragePool", {"kernel_shape": node.kernel, "strides": node.stride}
+        case _:
+            return _PLAIN[type(node)]

@@ -1,0 +1,166 @@
+"""The ONNX operators of nodes without weights that need constants or several operators."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqueeze.network.graph.nodes import (
+    Crop,
+    DepthToSpace,
+    Graph,
+    LayerNorm,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
+    bias_name,
+    weight_name,
+)
+
+MapNode = Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice
+_SIXTH = 1 / 6
+
+
+@dataclass(frozen=True)
+class OnnxWriter:
+    """What the emitter lends.
+
+    ``op`` appends an operator (kind, inputs, output, attributes), ``constant`` stores an array under a name,
+    ``settle`` brings a value onto a node's grid in an int8 file (node, value, name). All return the name of
+    their result.
+    """
+
+    op: Callable[[str, list[str], str, dict[str, object]], str]
+    constant: Callable[[str, NDArray[Any]], str]
+    settle: Callable[[str, str, str], str]
+
+
+def write_map(writer: OnnxWriter, graph: Graph, node: MapNode, value: str) -> str:
+    """Append a node's operators; the name of the result."""
+    result = f"{node.name}/raw"
+    match node:
+        case Slice():
+            ends = [
+                writer.constant(f"{node.name}.{name}", np.array([n], np.int64))
+                for name, n in (("start", node.start), ("stop", node.stop), ("axis", 1))
+            ]
+            return writer.op("Slice", [value, *ends], result, {})
+        case Pad():
+            top, left, bottom, right = node.pads
+            amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+            return writer.op("Pad", [value, writer.constant(f"{node.name}.pads", amounts)], result, {})
+        case Crop():
+            return _crop(writer, graph, node, value)
+        case DepthToSpace():
+            return _depth_to_space(writer, graph, node, value)
+        case LayerNorm():
+            return _layer_norm(writer, graph, node, value)
+        case Resize():
+            return _resize(writer, node, value)
+        case Shuffle():
+            return _shuffle(writer, graph, node, value)
+        case Pointwise():
+            return _pointwise(writer, node, value)
+
+
+def _crop(writer: OnnxWriter, graph: Graph, node: Crop, value: str) -> str:
+    rows, columns = graph.source(node).shape[2:]
+    top, left, bottom, right = node.pads
+    ends = [
+        writer.constant(f"{node.name}.{name}", np.array(pair, np.int64))
+        for name, pair in (
+            ("start", (top, left)),
+            ("stop", (rows - bottom, columns - right)),
+            ("axes", (2, 3)),
+        )
+    ]
+    return writer.op("Slice", [value, *ends], f"{node.name}/raw", {})
+
+
+def _depth_to_space(writer: OnnxWriter, graph: Graph, node: DepthToSpace, value: str) -> str:
+    high, wide = node.block
+    if high == wide:
+        return writer.op("DepthToSpace", [value], f"{node.name}/raw", {"blocksize": high, "mode": "DCR"})
+    source = graph.source(node)
+    split = np.array([high, wide, node.shape[1], *source.shape[2:]], np.int64)
+    value = writer.op(
+        "Reshape", [value, writer.constant(f"{node.name}.split", split)], f"{node.name}/groups", {}
+    )
+    value = writer.settle(source.name, value, f"{node.name}/groups")
+    value = writer.op("Transpose", [value], f"{node.name}/swapped", {"perm": [2, 3, 0, 4, 1]})
+    value = writer.settle(source.name, value, f"{node.name}/swapped")
+    shape = writer.constant(f"{node.name}.shape", np.array(node.shape, np.int64))
+    return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
+
+
+def _layer_norm(writer: OnnxWriter, graph: Graph, node: LayerNorm, value: str) -> str:
+    """Over the last axis, which is what the operator knows: transposed before and behind for a map."""
+    parameters = [
+        writer.constant(name(node), values)
+        for name, values in ((weight_name, graph.weight(node)), (bias_name, graph.bias(node)))
+    ]
+    attributes: dict[str, object] = {"axis": -1, "epsilon": node.epsilon}
+    if len(node.shape) == 2:
+        return writer.op("LayerNormalization", [value, *parameters], f"{node.name}/raw", attributes)
+    value = writer.op("Transpose", [value], f"{node.name}/last", {"perm": [0, 2, 3, 1]})
+    value = writer.op("LayerNormalization", [value, *parameters], f"{node.name}/norm", attributes)
+    return writer.op("Transpose", [value], f"{node.name}/raw", {"perm": [0, 3, 1, 2]})
+
+
+def _resize(writer: OnnxWriter, node: Resize, value: str) -> str:
+    size = writer.constant(f"{node.name}.size", np.array(node.shape, np.int64))
+    attributes: dict[str, object] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    if node.mode == "nearest":
+        attributes = {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        }
+    return writer.op("Resize", [value, "", "", size], f"{node.name}/raw", attributes)
+
+
+def _shuffle(writer: OnnxWriter, graph: Graph, node: Shuffle, value: str) -> str:
+    channels, area = node.shape[1], prod(node.shape[2:])
+    source = graph.source(node).name
+    grouped = np.array([1, node.groups, channels // node.groups, area], np.int64)
+    shape = writer.constant(f"{node.name}.grouped", grouped)
+    value = writer.op("Reshape", [value, shape], f"{node.name}/groups", {})
+    value = writer.settle(source, value, f"{node.name}/groups")
+    value = writer.op("Transpose", [value], f"{node.name}/swapped", {"perm": [0, 2, 1, 3]})
+    value = writer.settle(source, value, f"{node.name}/swapped")
+    shape = writer.constant(f"{node.name}.shape", np.array(node.shape, np.int64))
+    return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
+
+
+def _pointwise(writer: OnnxWriter, node: Pointwise, value: str) -> str:
+    result = f"{node.name}/raw"
+    match node.function:
+        case "sigmoid":
+            return writer.op("Sigmoid", [value], result, {})
+        case "hardsigmoid":
+            return writer.op("HardSigmoid", [value], result, {"alpha": _SIXTH, "beta": 0.5})
+        case "hardswish":
+            return writer.op("HardSwish", [value], result, {})
+        case "silu":
+            gate = writer.op("Sigmoid", [value], f"{node.name}/gate", {})
+            return writer.op("Mul", [value, gate], result, {})
+        case "gelu":
+            return _gelu(writer, node.name, value)
+
+
+def _gelu(writer: OnnxWriter, name: str, value: str) -> str:
+    """The product of x and (1 + erf(x / √2)) / 2; ONNX Runtime fuses these operators in a float file."""
+    root, one, half = (
+        writer.constant(f"{name}.{label}", np.array(number, np.float32))
+        for label, number in (("root", 2**0.5), ("one", 1.0), ("half", 0.5))
+    )
+    inner = writer.op("Div", [value, root], f"{name}/divided", {})
+    inner = writer.op("Erf", [inner], f"{name}/erf", {})
+    inner = writer.op("Add", [inner, one], f"{name}/risen", {})
+    inner = writer.op("Mul", [value, inner], f"{name}/gated", {})
+    return writer.op("Mul", [inner, half], f"{name}/raw", {})

@@ -1,0 +1,1 @@
+"""The ``.sqz`` file: see docs/format.md."""

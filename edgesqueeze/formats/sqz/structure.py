@@ -1,0 +1,203 @@
+"""The nodes of a graph as the compact JSON rows of a .sqz file.
+
+A row is [kind, name, inputs, numbers…]. Kinds, activations and other words are numbers, inputs count
+backwards (1 is the node just before), and shapes are left out since they follow from the inputs.
+"""
+
+import json
+import zlib
+from collections.abc import Sequence
+from struct import Struct
+from typing import get_args
+
+from edgesqueeze.coding.byte_reader import ByteReader
+from edgesqueeze.errors import CodecError
+from edgesqueeze.network.graph.check import check_structure, complete_shapes
+from edgesqueeze.network.graph.node_json import structure_from_json
+from edgesqueeze.network.graph.nodes import Activation, AnyNode, Function, ResizeMode
+
+KINDS = (
+    "Input",
+    "Conv",
+    "Dense",
+    "MaxPool",
+    "AvgPool",
+    "GlobalAvgPool",
+    "Flatten",
+    "Concat",
+    "Add",
+    "Clamp",
+    "Mul",
+    "Pointwise",
+    "Slice",
+    "Shuffle",
+    "Pad",
+    "Resize",
+    "ConvTranspose",
+    "Crop",
+    "DepthToSpace",
+    "Softmax",
+    "LayerNorm",
+)
+FIELDS: dict[str, dict[str, int]] = {
+    "Input": {},
+    "Conv": {"channels": 1, "kernel": 2, "stride": 2, "pads": 4, "dilation": 2, "groups": 1, "activation": 1},
+    "Dense": {"channels": 1, "activation": 1},
+    "MaxPool": {"kernel": 2, "stride": 2, "pads": 4},
+    "AvgPool": {"kernel": 2, "stride": 2},
+    "GlobalAvgPool": {},
+    "Flatten": {},
+    "Concat": {},
+    "Add": {"activation": 1},
+    "Clamp": {"activation": 1},
+    "Mul": {},
+    "Pointwise": {"function": 1},
+    "Slice": {"start": 1, "stop": 1},
+    "Shuffle": {"groups": 1},
+    "Pad": {"pads": 4},
+    "Resize": {"size": 2, "mode": 1},
+    "ConvTranspose": {"channels": 1, "kernel": 2, "stride": 2, "pads": 4, "extra": 2, "activation": 1},
+    "Crop": {"pads": 4},
+    "DepthToSpace": {"block": 2},
+    "Softmax": {},
+    "LayerNorm": {"epsilon": 1},
+}
+"""The numbers of a row by kind: field and how many numbers it takes. An input's are its shape."""
+WORDS: dict[str, tuple[str, ...]] = {
+    "activation": get_args(Activation),
+    "function": get_args(Function),
+    "mode": get_args(ResizeMode),
+}
+"""The fields whose value is a word; a row holds its place in these lists."""
+MAX_JSON_BYTES = 1 << 24
+_PLAIN, _ZLIB = 0, 1
+_FLOAT, _FLOAT_BITS = Struct("<f"), Struct("<I")
+
+
+def encode_structure(nodes: Sequence[AnyNode]) -> bytes:
+    """The GRPH payload: a method byte, then JSON as it is (0) or packed by zlib (1), whichever is smaller.
+
+    Raises:
+        CodecError: nodes that do not fit together, or more than 16 MiB of JSON.
+    """
+    check_structure(nodes)
+    places = {node.name: place for place, node in enumerate(nodes)}
+    rows = [_row(node, [place - places[name] for name in node.inputs]) for place, node in enumerate(nodes)]
+    text = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    if len(text) > MAX_JSON_BYTES:
+        raise CodecError(f"the graph takes {len(text)} bytes of JSON; allowed are {MAX_JSON_BYTES}")
+    packed = zlib.compress(text, 9)
+    return bytes([_ZLIB]) + packed if len(packed) < len(text) else bytes([_PLAIN]) + text
+
+
+def decode_structure(payload: memoryview) -> tuple[AnyNode, ...]:
+    """The nodes of a GRPH payload, with all shapes, checked to fit together.
+
+    Raises:
+        CodecError: the payload is no graph.
+    """
+    rows = _load_rows(_text(payload))
+    items: list[dict[str, object]] = []
+    for row in rows:
+        items.append(_item(row, items))
+    nodes = complete_shapes(structure_from_json(items))
+    check_structure(nodes)
+    return nodes
+
+
+def _row(node: AnyNode, distances: list[int]) -> list[object]:
+    kind = type(node).__name__
+    row: list[object] = [KINDS.index(kind), node.name]
+    if kind == "Input":
+        return [*row, *node.shape]
+    row.append(distances[0] if len(distances) == 1 else distances)
+    for field, width in FIELDS[kind].items():
+        if field == "channels":
+            row.append(node.shape[1])
+        elif field in WORDS:
+            row.append(WORDS[field].index(getattr(node, field)))
+        elif field == "epsilon":
+            row.extend(_FLOAT_BITS.unpack(_FLOAT.pack(getattr(node, field))))
+        elif width == 1:
+            row.append(getattr(node, field))
+        else:
+            row.extend(getattr(node, field))
+    return row
+
+
+def _text(payload: memoryview) -> bytes:
+    reader = ByteReader(payload)
+    method = reader.take(1)[0]
+    body = bytes(reader.take(reader.remaining))
+    if method == _PLAIN and len(body) <= MAX_JSON_BYTES:
+        return body
+    if method != _ZLIB:
+        raise CodecError(f"the graph is stored by method {method} in {len(body)} bytes")
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(body, MAX_JSON_BYTES)
+    except zlib.error as error:
+        raise CodecError(f"the graph cannot be decompressed: {error}") from error
+    if not inflater.eof or inflater.unused_data:
+        raise CodecError("the compressed graph is cut off, too large, or followed by other bytes")
+    return text
+
+
+def _load_rows(text: bytes) -> list[object]:
+    try:
+        rows = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CodecError(f"the graph is not JSON: {error}") from error
+    if not isinstance(rows, list):
+        raise CodecError("the graph is not a list of rows")
+    return rows
+
+
+def _item(row: object, earlier: list[dict[str, object]]) -> dict[str, object]:
+    """A row as structure_from_json wants it; the shape is a stand-in that holds only the channels."""
+    if not isinstance(row, list) or len(row) < 2 or type(row[0]) is not int or not 0 <= row[0] < len(KINDS):
+        raise CodecError(f"row {len(earlier)} of the graph does not start with a known kind and a name")
+    kind = KINDS[row[0]]
+    item: dict[str, object] = {"kind": kind, "name": row[1], "inputs": [], "shape": [1, 1]}
+    if kind == "Input":
+        return item | {"shape": _integers(row[2:], len(row) - 2, earlier)}
+    widths = FIELDS[kind]
+    item["inputs"] = [earlier[-d]["name"] for d in _distances(row[2:3], earlier)]
+    numbers = _integers(row[3:], sum(widths.values()), earlier)
+    for field, width in widths.items():
+        values, numbers = numbers[:width], numbers[width:]
+        if field == "channels":
+            item["shape"] = [1, *values]
+        elif field in WORDS:
+            if not 0 <= values[0] < len(WORDS[field]):
+                raise CodecError(f"row {len(earlier)} of the graph has {field} {values[0]}")
+            item[field] = WORDS[field][values[0]]
+        elif field == "epsilon":
+            item[field] = _float_of(values[0], earlier)
+        else:
+            item[field] = values[0] if width == 1 else values
+    return item
+
+
+def _float_of(bits: int, earlier: list[dict[str, object]]) -> float:
+    if not 0 <= bits < 1 << 32:
+        raise CodecError(f"row {len(earlier)} of the graph has a number of more than 32 bits")
+    return float(_FLOAT.unpack(_FLOAT_BITS.pack(bits))[0])
+
+
+def _distances(found: list[object], earlier: list[dict[str, object]]) -> list[int]:
+    listed = found[0] if found and isinstance(found[0], list) else found
+    if len(listed) != 1 or listed is found:  # a single input is written without a list
+        distances = _integers(listed, len(listed), earlier)
+        if all(1 <= distance <= len(earlier) for distance in distances):
+            return distances
+    raise CodecError(f"row {len(earlier)} of the graph reads a node that is not before it")
+
+
+def _integers(values: list[object], count: int, earlier: list[dict[str, object]]) -> list[int]:
+    integers = [value for value in values if type(value) is int]
+    if len(values) != count or len(integers) != count:
+        raise CodecError(
+            f"row {len(earlier)} of the graph has {len(values)} numbers; {count} integers are wanted"
+        )
+    return integers

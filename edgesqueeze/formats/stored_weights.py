@@ -1,0 +1,70 @@
+"""The int8 weights of a file, whatever else is in it: int8, dynamic range or partly float.
+
+``integers`` reads every number of a file that is int8 throughout; here only weights matter, and a layer
+that is kept in float is left out.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+from onnx import NodeProto, numpy_helper
+
+from edgesqueeze.formats.cut import OnnxFile, TfliteFile
+from edgesqueeze.formats.stored_values import Array
+from edgesqueeze.formats.tflite.stored_integers import tflite_weight
+
+_OP = schema.BuiltinOperator
+_WEIGHTED = (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED)
+_WEIGHT_INPUT = {"Conv": 1, "Gemm": 1, "ConvInteger": 1, "QLinearConv": 3, "QGemm": 3}
+_ENDINGS = ("/raw", "/relu6", "/relu", "/max", "/min", "/int")
+
+
+def read_int8_weights(path: Path) -> dict[str, NDArray[np.int8]]:
+    """Layer to int8 weight in PyTorch's layout, [out, in / groups, ...], of a file of ours.
+
+    Args:
+        path: an ``.onnx`` or ``.tflite`` file.
+    """
+    if path.suffix.lower() == ".onnx":
+        return _onnx_weights(OnnxFile(path))
+    return _tflite_weights(TfliteFile(path))
+
+
+def _onnx_weights(file: OnnxFile) -> dict[str, NDArray[np.int8]]:
+    constants = {t.name: numpy_helper.to_array(t) for t in file.model.graph.initializer}
+    found = {}
+    for node in file.model.graph.node:
+        position = _WEIGHT_INPUT.get(node.op_type)
+        weight = None if position is None else _stored(file, node, position, constants)
+        if weight is not None and weight.dtype == np.int8:
+            found[layer_name(node.name)] = weight
+    return found
+
+
+def _stored(file: OnnxFile, node: NodeProto, position: int, constants: dict[str, Array]) -> Array | None:
+    """The constant an operator reads, if need be through its DequantizeLinear."""
+    name = node.input[position]
+    maker = file.makers.get(name)
+    if maker is not None and maker.op_type == "DequantizeLinear":
+        name = maker.input[0]
+    return constants.get(name)
+
+
+def _tflite_weights(file: TfliteFile) -> dict[str, NDArray[np.int8]]:
+    found = {}
+    for operator in file.graph.operators:
+        if file.code(operator) not in _WEIGHTED:
+            continue
+        if file.graph.tensors[int(operator.inputs[1])].type == schema.TensorType.INT8:
+            name = file.graph.tensors[int(operator.outputs[0])].name.decode()
+            found[name] = tflite_weight(file, operator)
+    return found
+
+
+def layer_name(node: str) -> str:
+    """The layer behind the name of an ONNX node of ours."""
+    for ending in _ENDINGS:
+        node = node.removesuffix(ending)
+    return node

@@ -1,0 +1,346 @@
+"""A graph as a TFLite file: float32, or full int8 with the integers of a QuantSpec. Layout is NHWC.
+
+In int8, biases are int32, input and output int8 (the LiteRT 8-bit specification), or float32 if asked for. A
+layer kept in float stands between DEQUANTIZE and QUANTIZE. How weights are stored, also those of float16,
+dynamic and weight-only files: see :mod:`edgesqueeze.formats.tflite.write_weights`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from edgesqueeze.errors import ExportError
+from edgesqueeze.formats.limits import check_size
+from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
+from edgesqueeze.formats.tflite.order import file_orders
+from edgesqueeze.formats.tflite.write_float import write_gelu, write_layer_norm
+from edgesqueeze.formats.tflite.write_maps import write_map
+from edgesqueeze.formats.tflite.write_padding import padded
+from edgesqueeze.formats.tflite.write_transposed import write_conv_transpose
+from edgesqueeze.formats.tflite.write_weights import (
+    Float16Store,
+    FloatStore,
+    Int8Store,
+    Int8WeightStore,
+    LayerStore,
+    Layout,
+)
+from edgesqueeze.network.graph.nodes import (
+    Activation,
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Dense,
+    DepthToSpace,
+    Flatten,
+    Floats,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    LayerNorm,
+    MaxPool,
+    Mul,
+    Pad,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
+    Softmax,
+    WeightedNode,
+)
+from edgesqueeze.network.integers.lower import lower
+from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec
+from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
+
+_FUSED: dict[Activation, int] = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+_OP = schema.BuiltinOperator
+_RATIO_LIMIT = 256.0
+_SMALLEST_ADD_RATIO = 2.0**-10
+_SMALLEST_MUL_RATIO = 2.0**-16
+# The lowest operator version that allows (float32, int8) operands.
+_VERSIONS: dict[int, tuple[int, int]] = {
+    _OP.CONV_2D: (1, 3),
+    _OP.DEPTHWISE_CONV_2D: (1, 3),
+    _OP.FULLY_CONNECTED: (1, 5),
+    _OP.MAX_POOL_2D: (1, 2),
+    _OP.AVERAGE_POOL_2D: (1, 2),
+    _OP.MEAN: (1, 2),
+    _OP.CONCATENATION: (1, 2),
+    _OP.ADD: (1, 2),
+    _OP.PAD: (1, 2),
+    _OP.PADV2: (1, 2),
+    _OP.RESHAPE: (1, 1),
+    _OP.RELU: (1, 2),
+    _OP.RELU6: (1, 2),
+    _OP.MUL: (1, 2),
+    _OP.LOGISTIC: (1, 2),
+    _OP.HARD_SWISH: (1, 1),
+    _OP.SLICE: (1, 2),
+    _OP.TRANSPOSE: (1, 2),
+    _OP.RESIZE_BILINEAR: (3, 3),
+    _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
+    _OP.TRANSPOSE_CONV: (3, 3),
+    _OP.DEPTH_TO_SPACE: (1, 2),
+    _OP.SOFTMAX: (1, 2),
+    _OP.GELU: (1, 1),
+    _OP.QUANTIZE: (1, 1),
+    _OP.DEQUANTIZE: (1, 2),
+}
+EndType = Literal["int8", "float32"]
+"""What a full-int8 file takes and gives."""
+
+
+def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8") -> bytes:
+    """The bytes of a TFLite model; the same graph and spec always give the same bytes.
+
+    Args:
+        graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file.
+        spec: the integers of an int8 file, or None for float32.
+        int8_io: what an int8 file takes and gives; float32 adds a QUANTIZE and a DEQUANTIZE at the ends.
+
+    Raises:
+        ExportError: a flattened map reaches something for which the order of its values matters, or the
+            weights exceed 2 GB; or, in int8, two scales lie too far apart for XNNPACK.
+    """
+    if spec is not None:
+        graph, spec = lower(graph, spec)
+    check_size(graph, spec)
+    store = FloatStore(graph) if spec is None else Int8Store(graph, spec)
+    return _Emitter(graph, spec, store, spec is not None and int8_io == "float32").run()
+
+
+def emit_tflite_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+    """The bytes of a TFLite model with float32 input, output and activations, but smaller weights.
+
+    Args:
+        graph: the network.
+        form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.network.integers.weight_only`.
+        weights: the integers of the layers; not read for ``fp16``.
+
+    Raises:
+        ExportError: a flattened map reaches something for which the order of its values matters, a weight is
+            too large for float16, or no layer could compute with integers in a ``dynamic`` file.
+    """
+    check_form(graph, form)
+    check_size(graph, None)
+    store = Float16Store(graph) if form == "fp16" else Int8WeightStore(graph, weights, form == "dynamic")
+    return _Emitter(graph, None, store).run()
+
+
+@dataclass
+class _Emitter:
+    """One walk over the nodes.
+
+    ``orders`` are those of flattened tensors, see :func:`edgesqueeze.formats.tflite.order.file_orders`.
+    """
+
+    graph: Graph
+    spec: QuantSpec | None
+    store: LayerStore
+    float_ends: bool = False
+    source: int = 0
+    model: FlatModel = field(default_factory=FlatModel)
+    tensors: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
+
+    def run(self) -> bytes:
+        self.orders = file_orders(self.graph)
+        for node in self.graph.nodes:
+            self._node(node)
+        name = self.graph.output.name
+        result = self.tensors[name]
+        if self.float_ends:
+            result = self.model.float_form(result)
+            self.operator(_OP.DEQUANTIZE, [self.tensors[name]], result, schema.DequantizeOptionsT())
+        return self.model.pack(self.source, result)
+
+    def _input(self, tensor: int) -> None:
+        self.source = tensor
+        if self.float_ends:
+            self.source = self.model.float_form(tensor)
+            self.operator(_OP.QUANTIZE, [self.source], tensor, schema.QuantizeOptionsT())
+
+    # -- tensors -----------------------------------------------------------------------------------
+
+    def computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
+        """Add a tensor of a shape given as NCHW, on a node's grid; its index."""
+        dtype = "float32" if self.spec is None else "int8"
+        return self.model.tensor(name, _nhwc(shape), dtype, self.grid(grid_of))
+
+    def grid(self, name: str) -> Quantization | None:
+        """The grid of a node's output in an int8 file."""
+        return None if self.spec is None else _per_tensor(self.spec.activations[name])
+
+    def _parameters(self, node: WeightedNode, axes: tuple[int, ...], channel_axis: int) -> list[int]:
+        """Weight and bias as constants, the weight's axes permuted."""
+        if self.spec is not None and node.name in self.spec.weights:
+            source, result = (self.spec.activations[name] for name in (node.inputs[0], node.name))
+            bias_scale = self.spec.weights[node.name].bias_scale(source.scale)
+            self._check_ratio(node, bias_scale / np.float32(result.scale), 0.0)
+        layout = Layout(lambda weight: self._in_order(node, weight).transpose(axes), channel_axis)
+        return self.store.store(self.model, node, layout)
+
+    def _check_ratio(self, node: AnyNode, ratios: Floats, smallest: float) -> None:
+        """Refuse what XNNPACK does not take: LiteRT would run another kernel, which rounds differently."""
+        if np.any(ratios >= _RATIO_LIMIT) or np.any(ratios < smallest):
+            low, high = float(np.min(ratios)), float(np.max(ratios))
+            raise ExportError(
+                f"layer {node.name!r} needs int8 scale ratios of {low:.3g} to {high:.3g} between its inputs "
+                f"and its output; XNNPACK takes {smallest:.3g} up to {_RATIO_LIMIT:g}"
+            )
+
+    def _in_order(self, node: WeightedNode, weight: NDArray[Any]) -> NDArray[Any]:
+        """A dense weight with its columns in the order in which the file holds the input."""
+        order = self.orders.get(node.inputs[0]) if isinstance(node, Dense) else None
+        return weight if order is None else weight[:, order]
+
+    def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
+        """Append an operator in the version that this file's precision needs."""
+        self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
+
+    def _weighted(self, code: int, node: WeightedNode, operands: list[int], options: Generated) -> None:
+        """Append a layer; one kept in float in an int8 file stands between DEQUANTIZE and QUANTIZE."""
+        output = self.tensors[node.name]
+        if self.spec is None or node.name in self.spec.weights:
+            self.model.operator(code, self.store.version(node, _VERSIONS[code]), operands, output, options)
+            return
+        source, *parameters = operands
+        shape = self.model.shape(source)
+        real = self.model.tensor(f"{node.name}.input", shape, "float32")
+        result = self.model.tensor(f"{node.name}.float", self.model.shape(output), "float32")
+        self.operator(_OP.DEQUANTIZE, [source], real, schema.DequantizeOptionsT())
+        self.model.operator(code, _VERSIONS[code][0], [real, *parameters], result, options)
+        self.operator(_OP.QUANTIZE, [result], output, schema.QuantizeOptionsT())
+
+    # -- operations --------------------------------------------------------------------------------
+
+    def _node(self, node: AnyNode) -> None:
+        inputs = [self.tensors[name] for name in node.inputs]
+        output = self.computed(node.name, node.shape, node.name)
+        self.tensors[node.name] = output
+        match node:
+            case Input():
+                self._input(output)
+            case Conv():
+                self._conv(node, inputs[0])
+            case ConvTranspose():
+                shape = self.graph.source(node).shape
+                operands = [inputs[0], *self._parameters(node, (0, 2, 3, 1), 0)]
+                write_conv_transpose(self, node, shape, operands, output)
+            case Dense():
+                parameters = self._parameters(node, (0, 1), 0)
+                options = schema.FullyConnectedOptionsT()
+                options.fusedActivationFunction = _FUSED[node.activation]
+                self._weighted(_OP.FULLY_CONNECTED, node, [inputs[0], *parameters], options)
+            case MaxPool() | AvgPool():
+                self._pool(node, inputs[0], output)
+            case GlobalAvgPool():
+                axes = self.model.constant(f"{node.name}.axes", np.array([1, 2], np.int32))
+                options = schema.ReducerOptionsT()
+                options.keepDims = True
+                self.operator(_OP.MEAN, [inputs[0], axes], output, options)
+            case Flatten():
+                self._reshape(inputs[0], output, node.shape, f"{node.name}.shape")
+            case Concat():
+                options = schema.ConcatenationOptionsT()
+                options.axis = 3 if len(node.shape) == 4 else 1
+                self.operator(_OP.CONCATENATION, inputs, output, options)
+            case Add() | Mul():
+                self._binary(node, inputs, output)
+            case _:
+                self._plain(node, inputs[0], output)
+
+    def _plain(self, node: AnyNode, source: int, output: int) -> None:
+        """Append a node that reads one tensor and has no weights of integers."""
+        match node:
+            case Clamp():
+                code = _OP.RELU if node.activation == "relu" else _OP.RELU6
+                self.operator(code, [source], output, None)
+            case LayerNorm():
+                write_layer_norm(self, node, (self.graph.weight(node), self.graph.bias(node)), source, output)
+            case Pointwise(function="gelu"):
+                write_gelu(self, node, source, output)
+            case Softmax():
+                options = schema.SoftmaxOptionsT()
+                options.beta = 1.0
+                self.operator(_OP.SOFTMAX, [source], output, options)
+            case Crop() | DepthToSpace() | Pad() | Pointwise() | Resize() | Shuffle() | Slice():
+                write_map(self, node, source, output)
+
+    def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:
+        if self.spec is not None:
+            left, right, result = (self.spec.activations[n].scale for n in (*node.inputs, node.name))
+            if isinstance(node, Add):
+                ratios = np.array([left, right], np.float32) / np.float32(result)
+                self._check_ratio(node, ratios, _SMALLEST_ADD_RATIO)
+            else:
+                ratios = np.array([left * right / result], np.float32)
+                self._check_ratio(node, ratios, _SMALLEST_MUL_RATIO)
+        if isinstance(node, Mul):
+            self.operator(_OP.MUL, inputs, output, schema.MulOptionsT())
+            return
+        options = schema.AddOptionsT()
+        options.fusedActivationFunction = _FUSED[node.activation]
+        self.operator(_OP.ADD, inputs, output, options)
+
+    def _conv(self, node: Conv, source: int) -> None:
+        shape = self.graph.source(node).shape
+        channels = shape[1]
+        if len(shape) == 2:
+            source = self._reshaped(node, source)
+        source, padding = padded(self, node, source)
+        depthwise = node.groups == channels > 1
+        code = _OP.DEPTHWISE_CONV_2D if depthwise else _OP.CONV_2D
+        options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+        if depthwise:
+            options.depthMultiplier = node.shape[1] // channels
+        options.padding = padding
+        options.strideH, options.strideW = node.stride
+        options.dilationHFactor, options.dilationWFactor = node.dilation
+        options.fusedActivationFunction = _FUSED[node.activation]
+        axes, channel_axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
+        self._weighted(code, node, [source, *self._parameters(node, axes, channel_axis)], options)
+
+    def _reshaped(self, node: Conv, source: int) -> int:
+        """[1, features] as a map of height and width 1."""
+        shape = (1, self.graph.source(node).shape[1], 1, 1)
+        output = self.computed(f"{node.name}.map", shape, node.inputs[0])
+        self._reshape(source, output, _nhwc(shape), f"{node.name}.shape")
+        return output
+
+    def _reshape(self, source: int, output: int, shape: tuple[int, ...], name: str) -> None:
+        options = schema.ReshapeOptionsT()
+        options.newShape = np.array(shape, np.int32)
+        constant = self.model.constant(name, options.newShape)
+        self.operator(_OP.RESHAPE, [source, constant], output, options)
+
+    def _pool(self, node: MaxPool | AvgPool, source: int, output: int) -> None:
+        padding = schema.Padding.VALID
+        if isinstance(node, MaxPool):
+            source, padding = padded(self, node, source)
+        options = schema.Pool2DOptionsT()
+        options.padding = padding
+        options.strideH, options.strideW = node.stride
+        options.filterHeight, options.filterWidth = node.kernel
+        code = _OP.MAX_POOL_2D if isinstance(node, MaxPool) else _OP.AVERAGE_POOL_2D
+        self.operator(code, [source], output, options)
+
+
+def _per_tensor(quant: ActivationQuant) -> Quantization:
+    return Quantization(np.array([quant.scale], np.float32), np.array([quant.zero_point], np.int64))
+
+
+def _nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape

@@ -1,0 +1,135 @@
+"""The TFLite operators of nodes without weights that need constants or several operators."""
+
+from typing import Protocol
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated
+from edgesqueeze.network.graph.nodes import Crop, DepthToSpace, Pad, Pointwise, Resize, Shuffle, Slice
+
+MapNode = Crop | DepthToSpace | Pad | Pointwise | Resize | Shuffle | Slice
+_OP = schema.BuiltinOperator
+_RELU6 = schema.ActivationFunctionType.RELU6
+
+
+class TfliteWriter(Protocol):
+    """What the emitter lends: the file, tensors of computed values (shape as NCHW), and operators."""
+
+    model: FlatModel
+
+    def computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
+        """Add a tensor on a node's grid; its index."""
+        ...
+
+    def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
+        """Append an operator."""
+        ...
+
+
+def write_map(writer: TfliteWriter, node: MapNode, source: int, output: int) -> None:
+    """Append a node's operators from one tensor to another."""
+    match node:
+        case Slice():
+            channels, *area = node.shape[1:]
+            write_slice(writer, node.name, [0, 0, 0, node.start], [1, *area, channels], source, output)
+        case Pad():
+            top, left, bottom, right = node.pads
+            amounts = _indices(writer, f"{node.name}.pads", [[0, 0], [top, bottom], [left, right], [0, 0]])
+            writer.operator(_OP.PAD, [source, amounts], output, schema.PadOptionsT())
+        case Crop():
+            channels, *area = node.shape[1:]
+            start = [0, *node.pads[:2], 0]
+            write_slice(writer, node.name, start, [1, *area, channels], source, output)
+        case DepthToSpace():
+            _depth_to_space(writer, node, source, output)
+        case Resize():
+            _resize(writer, node, source, output)
+        case Shuffle():
+            _shuffle(writer, node, source, output)
+        case Pointwise():
+            _pointwise(writer, node, source, output)
+
+
+def _indices(writer: TfliteWriter, name: str, values: list[int] | list[list[int]]) -> int:
+    return writer.model.constant(name, np.array(values, np.int32))
+
+
+def write_slice(
+    writer: TfliteWriter, name: str, start: list[int], size: list[int], source: int, output: int
+) -> None:
+    """Append a slice; ``start`` and ``size`` are in the file's order of axes."""
+    ends = [_indices(writer, f"{name}.start", start), _indices(writer, f"{name}.size", size)]
+    writer.operator(_OP.SLICE, [source, *ends], output, schema.SliceOptionsT())
+
+
+def _depth_to_space(writer: TfliteWriter, node: DepthToSpace, source: int, output: int) -> None:
+    """One operator for a square block; else block height and W swapped in [H, W, block height, rest]."""
+    high, wide = node.block
+    if high == wide:
+        options = schema.DepthToSpaceOptionsT()
+        options.blockSize = high
+        writer.operator(_OP.DEPTH_TO_SPACE, [source], output, options)
+        return
+    channels, rows, columns = node.shape[1], node.shape[2] // high, node.shape[3] // wide
+    grid, each = node.inputs[0], wide * channels
+    grouped = writer.computed(f"{node.name}.groups", (rows, each, columns, high), grid)
+    swapped = writer.computed(f"{node.name}.swapped", (rows, each, high, columns), grid)
+    _reshape(writer, source, grouped, [rows, columns, high, each])
+    order = _indices(writer, f"{node.name}.order", [0, 2, 1, 3])
+    writer.operator(_OP.TRANSPOSE, [grouped, order], swapped, schema.TransposeOptionsT())
+    _reshape(writer, swapped, output, [1, *node.shape[2:], channels])
+
+
+def _resize(writer: TfliteWriter, node: Resize, source: int, output: int) -> None:
+    size = _indices(writer, f"{node.name}.size", list(node.size))
+    if node.mode == "nearest":
+        nearest = schema.ResizeNearestNeighborOptionsT()
+        writer.operator(_OP.RESIZE_NEAREST_NEIGHBOR, [source, size], output, nearest)
+        return
+    options = schema.ResizeBilinearOptionsT()
+    options.halfPixelCenters = True
+    writer.operator(_OP.RESIZE_BILINEAR, [source, size], output, options)
+
+
+def _shuffle(writer: TfliteWriter, node: Shuffle, source: int, output: int) -> None:
+    """[H·W, groups, C / groups] with the last two swapped; XNNPACK has a kernel for that."""
+    channels, rows, columns = node.shape[1:]
+    groups, each, area = node.groups, channels // node.groups, rows * columns
+    grid = node.inputs[0]
+    grouped = writer.computed(f"{node.name}.groups", (1, each, area, groups), grid)
+    swapped = writer.computed(f"{node.name}.swapped", (1, groups, area, each), grid)
+    _reshape(writer, source, grouped, [1, area, groups, each])
+    order = _indices(writer, f"{node.name}.order", [0, 1, 3, 2])
+    writer.operator(_OP.TRANSPOSE, [grouped, order], swapped, schema.TransposeOptionsT())
+    _reshape(writer, swapped, output, [1, rows, columns, channels])
+
+
+def _reshape(writer: TfliteWriter, source: int, output: int, shape: list[int]) -> None:
+    options = schema.ReshapeOptionsT()
+    options.newShape = np.array(shape, np.int32)
+    constant = _indices(writer, "shape_" + "_".join(str(n) for n in shape), shape)
+    writer.operator(_OP.RESHAPE, [source, constant], output, options)
+
+
+def _pointwise(writer: TfliteWriter, node: Pointwise, source: int, output: int) -> None:
+    """In an int8 file only the sigmoid is left, see :mod:`edgesqueeze.network.integers.lower`."""
+    match node.function:
+        case "sigmoid":
+            writer.operator(_OP.LOGISTIC, [source], output, None)
+        case "hardswish":
+            writer.operator(_OP.HARD_SWISH, [source], output, schema.HardSwishOptionsT())
+        case "silu":
+            gate = writer.computed(f"{node.name}.gate", node.shape, node.name)
+            writer.operator(_OP.LOGISTIC, [source], gate, None)
+            writer.operator(_OP.MUL, [source, gate], output, schema.MulOptionsT())
+        case "hardsigmoid":
+            three = writer.model.constant(f"{node.name}.three", np.array([3], np.float32))
+            sixth = writer.model.constant(f"{node.name}.sixth", np.array([1 / 6], np.float32))
+            clamped = writer.computed(f"{node.name}.clamped", node.shape, node.name)
+            options = schema.AddOptionsT()
+            options.fusedActivationFunction = _RELU6
+            writer.operator(_OP.ADD, [source, three], clamped, options)
+            writer.operator(_OP.MUL, [clamped, sixth], output, schema.MulOptionsT())
+        case "gelu":
+            raise AssertionError("written by tflite_float")

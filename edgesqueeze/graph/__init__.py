@@ -1,1 +1,0 @@
-"""The small graph between torch and the files."""

@@ -1,0 +1,1 @@
+"""Parameters, bytes, MACs and latency of models and files side by side."""

@@ -1,0 +1,90 @@
+"""What the parity gate asks of files: inner tensors, for which a file is cut and run, and differences."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqueeze.errors import ExportError
+from edgesqueeze.formats.cut import open_cuttable
+from edgesqueeze.measure.proof.parity_report import FileParity
+from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.network.graph.nodes import Floats
+
+Values = NDArray[Any]
+_BATCH = 16
+LAYER_IMAGES = 8
+"""How many inputs are enough to look into a file layer by layer."""
+
+
+def load_file(path: Path) -> Predictor:
+    """A file in the runtime its suffix stands for.
+
+    Raises:
+        ExportError: the suffix is another one, or the runtime cannot run the file.
+    """
+    loaders: dict[str, Callable[[Path], Predictor]] = {".onnx": load_onnx, ".tflite": load_tflite}
+    if path.suffix.lower() not in loaders:
+        raise ExportError(f"{path}: parity is checked on .onnx and .tflite files")
+    return loaders[path.suffix.lower()](path)
+
+
+class InnerTensors:
+    """A file whose inner tensors can be asked for.
+
+    ``names`` are the nodes known by name, in execution order; ``integers`` says whether their int8 values are
+    wanted or real numbers.
+    """
+
+    def __init__(self, path: Path, *, integers: bool) -> None:
+        self._file = open_cuttable(path)
+        self._suffix = path.suffix
+        self._integers = integers
+        self.names = self._file.names
+
+    def at(self, name: str, x: Floats) -> Values:
+        """A node's output [N, …] for inputs [N, C, H, W], in the graph's order of values."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"cut{self._suffix}"
+            path.write_bytes(self._file.cut(name))
+            predictor = load_file(path)
+            y: Values = predictor.predict_integers(x) if self._integers else predictor.predict(x)
+        order = self._file.order(name)
+        if order is None:
+            return y
+        restored = np.empty_like(y)
+        restored[:, order] = y
+        return restored
+
+
+def batches_of(x: Floats) -> Iterator[Floats]:
+    """A few inputs at a time."""
+    return (x[i : i + _BATCH] for i in range(0, len(x), _BATCH))
+
+
+def distance(found: Values, expected: Values) -> NDArray[np.float64]:
+    """How far two tensors are apart, value by value."""
+    return np.asarray(np.abs(found.astype(np.float64) - expected.astype(np.float64)))
+
+
+def difference(name: str, found: Values, expected: Values, tolerance: float) -> FileParity:
+    """A file's answers against a reference's."""
+    apart = distance(found, expected)
+    return FileParity(
+        file=name,
+        reference="integer reference" if found.dtype == np.int8 else "torch",
+        precision="int8" if found.dtype == np.int8 else "fp32",
+        values=apart.size,
+        differing=int(np.count_nonzero(~(apart <= tolerance))),
+        largest=float(apart.max()),
+        tolerance=tolerance,
+    )
+
+
+def differing_images(found: Values, expected: Values, tolerance: float) -> NDArray[np.bool_]:
+    """Which of the inputs have answers that differ."""
+    wrong = ~(distance(found, expected) <= tolerance)
+    return np.asarray(wrong.reshape(len(wrong), -1).any(axis=1))

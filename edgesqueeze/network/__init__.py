@@ -1,0 +1,1 @@
+"""A network as edgesqueeze sees it: a graph, how frameworks are read into it, and its integers."""

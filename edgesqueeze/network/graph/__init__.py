@@ -1,0 +1,1 @@
+"""What a network computes: nodes, shapes, checks, JSON and counts. No torch."""

@@ -1,0 +1,89 @@
+"""Parameters and multiply-accumulates of a graph."""
+
+from dataclasses import asdict, dataclass
+from math import prod
+
+import numpy as np
+
+from edgesqueeze.network.graph.nodes import ConvTranspose, Graph, LayerNorm, ParametricNode
+
+
+@dataclass(frozen=True)
+class LayerCounts:
+    """What one convolution, dense layer or layer norm holds and does, for one image.
+
+    ``macs`` are multiply-accumulates, padding included, biases not; ``effective_macs`` those on weights
+    that are not zero.
+    """
+
+    name: str
+    kind: str
+    params: int
+    nonzero_params: int
+    macs: int
+    effective_macs: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: a multiply-accumulate is two."""
+        return 2 * self.macs
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Sums over the layers of a network, and the layers themselves in execution order."""
+
+    params: int
+    nonzero_params: int
+    macs: int
+    effective_macs: int
+    layers: tuple[LayerCounts, ...]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: a multiply-accumulate is two."""
+        return 2 * self.macs
+
+    def to_json(self) -> dict[str, object]:
+        """All counts as plain JSON values."""
+        return {
+            "params": self.params,
+            "nonzero_params": self.nonzero_params,
+            "macs": self.macs,
+            "effective_macs": self.effective_macs,
+            "flops": self.flops,
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+
+def count_graph(graph: Graph) -> Counts:
+    """Count a graph for one image.
+
+    Every layer counts its bias, since every emitter writes one; batch norm counts nothing, since it is
+    folded. Pooling, activations and additions have no multiply-accumulates, as is usual in the field.
+    """
+    layers = tuple(_count_layer(graph, node) for node in graph.parametric)
+    return Counts(
+        params=sum(layer.params for layer in layers),
+        nonzero_params=sum(layer.nonzero_params for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+        effective_macs=sum(layer.effective_macs for layer in layers),
+        layers=layers,
+    )
+
+
+def _count_layer(graph: Graph, node: ParametricNode) -> LayerCounts:
+    weight, bias = graph.weight(node), graph.bias(node)
+    nonzero = int(np.count_nonzero(weight))
+    # Every weight is used once per output position, of a transposed convolution once per input position; a
+    # dense layer has a single position. A layer norm's products are element-wise.
+    shape = graph.source(node).shape if isinstance(node, ConvTranspose) else node.shape
+    positions = 0 if isinstance(node, LayerNorm) else prod(shape[2:])
+    return LayerCounts(
+        name=node.name,
+        kind=type(node).__name__,
+        params=weight.size + bias.size,
+        nonzero_params=nonzero + int(np.count_nonzero(bias)),
+        macs=weight.size * positions,
+        effective_macs=nonzero * positions,
+    )

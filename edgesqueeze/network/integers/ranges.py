@@ -1,0 +1,59 @@
+"""Which tensors must share one grid, and how ranges are merged over them."""
+
+from edgesqueeze.network.graph.nodes import (
+    AvgPool,
+    Concat,
+    Crop,
+    DepthToSpace,
+    Flatten,
+    Graph,
+    MaxPool,
+    Node,
+    Pad,
+    Resize,
+    Shuffle,
+    Slice,
+)
+
+_MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize | Crop | DepthToSpace
+_COPIES_VALUES = MaxPool | Flatten | Slice | Shuffle | Pad | Concat | Crop | DepthToSpace
+Range = tuple[float, float]
+"""The lowest and highest value seen in a tensor."""
+
+
+def share_groups(graph: Graph) -> dict[str, str]:
+    """Node name to the name that stands for its group.
+
+    Operations that only move values (max pooling, flatten, slice, crop, shuffle, depth to space, pad; average
+    pooling and resize in the runtimes' kernels) keep their input's grid. A concatenation copies integers, so
+    all of its inputs and its output share one.
+    """
+    parent = {node.name: node.name for node in graph.nodes}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for node in graph.nodes:
+        if isinstance(node, _MOVES_VALUES):
+            parent[root(node.name)] = root(node.inputs[0])
+        elif isinstance(node, Concat):
+            for name in node.inputs:
+                parent[root(name)] = root(node.name)
+    return {name: root(name) for name in parent}
+
+
+def is_copy(node: Node) -> bool:
+    """Whether an output holds values of its inputs only, which are on their common grid already."""
+    return isinstance(node, _COPIES_VALUES) or (isinstance(node, Resize) and node.mode == "nearest")
+
+
+def merge_ranges(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
+    """Give every tensor the union of the ranges seen in its group; tensors without a range add nothing."""
+    groups = share_groups(graph)
+    merged: dict[str, Range] = {}
+    for name, (low, high) in ranges.items():
+        known = merged.get(groups[name], (low, high))
+        merged[groups[name]] = (min(known[0], low), max(known[1], high))
+    return {name: merged[group] for name, group in groups.items()}

@@ -1,0 +1,1 @@
+"""From a framework's program to a graph."""

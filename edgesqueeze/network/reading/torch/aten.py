@@ -1,0 +1,288 @@
+"""How each torch operation is written as nodes of our graph: one function per operation.
+
+Here: layers with weights, pools, sums and joins. The others are in ``network.reading.torch.maps``.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch.fx import Node as FxNode
+
+from edgesqueeze.network.graph.nodes import (
+    Activation,
+    Add,
+    AnyNode,
+    AvgPool,
+    Clamp,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    MaxPool,
+    Pads,
+    Pair,
+)
+from edgesqueeze.network.reading.torch import layouts as aten_layouts
+from edgesqueeze.network.reading.torch import maps as aten_maps
+from edgesqueeze.network.reading.torch.builder import Builder, arguments_of, pair_of, refuse, shape_of
+from edgesqueeze.network.reading.torch.constants import affine, or_constant, refused
+
+
+def _conv(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "weight", "bias", "stride", "padding", "dilation", "groups"])
+    weight, bias = builder.weight_and_bias(fx, args)
+    kernel, dilation = pair_of(weight.shape[2:]), pair_of(args["dilation"] or 1)
+    node = Conv(
+        name=builder.layer_name(fx),
+        inputs=(builder.source(fx).name,),
+        shape=shape_of(fx),
+        kernel=kernel,
+        stride=pair_of(args["stride"] or 1),
+        pads=_conv_pads(args["padding"] or 0, kernel, dilation),
+        dilation=dilation,
+        groups=args["groups"] or 1,
+        activation="none",
+    )
+    builder.add_weighted(fx, node, weight, bias)
+
+
+def _linear(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "weight", "bias"])
+    source = builder.source(fx)
+    if fx.args[0] in builder.channels_last:
+        aten_layouts.linear_last(builder, fx)
+        return
+    if len(source.shape) != 2:
+        raise refuse(fx, f"reads a tensor of shape {source.shape}; flatten it to [N, features] first")
+    weight, bias = builder.weight_and_bias(fx, args)
+    node = Dense(name=builder.layer_name(fx), inputs=(source.name,), shape=shape_of(fx), activation="none")
+    builder.add_weighted(fx, node, weight, bias)
+
+
+def _conv_transpose(builder: Builder, fx: FxNode) -> None:
+    names = ["input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"]
+    args = arguments_of(fx, names)
+    weight, bias = builder.weight_and_bias(fx, args)
+    if (args["groups"] or 1) != 1 or pair_of(args["dilation"] or 1) != (1, 1):
+        raise refuse(fx, "is grouped or dilated, which TFLite cannot express")
+    rows, columns = pair_of(args["padding"] or 0)
+    stride, extra = pair_of(args["stride"] or 1), pair_of(args["output_padding"] or 0)
+    if extra[0] >= stride[0] or extra[1] >= stride[1]:
+        raise refuse(fx, f"has output_padding {extra}; TFLite allows less than the stride {stride}")
+    node = ConvTranspose(
+        name=builder.layer_name(fx),
+        inputs=(builder.source(fx).name,),
+        shape=shape_of(fx),
+        kernel=pair_of(weight.shape[2:]),
+        stride=stride,
+        pads=(rows, columns, rows, columns),
+        extra=extra,
+        activation="none",
+    )
+    builder.add_weighted(fx, node, weight.swapaxes(0, 1), bias)
+
+
+def _batch_norm(builder: Builder, fx: FxNode) -> None:
+    """A factor and an offset per channel."""
+    gain, shift, mean, variance = (builder.constant(fx, a) for a in fx.args[1:5])
+    if mean is None or variance is None:
+        raise refuse(fx, "has no running statistics")
+    epsilon = float(fx.args[6])  # type: ignore[arg-type]
+    deviation = np.sqrt(variance.astype(np.float64) + epsilon)
+    factor = (np.ones_like(deviation) if gain is None else gain.astype(np.float64)) / deviation
+    offset = (0.0 if shift is None else shift) - mean.astype(np.float64) * factor
+    affine(builder, fx, builder.source(fx), (factor, offset), builder.layer_name(fx))
+
+
+def _clamp(builder: Builder, fx: FxNode, activation: Activation) -> None:
+    source = builder.source(fx)
+    target = _fusable(builder, fx)
+    if target is None:
+        node = Clamp(name=fx.name, inputs=(source.name,), shape=source.shape, activation=activation)
+        builder.add(fx, node)
+        return
+    builder.nodes[target.name] = replace(target, activation=activation)
+    builder.same(fx, source)
+
+
+def _fusable(builder: Builder, fx: FxNode) -> Conv | ConvTranspose | Dense | Add | None:
+    """The node behind which an activation can be fused: reached through max pools, with no other reader."""
+    reached = fx.args[0]
+    while isinstance(reached, FxNode) and len(reached.users) == 1:
+        node = builder.nodes[builder.made[reached]]
+        if not isinstance(node, Conv | ConvTranspose | Dense | Add | MaxPool):
+            return None
+        before = reached.args[0]
+        made_here = not isinstance(before, FxNode) or builder.made.get(before) != node.name
+        if not isinstance(node, MaxPool) and made_here:
+            return node if node.activation == "none" else None
+        # A max pool, or something that left no node of its own: batch norm, an earlier activation, a copy.
+        reached = before
+    return None
+
+
+def _hardtanh(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "min_val", "max_val"])
+    limits = (args["min_val"] or 0, args["max_val"])
+    if limits != (0, 6):
+        raise refuse(fx, f"clamps to {limits}; only ReLU (0, inf) and ReLU6 (0, 6) are supported")
+    _clamp(builder, fx, "relu6")
+
+
+def _max_pool(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "kernel", "stride", "padding", "dilation", "ceil_mode"])
+    if pair_of(args["dilation"] or 1) != (1, 1):
+        raise refuse(fx, "is a dilated max pool, which TFLite cannot express")
+    source, kernel = builder.source(fx), pair_of(args["kernel"])
+    stride = pair_of(args["stride"] or kernel)
+    top, left = pair_of(args["padding"] or 0)
+    shape = shape_of(fx)
+    # Ceil mode and floor mode differ only in how far the last window reaches past the input.
+    bottom = (shape[2] - 1) * stride[0] + kernel[0] - source.shape[2] - top
+    right = (shape[3] - 1) * stride[1] + kernel[1] - source.shape[3] - left
+    pads = (top, left, max(bottom, 0), max(right, 0))
+    builder.add(
+        fx,
+        MaxPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=stride, pads=pads),
+    )
+
+
+def _avg_pool(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(
+        fx, ["input", "kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"]
+    )
+    kernel, (rows, columns) = pair_of(args["kernel"]), pair_of(args["padding"] or 0)
+    stride = pair_of(args["stride"] or kernel)
+    if args["divisor_override"] is not None:
+        raise refuse(fx, "is an average pool with a divisor of its own")
+    source, shape = builder.source(fx), shape_of(fx)
+    spans = ((shape[2] - 1) * stride[0] + kernel[0], (shape[3] - 1) * stride[1] + kernel[1])
+    if spans[0] > source.shape[2] + 2 * rows or spans[1] > source.shape[3] + 2 * columns:
+        raise refuse(fx, "is an average pool whose last window is cut off by ceil mode; leave ceil mode out")
+    if rows or columns:
+        if args["count_include_pad"] is False:
+            raise refuse(fx, "is an average pool that does not count its padding; use count_include_pad=True")
+        source = aten_maps.pad(builder, fx, (rows, columns, rows, columns))
+    _average(builder, fx, source, kernel, stride)
+
+
+def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
+    source, shape = builder.source(fx), shape_of(fx)
+    if source.shape[2:] == shape[2:]:
+        builder.same(fx, source)
+        return
+    if shape[2] % source.shape[2] == 0 and shape[3] % source.shape[3] == 0:
+        aten_maps.resize_to(builder, fx, pair_of(shape[2:]), nearest=True)  # every window is a single value
+        return
+    if source.shape[2] % shape[2] or source.shape[3] % shape[3]:
+        raise refuse(
+            fx,
+            f"pools {source.shape[2:]} to {shape[2:]}, which no fixed window can do; use a size that divides",
+        )
+    kernel = (source.shape[2] // shape[2], source.shape[3] // shape[3])
+    _average(builder, fx, source, kernel, kernel)
+
+
+def _mean(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["input", "dim", "keepdim"])
+    source = builder.source(fx)
+    dims = sorted(d % len(source.shape) for d in args["dim"] or [])
+    if len(source.shape) != 4 or dims != [2, 3]:
+        raise refuse(fx, "is a mean over other dimensions than height and width")
+    pooled = GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=(*source.shape[:2], 1, 1))
+    builder.add(fx, pooled)
+    if not args["keepdim"]:
+        flat = Flatten(name=f"{fx.name}_flat", inputs=(pooled.name,), shape=shape_of(fx))
+        builder.add(fx, flat)
+
+
+def _average(builder: Builder, fx: FxNode, source: AnyNode, kernel: Pair, stride: Pair) -> None:
+    shape = shape_of(fx)
+    if shape[2:] == (1, 1) and kernel == source.shape[2:]:
+        builder.add(fx, GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=shape))
+    else:
+        builder.add(
+            fx, AvgPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=stride)
+        )
+
+
+def _concat(builder: Builder, fx: FxNode) -> None:
+    args = arguments_of(fx, ["tensors", "dim"])
+    parts = args["tensors"]
+    sources = [builder.nodes[builder.made[p]] for p in parts if p in builder.made]
+    if len(sources) != len(parts):
+        raise refuse(fx, "joins something that is not the output of an earlier layer")
+    if (args["dim"] or 0) % len(shape_of(fx)) != 1:
+        raise refuse(fx, "is a concatenation along another dimension than the channels")
+    aten_maps.concat(builder, fx, [source.name for source in sources])
+
+
+def _sum(builder: Builder, fx: FxNode) -> None:
+    left, right = builder.source(fx, 0), builder.source(fx, 1)
+    if left.shape != right.shape or fx.kwargs.get("alpha", 1) != 1:
+        raise refuse(fx, "adds tensors of different shapes, or with a factor")
+    builder.add(fx, Add(name=fx.name, inputs=(left.name, right.name), shape=left.shape, activation="none"))
+
+
+def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
+    if padding == "valid":
+        return 0, 0, 0, 0
+    if padding == "same":  # torch puts the odd row and column at the bottom and right
+        rows, columns = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
+        return rows // 2, columns // 2, rows - rows // 2, columns - columns // 2
+    rows, columns = pair_of(padding)
+    return rows, columns, rows, columns
+
+
+TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
+    "conv2d": _conv,
+    "conv_transpose2d": _conv_transpose,
+    "linear": _linear,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "getitem": aten_maps.getitem,
+    "relu": lambda builder, fx: _clamp(builder, fx, "relu"),
+    "relu6": lambda builder, fx: _clamp(builder, fx, "relu6"),
+    "hardtanh": _hardtanh,
+    "max_pool2d": _max_pool,
+    "avg_pool2d": _avg_pool,
+    "adaptive_avg_pool2d": _adaptive_avg_pool,
+    "mean": _mean,
+    "view": aten_maps.reshape,
+    "_unsafe_view": aten_maps.reshape,
+    "reshape": aten_maps.reshape,
+    "flatten": aten_maps.reshape,
+    "cat": _concat,
+    "add": or_constant(_sum),
+    "mul": or_constant(aten_maps.product),
+    "sub": or_constant(refused),
+    "rsub": or_constant(refused),
+    "div": or_constant(refused),
+    "sigmoid": aten_maps.pointwise("sigmoid"),
+    "hardsigmoid": aten_maps.pointwise("hardsigmoid"),
+    "hardswish": aten_maps.pointwise("hardswish"),
+    "silu": aten_maps.pointwise("silu"),
+    "gelu": aten_maps.gelu,
+    "softmax": aten_layouts.softmax,
+    "layer_norm": aten_layouts.layer_norm,
+    "permute": aten_layouts.permute,
+    "pixel_shuffle": aten_layouts.pixel_shuffle,
+    "select": aten_layouts.select,
+    "unsqueeze": aten_layouts.unsqueeze,
+    "split": aten_maps.split,
+    "split_with_sizes": aten_maps.split,
+    "chunk": aten_maps.split,
+    "slice": aten_maps.channels,
+    "transpose": aten_maps.transpose,
+    "pad": aten_maps.constant_pad,
+    "constant_pad_nd": aten_maps.constant_pad,
+    "upsample_nearest2d": aten_maps.resize,
+    "_upsample_nearest_exact2d": aten_maps.resize,
+    "upsample_bilinear2d": aten_maps.resize,
+    "clone": aten_maps.same,
+    "dropout": aten_maps.same,
+    "contiguous": aten_maps.same,
+    "alias": aten_maps.same,
+}

@@ -1,0 +1,55 @@
+"""From a torch module to a :class:`~edgesqueeze.network.graph.nodes.Graph`, by way of ``torch.export``.
+
+Batch norm is folded into the layer before it (elsewhere it becomes a depthwise convolution), ReLU and ReLU6
+are fused behind the node that feeds them (through max pooling, with which they commute),
+dropout vanishes, ceil mode becomes padding.
+"""
+
+import torch
+from torch import nn
+
+from edgesqueeze.errors import TaskError, UnsupportedLayerError
+from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.reading.torch.aten import TRANSLATIONS
+from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
+from edgesqueeze.network.reading.torch.layouts import check_layout
+
+
+def build_graph(model: nn.Module, example_input: torch.Tensor) -> Graph:
+    """The graph of a module in evaluation mode.
+
+    Args:
+        model: a module whose weights are plain (bake parametrizations first).
+        example_input: one input, [1, C, H, W].
+
+    Raises:
+        UnsupportedLayerError: the model does something the graph has no node for.
+        TaskError: torch.export cannot trace the model at all.
+    """
+    try:
+        program = torch.export.export(model.eval(), (example_input,)).run_decompositions({})
+    except Exception as error:  # torch.export raises many unrelated types
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TaskError(f"torch.export cannot trace {type(model).__name__}: {reason}") from error
+    builder = Builder(program)
+    for fx in program.graph.nodes:
+        if fx.op == "placeholder" and fx.name in program.graph_signature.user_inputs:
+            builder.add_input(fx)
+        elif fx.op == "call_function":
+            _translate(builder, fx)
+        elif fx.op == "output":
+            return builder.finish(fx)
+    raise UnsupportedLayerError("the model returns no tensor")
+
+
+def _translate(builder: Builder, fx: torch.fx.Node) -> None:
+    if not any(builder.computes(argument) for argument in fx.all_input_nodes):
+        return  # what touches no activation is shape arithmetic and checks: nothing to compute
+    name = aten_name(fx)
+    translation = TRANSLATIONS.get(name)
+    if translation is None:
+        raise refuse(fx, "is not supported")
+    last = check_layout(builder, fx, name)
+    translation(builder, fx)
+    if last:
+        builder.channels_last.add(fx)

@@ -1,0 +1,196 @@
+"""The graph while it grows: what a translated operation may ask of the program and add to the graph."""
+
+import operator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.fx import Node as FxNode
+
+from edgesqueeze.errors import UnsupportedLayerError
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Floats,
+    Graph,
+    Input,
+    Pair,
+    ParametricNode,
+    bias_name,
+    weight_name,
+)
+
+_WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """A map seen as [1, groups, C / groups, H, W], or with the two transposed: half of a channel shuffle."""
+
+    source: str
+    groups: int
+    swapped: bool
+
+
+@dataclass
+class Builder:
+    """One walk over an exported program.
+
+    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to maps that
+    are seen in groups for the moment, ``selected`` to one channel of a map; ``channels_last`` are maps whose
+    channels were moved last. ``joined`` maps the parts of a concatenation to the node that holds them.
+    """
+
+    program: torch.export.ExportedProgram
+    nodes: dict[str, AnyNode] = field(default_factory=dict)
+    tensors: dict[str, Floats] = field(default_factory=dict)
+    made: dict[FxNode, str] = field(default_factory=dict)
+    views: dict[FxNode, GroupView] = field(default_factory=dict)
+    selected: dict[FxNode, tuple[str, int]] = field(default_factory=dict)
+    channels_last: set[FxNode] = field(default_factory=set)
+    joined: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        signature = self.program.graph_signature
+        self._sources = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self._state = {**self.program.constants, **self.program.state_dict}
+
+    def add_input(self, fx: FxNode) -> None:
+        """The network's input; a second one is refused."""
+        if any(isinstance(node, Input) for node in self.nodes.values()):
+            raise UnsupportedLayerError("the model takes more than one input; one image tensor is supported")
+        self.add(fx, Input(name="input", inputs=(), shape=shape_of(fx)))
+
+    def add(self, fx: FxNode, node: AnyNode) -> None:
+        """Append a node that computes what a torch node computes."""
+        if node.name in self.nodes:
+            raise UnsupportedLayerError(
+                f"layer {node.name!r} is called more than once; give each call a layer of its own"
+            )
+        self.nodes[node.name] = node
+        self.made[fx] = node.name
+
+    def add_weighted(self, fx: FxNode, node: ParametricNode, weight: Floats, bias: Floats | None) -> None:
+        """Append a node with its tensors; without a bias it gets zeros."""
+        self.add(fx, node)
+        self.store(node, weight, np.zeros(node.shape[1], np.float32) if bias is None else bias)
+
+    def store(self, node: ParametricNode, weight: Floats, bias: Floats) -> None:
+        """Set the tensors of a node."""
+        # Adding +0.0 turns the -0.0 that masks leave behind into +0.0: equal numbers, equal bytes.
+        self.tensors[weight_name(node)] = weight + np.float32(0)
+        self.tensors[bias_name(node)] = bias + np.float32(0)
+
+    def same(self, fx: FxNode, node: AnyNode) -> None:
+        """Say that a torch node computes what a node of ours already does."""
+        self.made[fx] = node.name
+
+    def source(self, fx: FxNode, index: int = 0) -> AnyNode:
+        """The node whose output an operation reads as its argument number ``index``."""
+        value = fx.args[index]
+        if not isinstance(value, FxNode) or value not in self.made:
+            raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
+        return self.nodes[self.made[value]]
+
+    def computes(self, value: object) -> bool:
+        """Whether an argument is the output of an earlier layer."""
+        return isinstance(value, FxNode) and (
+            value in self.made or value in self.views or value in self.selected
+        )
+
+    def feeds_only(self, node: AnyNode, fx: FxNode) -> bool:
+        """Whether an operation is the only reader of a node, seen or named in whatever way."""
+        known = [other for other, name in self.made.items() if name == node.name]
+        return all(user is fx or user in known for value in known for user in value.users)
+
+    def stored_name(self, value: object) -> str | None:
+        """The name of the parameter or buffer behind an argument."""
+        return self._sources.get(value.name) if isinstance(value, FxNode) else None
+
+    def constant(self, fx: FxNode, value: object) -> Floats | None:
+        """The stored tensor behind an argument, float32."""
+        if value is None:
+            return None
+        if not isinstance(value, FxNode) or value.name not in self._sources:
+            raise refuse(fx, "has a weight that is computed instead of stored")
+        tensor = self._state[self._sources[value.name]].detach()
+        return np.asarray(tensor.to(torch.float32).cpu().numpy())
+
+    def weight_and_bias(self, fx: FxNode, arguments: dict[str, Any]) -> tuple[Floats, Floats | None]:
+        """The stored weight and bias of a layer."""
+        weight = self.constant(fx, arguments["weight"])
+        if weight is None:
+            raise refuse(fx, "has no weight")
+        return weight, self.constant(fx, arguments["bias"])
+
+    def layer_name(self, fx: FxNode, weight: object = None) -> str:
+        """The name of the module that owns an operation's weight, by default its second argument."""
+        stored = self.stored_name(fx.args[1] if weight is None and len(fx.args) > 1 else weight)
+        return (stored or "").rpartition(".")[0] or fx.name
+
+    def finish(self, fx: FxNode) -> Graph:
+        """Keep what the program returns and what that depends on, with the result last."""
+        found = self._results(fx)
+        if len(found) != 1 or found[0] not in self.made:
+            raise UnsupportedLayerError(f"the model returns {len(found)} tensors; exactly one is supported")
+        if found[0] in self.channels_last:
+            raise UnsupportedLayerError(
+                "the model returns a map whose channels were moved last; move them back"
+            )
+        result = self.nodes[self.made[found[0]]]
+        needed, stack = {"input"}, [result.name]
+        while stack:
+            name = stack.pop()
+            if name not in needed:
+                needed.add(name)
+                stack.extend(self.nodes[name].inputs)
+        kept = [node for name, node in self.nodes.items() if name in needed and node is not result]
+        nodes = (*kept, result)
+        names = {name(node) for node in nodes for name in (weight_name, bias_name)}
+        return Graph(nodes, {name: tensor for name, tensor in self.tensors.items() if name in names})
+
+    def _results(self, fx: FxNode) -> list[Any]:
+        """What the program returns; of a dictionary, as segmenters have it, what is called "out"."""
+        outputs = fx.args[0]
+        found = list(outputs) if isinstance(outputs, tuple | list) else []
+        spec = self.program.call_spec.out_spec
+        if (
+            spec is not None
+            and spec.type is dict
+            and spec.num_children == len(found)
+            and "out" in spec.context
+        ):
+            return [found[spec.context.index("out")]]
+        return found
+
+
+def aten_name(fx: FxNode) -> str:
+    """``conv2d`` for torch.ops.aten.conv2d.default."""
+    if fx.target is operator.getitem:
+        return "getitem"
+    return str(fx.target).removeprefix("aten.").partition(".")[0]
+
+
+def arguments_of(fx: FxNode, names: list[str]) -> dict[str, Any]:
+    """Positional and keyword arguments by name; what was left out is None."""
+    return {**dict.fromkeys(names), **dict(zip(names, fx.args, strict=False)), **fx.kwargs}
+
+
+def shape_of(fx: FxNode) -> tuple[int, ...]:
+    """The shape of what an operation computes."""
+    return tuple(int(n) for n in fx.meta["val"].shape)
+
+
+def pair_of(value: Any) -> Pair:
+    """Torch's one or two numbers as two."""
+    if isinstance(value, int):
+        return value, value
+    items = [int(v) for v in value]
+    return (items[0], items[0]) if len(items) == 1 else (items[0], items[1])
+
+
+def refuse(fx: FxNode, why: str) -> UnsupportedLayerError:
+    """An error that names the operation, the layer it stands in, and the way out."""
+    stack = list((fx.meta.get("nn_module_stack") or {}).values())
+    layer = stack[-1][0] if stack and stack[-1][0] else "(top level)"
+    return UnsupportedLayerError(f"operation {aten_name(fx)!r} in layer {layer!r} {why}; {_WAY_OUT}")

@@ -1,0 +1,249 @@
+"""Torch operations without weights that are not pools: products, functions, slices, shuffles, resizes."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+from torch.fx import Node as FxNode
+
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Concat,
+    Crop,
+    Flatten,
+    Function,
+    Mul,
+    Pad,
+    Pads,
+    Pointwise,
+    Resize,
+    Shuffle,
+    Slice,
+)
+from edgesqueeze.network.reading.torch.builder import (
+    Builder,
+    GroupView,
+    arguments_of,
+    aten_name,
+    pair_of,
+    refuse,
+    shape_of,
+)
+
+_MOST_PARTS = 5
+
+
+def product(builder: Builder, fx: FxNode) -> None:
+    """mul: two tensors of one shape, or one of them a value per channel [1, C, 1, 1]."""
+    left, right = builder.source(fx, 0), builder.source(fx, 1)
+    if prod(left.shape[2:]) < prod(right.shape[2:]):
+        left, right = right, left
+    if right.shape not in (left.shape, (*left.shape[:2], *[1] * (len(left.shape) - 2))):
+        raise refuse(fx, f"multiplies shapes {left.shape} and {right.shape}; one per channel is allowed")
+    builder.add(fx, Mul(name=fx.name, inputs=(left.name, right.name), shape=left.shape))
+
+
+def pointwise(function: Function) -> Callable[[Builder, FxNode], None]:
+    """The translation of an activation that is a function of every value."""
+
+    def translate(builder: Builder, fx: FxNode) -> None:
+        source = builder.source(fx)
+        node = Pointwise(name=fx.name, inputs=(source.name,), shape=source.shape, function=function)
+        builder.add(fx, node)
+
+    return translate
+
+
+def gelu(builder: Builder, fx: FxNode) -> None:
+    """GELU with the exact error function."""
+    if arguments_of(fx, ["input", "approximate"])["approximate"] not in (None, "none"):
+        raise refuse(fx, "is approximated by tanh; use approximate='none'")
+    pointwise("gelu")(builder, fx)
+
+
+def reshape(builder: Builder, fx: FxNode) -> None:
+    """view: to [1, features], or one of the two views that make a channel shuffle."""
+    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
+    shape = shape_of(fx)
+    if viewed is not None:
+        _end_shuffle(builder, fx, viewed)
+        return
+    source = builder.source(fx)
+    if shape == source.shape:
+        builder.same(fx, source)
+    elif shape == (1, prod(source.shape)):
+        builder.add(fx, Flatten(name=fx.name, inputs=(source.name,), shape=shape))
+    elif len(shape) == 5 and len(source.shape) == 4 and (shape[0], *shape[3:]) == (1, *source.shape[2:]):
+        builder.views[fx] = GroupView(source.name, shape[1], swapped=False)
+    else:
+        raise refuse(fx, f"reshapes {source.shape} to {shape}; only flattening to [N, features] is supported")
+
+
+def _end_shuffle(builder: Builder, fx: FxNode, viewed: GroupView) -> None:
+    source = builder.nodes[viewed.source]
+    if shape_of(fx) != source.shape:
+        raise refuse(fx, f"makes {shape_of(fx)} of channels in groups; only a channel shuffle is supported")
+    if not viewed.swapped:
+        builder.same(fx, source)
+        return
+    node = Shuffle(name=fx.name, inputs=(source.name,), shape=source.shape, groups=viewed.groups)
+    builder.add(fx, node)
+
+
+def transpose(builder: Builder, fx: FxNode) -> None:
+    """transpose: only the one between the two views of a channel shuffle."""
+    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
+    dims = sorted(d % 5 for d in fx.args[1:3] if isinstance(d, int))
+    if viewed is None or viewed.swapped or dims != [1, 2]:
+        raise refuse(fx, "changes the order of dimensions; only a channel shuffle may")
+    builder.views[fx] = GroupView(viewed.source, viewed.groups, swapped=True)
+
+
+def same(builder: Builder, fx: FxNode) -> None:
+    """What changes no value: dropout, clone, contiguous."""
+    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
+    if viewed is not None:
+        builder.views[fx] = viewed
+    else:
+        builder.same(fx, builder.source(fx))
+
+
+def split(builder: Builder, fx: FxNode) -> None:
+    """split, chunk: remembered; each piece is made when it is taken."""
+    args = arguments_of(fx, ["input", "sizes", "dim"])
+    source = builder.source(fx)
+    if len(source.shape) != 4 or (args["dim"] or 0) % 4 != 1:
+        raise refuse(fx, "splits another dimension than the channels of a map")
+    builder.same(fx, source)
+
+
+def getitem(builder: Builder, fx: FxNode) -> None:
+    """One result of several: a piece of a split, or the first of batch norm."""
+    whole, index = fx.args[0], fx.args[1]
+    if not isinstance(whole, FxNode) or aten_name(whole) not in ("split", "split_with_sizes", "chunk"):
+        same(builder, fx)
+        return
+    assert isinstance(index, int)  # torch.export writes nothing else
+    sizes = [int(piece.shape[1]) for piece in whole.meta["val"]]
+    index %= len(sizes)
+    _slice(builder, fx, sum(sizes[:index]), sum(sizes[: index + 1]))
+
+
+def channels(builder: Builder, fx: FxNode) -> None:
+    """slice: neighbouring channels, rows or columns; a slice of everything is nothing."""
+    args = arguments_of(fx, ["input", "dim", "start", "end", "step"])
+    source, shape = builder.source(fx), shape_of(fx)
+    if shape == source.shape:
+        builder.same(fx, source)
+        return
+    dim = (args["dim"] or 0) % len(source.shape)
+    if len(source.shape) != 4 or dim == 0 or (args["step"] or 1) != 1:
+        raise refuse(fx, "is a slice of something else than neighbouring channels, rows or columns of a map")
+    start = args["start"] or 0
+    start = max(start + source.shape[dim], 0) if start < 0 else start
+    if dim == 1:
+        _slice(builder, fx, start, start + shape[1])
+        return
+    end = source.shape[dim] - start - shape[dim]
+    crop(builder, fx, source, (start, 0, end, 0) if dim == 2 else (0, start, 0, end))
+
+
+def _slice(builder: Builder, fx: FxNode, start: int, stop: int) -> None:
+    source = builder.source(fx)
+    shape = (1, stop - start, *source.shape[2:])
+    builder.add(fx, Slice(name=fx.name, inputs=(source.name,), shape=shape, start=start, stop=stop))
+
+
+def constant_pad(builder: Builder, fx: FxNode) -> None:
+    """Zeros around a map: height and width only; negative amounts cut off."""
+    args = arguments_of(fx, ["input", "pad", "mode_or_value", "value"])
+    source, amounts = builder.source(fx), [int(n) for n in args["pad"]]
+    other = [v for v in (args["mode_or_value"], args["value"]) if v not in (None, 0, "constant")]
+    if len(source.shape) != 4 or len(amounts) > 4 or other:
+        raise refuse(fx, "pads other than height and width, or with other than zeros")
+    left, right, top, bottom = amounts + [0] * (4 - len(amounts))
+    builder.same(fx, source)
+    if max(amounts) > 0:
+        source = pad(builder, fx, (max(top, 0), max(left, 0), max(bottom, 0), max(right, 0)))
+    if min(amounts) < 0:
+        crop(builder, fx, source, (max(-top, 0), max(-left, 0), max(-bottom, 0), max(-right, 0)))
+
+
+def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads) -> None:
+    """Append a map without its outermost rows and columns."""
+    top, left, bottom, right = pads
+    shape = (*source.shape[:2], source.shape[2] - top - bottom, source.shape[3] - left - right)
+    builder.add(fx, Crop(name=fx.name, inputs=(source.name,), shape=shape, pads=pads))
+
+
+def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
+    """Append zeros around what an operation reads."""
+    source = builder.source(fx)
+    top, left, bottom, right = pads
+    shape = (*source.shape[:2], source.shape[2] + top + bottom, source.shape[3] + left + right)
+    node = Pad(name=f"{fx.name}_pad", inputs=(source.name,), shape=shape, pads=pads)
+    builder.add(fx, node)
+    return node
+
+
+def concat(builder: Builder, fx: FxNode, sources: list[str]) -> None:
+    """Append a concatenation of at most as many parts as XNNPACK takes; more become parts of parts.
+
+    What an earlier one has joined is read from there: DenseNet joins all layers so far again and again.
+    """
+    wanted = tuple(sources)
+    known = [parts for parts in builder.joined if wanted[: len(parts)] == parts]
+    if known:
+        longest = max(known, key=len)
+        sources = [builder.joined[longest], *wanted[len(longest) :]]
+    place = 0
+    while len(sources) > _MOST_PARTS:
+        part = _joined(builder, sources[:_MOST_PARTS], f"{fx.name}_part{place}")
+        builder.add(fx, part)
+        sources, place = [part.name, *sources[_MOST_PARTS:]], place + 1
+    if len(sources) == 1:
+        builder.same(fx, builder.nodes[sources[0]])
+    else:
+        builder.add(fx, _joined(builder, sources, fx.name))
+    builder.joined[wanted] = builder.made[fx]
+
+
+def _joined(builder: Builder, sources: list[str], name: str) -> Concat:
+    shapes = [builder.nodes[source].shape for source in sources]
+    shape = (1, sum(s[1] for s in shapes), *shapes[0][2:])
+    return Concat(name=name, inputs=tuple(sources), shape=shape)
+
+
+def resize(builder: Builder, fx: FxNode) -> None:
+    """upsample_nearest2d and upsample_bilinear2d, by sizes or whole factors."""
+    source, size = builder.source(fx), shape_of(fx)[2:]
+    nearest = "nearest" in aten_name(fx)
+    if "exact" in aten_name(fx) or (not nearest and fx.args[2]):
+        raise refuse(fx, "is a resize with align_corners=True or nearest-exact; use the default of bilinear")
+    factors = _given_factors(fx)
+    if factors is not None and any(f != size[i] / source.shape[2 + i] for i, f in enumerate(factors)):
+        raise refuse(fx, f"resizes by {factors}, which are not the ratios of its sizes; give a size instead")
+    resize_to(builder, fx, pair_of(size), nearest=nearest)
+
+
+def _given_factors(fx: FxNode) -> list[float] | None:
+    """The scale factors of the call, where torch computes with them instead of the sizes."""
+    value: Any = fx.args[-1]
+    return [float(f) for f in value] if isinstance(value, list | tuple) and fx.args[1] is None else None
+
+
+def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], *, nearest: bool) -> None:
+    """Append a resize; one value becomes a plain by either rule, and bilinear is what XNNPACK runs."""
+    source = builder.source(fx)
+    if source.shape[2:] == size:
+        builder.same(fx, source)
+        return
+    single = source.shape[2:] == (1, 1)
+    node = Resize(
+        name=fx.name,
+        inputs=(source.name,),
+        shape=(*source.shape[:2], *size),
+        size=size,
+        mode="nearest" if nearest and not single else "bilinear",
+    )
+    builder.add(fx, node)

@@ -1,0 +1,1 @@
+"""One run of a recipe: its settings, its directory, its rows and its report."""

@@ -1,0 +1,143 @@
+"""Recipes: YAML in, a frozen object out; every mistake is named with its place and what is allowed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgesqueeze.bundled import bundled_recipes
+from edgesqueeze.compression.stages import AnyStage, check_order
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.exports import AnyExport
+from edgesqueeze.settings import read_yaml, settings_error
+from edgesqueeze.task.task_config import TaskConfig, is_reference
+
+ReferenceModel = Literal["alexnet", "lenet5", "lenet300_100", "squeezenet1_0", "squeezenet1_1"]
+
+
+class Recipe(BaseModel):
+    """What to do: the task, the stages in order, the files to write, the models to stand beside."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1]
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    task: TaskConfig | str
+    seed: int = Field(default=0, ge=0)
+    stages: tuple[AnyStage, ...]
+    exports: tuple[AnyExport, ...]
+    references: tuple[ReferenceModel, ...] = ("alexnet", "lenet5", "lenet300_100")
+    """Built-in models measured beside the result, in the same runs."""
+    threads: int = Field(default=1, ge=1)
+    """Threads each runtime may use while latency is measured."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Recipe":
+        if isinstance(self.task, str) and not is_reference(self.task):
+            raise ValueError(
+                f"task is {self.task!r}; give a mapping with model and data, or 'package.module:build_task'"
+            )
+        check_order(self.stages)
+        quantized = any(stage.makes_integers for stage in self.stages)
+        for export in self.exports:
+            if "int8" in export.precisions and not quantized:
+                raise ValueError(
+                    f"export {export.export!r} asks for int8, which needs a 'ptq' or 'qat' stage"
+                )
+            if "codebook" in export.precisions and not any(stage.shares_weights for stage in self.stages):
+                raise ValueError(
+                    f"export {export.export!r} asks for codebook, which needs a 'share' or 'squeeze' stage"
+                )
+        kinds = [export.export for export in self.exports]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"each export may be named once, found {', '.join(kinds)}")
+        return self
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from a file, or a bundled one by its bare name.
+
+    Args:
+        name_or_path: a path, or a name from ``bundled_recipes()``.
+        overrides: ``key.path=value`` strings, applied before validation.
+
+    Raises:
+        RecipeError: the file is missing, is no YAML, or says something that is not allowed.
+    """
+    path = find_recipe(name_or_path)
+    data = read_yaml(path)
+    for override in overrides:
+        apply_override(data, override)
+    return parse_recipe(data, str(name_or_path))
+
+
+def parse_recipe(data: object, source: str) -> Recipe:
+    """Validate plain data; ``source`` names it in error messages."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise settings_error(source, error, Recipe) from error
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The file a ``--recipe`` value means: a path that exists, or a bundled name with or without .yaml."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    bundled = bundled_recipes()
+    if path.name == name_or_path and path.stem in bundled:
+        return bundled[path.stem]
+    raise RecipeError(f"no recipe {name_or_path!r}: give a YAML file, or one of {', '.join(bundled)}")
+
+
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Set one value in place, as in ``compression.stages.prune.epochs=2`` or ``task.data=fashion_mnist``.
+
+    Items of a list are named by their ``stage`` or ``export`` value, or by position from 0.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override!r} is not of the form key.path=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override!r}: the value is not valid YAML") from error
+    target: Any = data
+    parts = key.split(".")
+    for depth, part in enumerate(parts[:-1]):
+        rest = ".".join(parts[depth:])
+        if isinstance(target, dict) and rest in target:  # a layer name or glob with dots in it
+            target[rest] = value
+            return
+        target = _step(target, part, override)
+    if isinstance(target, list):
+        target[_position(target, parts[-1], override)] = value
+    elif isinstance(target, dict):
+        target[parts[-1]] = value
+    else:
+        raise RecipeError(f"--set {override!r}: {'.'.join(parts[:-1])} is a single value, it has no keys")
+
+
+def _step(target: Any, part: str, override: str) -> Any:
+    if isinstance(target, dict):
+        if part in target:
+            return target[part]
+        raise RecipeError(f"--set {override!r}: no key {part!r} here; there is {', '.join(map(str, target))}")
+    if isinstance(target, list):
+        return target[_position(target, part, override)]
+    raise RecipeError(f"--set {override!r}: {part!r} lies below a single value")
+
+
+def _position(items: list[Any], part: str, override: str) -> int:
+    names = [str(i.get("stage") or i.get("export")) if isinstance(i, dict) else str(i) for i in items]
+    if part.isdecimal() and int(part) < len(items):
+        return int(part)
+    if names.count(part) == 1:
+        return names.index(part)
+    many = (
+        f"{part!r} is there {names.count(part)} times, use its position" if part in names else f"no {part!r}"
+    )
+    listed = ", ".join(f"{i}: {name}" for i, name in enumerate(names))
+    raise RecipeError(f"--set {override!r}: {many}; there is {listed or 'nothing'}")

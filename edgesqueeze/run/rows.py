@@ -1,0 +1,145 @@
+"""From files to rows of a report: every number is read from the file on disk, run in its runtime."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgesqueeze.compression.quantizing.graph_model import GraphModel
+from edgesqueeze.compression.weights.weights import bake
+from edgesqueeze.errors import UnsupportedLayerError
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.sqz.file import read_sqz
+from edgesqueeze.measure.bench.bench import write_built_in
+from edgesqueeze.measure.bench.suite import RuntimeName
+from edgesqueeze.measure.checks.right_answers import Right, interval_of, right_answers
+from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
+from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.models import built_in_model
+from edgesqueeze.network.graph.counts import count_graph
+from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.run.report import Row
+from edgesqueeze.task.task import Task
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a network holds and does for one input; None where it cannot be known."""
+
+    params: int | None = None
+    nonzero_params: int | None = None
+    macs: int | None = None
+    effective_macs: int | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The fields under the names a row has for them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row that still lacks its latency, how to run one inference, and which test images it has right."""
+
+    row: Row
+    run: Callable[[], object]
+    right: Right | None = None
+
+
+def model_sizes(model: nn.Module, example_input: Tensor) -> Sizes:
+    """The sizes of a torch model; unknown where its graph cannot be built."""
+    try:
+        graph = model.graph if isinstance(model, GraphModel) else build_graph(bake(model), example_input)
+    except UnsupportedLayerError:
+        return Sizes()
+    counts = count_graph(graph)
+    return Sizes(counts.params, counts.nonzero_params, counts.macs, counts.effective_macs)
+
+
+def file_sizes(path: Path) -> Sizes:
+    """The sizes of a model file, read from the file."""
+    if path.suffix == ".sqz":
+        counts = count_graph(read_sqz(path.read_bytes())[0])
+        return Sizes(counts.params, counts.nonzero_params, counts.macs, counts.effective_macs)
+    facts = read_model_file(path)
+    return Sizes(facts.params, facts.nonzero_params, facts.macs, facts.effective_macs)
+
+
+def file_candidate(path: Path, predictor: Predictor, task: Task, label: str) -> Candidate:
+    """Run a file over the whole test split; ``label`` also names it in the report."""
+    outputs, targets = [], []
+    for x, y in task.test.batches(_BATCH):
+        outputs.append(predictor.predict(x.numpy()))
+        targets.append(y.numpy())
+    answers = np.concatenate(outputs), np.concatenate(targets)
+    right = right_answers(task, *answers)
+    row = Row(
+        label=path.name,
+        path=label,
+        runtime=predictor.runtime,
+        simulated=False,
+        metrics=task.score(*answers),
+        primary_metric=task.primary_metric,
+        num_bytes=path.stat().st_size,
+        **file_sizes(path).columns(),
+        interval=interval_of(right),
+    )
+    return Candidate(row, predictor.prepare(task.example_input.numpy()), right)
+
+
+def torch_candidate(row: Row, model: nn.Module, example_input: Tensor) -> Candidate:
+    """Time a model in torch, as it would run where it was trained."""
+
+    def run() -> object:
+        with torch.inference_mode():
+            return model(example_input)
+
+    return Candidate(row, run)
+
+
+def reference_candidates(names: Sequence[str], directory: Path, threads: int) -> list[Candidate]:
+    """Write the named built-in models as fp32 ONNX and TFLite into a directory and load them back."""
+    loaders: dict[RuntimeName, Callable[[Path, int], Predictor]] = {
+        "onnxruntime": load_onnx,
+        "litert": load_tflite,
+    }
+    found: list[Candidate] = []
+    for name in names:
+        example = np.zeros((1, *built_in_model(name).input_shape), np.float32)
+        for runtime, path in write_built_in(name, directory / name, tuple(loaders)).items():
+            predictor = loaders[runtime](path, threads)
+            found.append(_reference(f"{name}{path.suffix}", path, predictor, example))
+            path.unlink()  # AlexNet takes 244 MB a file; the runtime has its own copy now
+    return found
+
+
+def _reference(label: str, path: Path, predictor: Predictor, example: Floats) -> Candidate:
+    row = Row(
+        label=label,
+        path=None,
+        runtime=predictor.runtime,
+        simulated=False,
+        metrics={},
+        primary_metric="",
+        num_bytes=path.stat().st_size,
+        **file_sizes(path).columns(),
+    )
+    return Candidate(row, predictor.prepare(example))
+
+
+def add_latency(candidates: Sequence[Candidate], threads: int) -> list[Row]:
+    """Time all candidates turn by turn, batch 1, and give each row its latency."""
+    runs = {str(index): candidate.run for index, candidate in enumerate(candidates)}
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        latencies = measure_interleaved(runs, LatencySettings(threads=threads))
+    finally:
+        torch.set_num_threads(before)
+    return [replace(c.row, latency=latencies[str(index)]) for index, c in enumerate(candidates)]
