@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from bench.networks import network_source
 from bench.reporting import Result, note, table
-from edgesqueeze.formats.cut import TfliteFile, pack_tflite
+from edgesqueeze.formats.tflite.cut import TfliteFile, pack_tflite
 from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.network.graph.nodes import Floats, Graph

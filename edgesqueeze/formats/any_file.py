@@ -1,91 +1,16 @@
-"""What an ONNX or TFLite file on disk holds: bytes, parameters, multiply-accumulates, operators.
+"""The one place that chooses by format what reads a file.
 
-Works on any such file, whoever wrote it. Nothing is guessed: multiply-accumulates that cannot be known
-from the file are None.
+Each reader brings a library of its own, imported when it is needed; neither is needed for the other's files.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-
-PRECISIONS = {
-    "float32": "fp32",
-    "float16": "fp16",
-    "float64": "fp64",
-    "bfloat16": "bf16",
-    "int8": "int8",
-    "uint8": "int8",
-    "int4": "int4",
-    "uint4": "int4",
-}
-"""Data type of the weights to the label of the whole file."""
-
-
-@dataclass(frozen=True)
-class TensorFact:
-    """An input or output; a dimension that is only known at run time is None."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-@dataclass(frozen=True)
-class WeightFact:
-    """One tensor of parameters as stored.
-
-    ``is_bias`` for vectors that are added or that scale channels, ``is_indices`` for places in a table of
-    values; ``nonzero`` then counts the values.
-    """
-
-    name: str
-    dtype: str
-    size: int
-    nonzero: int
-    is_bias: bool
-    is_indices: bool = False
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """What a model file holds.
-
-    ``num_bytes`` counts the file and, for ONNX, the external data files it names. ``params`` leaves out
-    scales, zero points, shapes, running statistics and single constants of element-wise operations.
-    ``macs`` are the multiply-accumulates of one run with a dynamic batch taken as 1, ``effective_macs``
-    those on weights that are not zero; None where an operator or a shape does not tell. ``operators`` maps
-    an operator to how often it occurs, ``weight_dtypes`` a data type to the number of parameters stored so.
-    ``float_weights`` names the weights that are kept in float in a file whose other weights are integers.
-    ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic), dynamic (integer weights, and
-    activations that become integers at run time), int8_weights (integer weights that become floats before
-    use), int4 (likewise), codebook (weights that are taken from tables) or mixed.
-    """
-
-    path: Path
-    format: str
-    num_bytes: int
-    params: int
-    nonzero_params: int
-    macs: int | None
-    effective_macs: int | None
-    inputs: tuple[TensorFact, ...]
-    outputs: tuple[TensorFact, ...]
-    operators: dict[str, int]
-    weight_dtypes: dict[str, int]
-    float_weights: tuple[str, ...]
-    precision: str
-
-    @property
-    def flops(self) -> int | None:
-        """Floating-point operations: a multiply-accumulate is two."""
-        return None if self.macs is None else 2 * self.macs
-
-    def to_json(self) -> dict[str, object]:
-        """All facts as plain JSON values."""
-        return {**asdict(self), "path": str(self.path), "flops": self.flops}
+from edgesqueeze.formats.cuttable import CuttableFile
+from edgesqueeze.formats.facts import FileFacts
 
 
 def read_model_file(path: Path) -> FileFacts:
@@ -101,7 +26,6 @@ def read_model_file(path: Path) -> FileFacts:
         raise ExportError(f"{path}: found a {suffix or 'nameless'} file, .onnx and .tflite are allowed{hint}")
     if not path.is_file():
         raise ExportError(f"{path}: there is no such file")
-    # Each reader brings a library of its own; neither is needed for the other's files.
     if suffix == ".onnx":
         from edgesqueeze.formats.onnx.read_facts import read_onnx_file
 
@@ -111,61 +35,34 @@ def read_model_file(path: Path) -> FileFacts:
     return read_tflite_file(path)
 
 
-Arithmetic = Literal["float", "integer", "dynamic"]
-"""What an operation with weights computes in; dynamic quantizes its input at run time."""
-Macs = tuple[int, int]
-"""Multiply-accumulates, all of them and those on non-zero weights."""
+def open_cuttable(path: Path) -> CuttableFile:
+    """Parse an ONNX or TFLite file of ours.
 
-
-def effective(macs: int, weight: WeightFact | None) -> int:
-    """How many of an operator's multiply-accumulates are on non-zero weights.
-
-    Every weight is used equally often. Of a product of two activations all of them count.
+    Raises:
+        ExportError: there is no such file, or its bytes are not what its suffix says.
     """
-    return macs if weight is None or weight.size == 0 else macs * weight.nonzero // weight.size
+    read_model_file(path)  # refuses what is damaged, in one sentence
+    if path.suffix.lower() == ".onnx":
+        from edgesqueeze.formats.onnx.cut import OnnxFile
+
+        return OnnxFile(path)
+    from edgesqueeze.formats.tflite.cut import TfliteFile
+
+    return TfliteFile(path)
 
 
-def add_macs(counted: Sequence[Macs | None]) -> tuple[int, int] | tuple[None, None]:
-    """The sums, or None twice if one part cannot be known."""
-    known = [macs for macs in counted if macs is not None]
-    if len(known) < len(counted):
-        return None, None
-    return sum(macs for macs, _ in known), sum(useful for _, useful in known)
+def read_int8_weights(path: Path) -> dict[str, NDArray[np.int8]]:
+    """Layer to int8 weight in PyTorch's layout, [out, in / groups, ...], of a file of ours.
 
-
-def dtype_totals(weights: Sequence[WeightFact]) -> dict[str, int]:
-    """Data type to the number of parameters stored so."""
-    totals: dict[str, int] = {}
-    for weight in weights:
-        totals[weight.dtype] = totals.get(weight.dtype, 0) + weight.size
-    return totals
-
-
-def float_weights(weights: Sequence[WeightFact]) -> tuple[str, ...]:
-    """The weights that are kept in float in a file whose other weights are integers."""
-    kernels = [w for w in weights if not w.is_bias]
-    floats = tuple(w.name for w in kernels if "float" in w.dtype)
-    return floats if len(floats) < len(kernels) else ()
-
-
-def precision_label(weights: Sequence[WeightFact], arithmetic: Collection[Arithmetic]) -> str:
-    """One label for a file, from its weights and what its operations with weights compute in.
-
-    Biases do not count, since int8 networks keep them in 32 bits. int8 weights that are turned into floats
-    make a network of int8_weights, or a dynamic one if some are multiplied as they are, even if it has
-    float32 weights as well; likewise int4 and codebook. Other integers, or integer layers beside float ones,
-    make a mixed one. A file without weights is fp32, what its runtime computes in.
+    Args:
+        path: an ``.onnx`` or ``.tflite`` file.
     """
-    kernels = {
-        "codebook" if w.is_indices else PRECISIONS.get(w.dtype, w.dtype) for w in weights if not w.is_bias
-    }
-    if not kernels:
-        kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights} or {"fp32"}
-    kinds = set(arithmetic)
-    if "int8" in kernels and kernels <= {"int8", "fp32"} and kinds and "integer" not in kinds:
-        return "dynamic" if "dynamic" in kinds else "int8_weights"
-    for label in ("int4", "codebook"):
-        if label in kernels and kernels <= {label, "fp32"} and kinds == {"float"}:
-            return label
-    label = kernels.pop() if len(kernels) == 1 else "mixed"
-    return "mixed" if label.startswith("int") and not kinds <= {"integer"} else label
+    if path.suffix.lower() == ".onnx":
+        from edgesqueeze.formats.onnx.cut import OnnxFile
+        from edgesqueeze.formats.onnx.stored_weights import onnx_int8_weights
+
+        return onnx_int8_weights(OnnxFile(path))
+    from edgesqueeze.formats.tflite.cut import TfliteFile
+    from edgesqueeze.formats.tflite.stored_weights import tflite_int8_weights
+
+    return tflite_int8_weights(TfliteFile(path))

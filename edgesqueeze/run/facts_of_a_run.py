@@ -11,7 +11,7 @@ from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.stages import AnyStage, Prune, Share, Squeeze
 from edgesqueeze.compression.weights.weights import weight_of
 from edgesqueeze.exports import Artifact
-from edgesqueeze.formats.stored_weights import read_int8_weights
+from edgesqueeze.formats.any_file import read_int8_weights
 from edgesqueeze.layers import match_layers, weighted_layers
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.checks.enough_images import AnswersEvidence

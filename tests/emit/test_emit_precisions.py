@@ -11,9 +11,9 @@ from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, smal
 from onnx.reference import ReferenceEvaluator
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.cut import TfliteFile
 from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
 from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.tflite.cut import TfliteFile
 from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
 from edgesqueeze.measure.proof.float_reference import float_reference
 from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite

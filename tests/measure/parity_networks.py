@@ -12,9 +12,9 @@ from tiny import TinyNet
 from torch import nn
 
 from edgesqueeze.compression.quantizing.execute import calibrate_min_max
-from edgesqueeze.formats.cut import TfliteFile, pack_tflite
 from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
 from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.tflite.cut import TfliteFile, pack_tflite
 from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer
 from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
 from edgesqueeze.network.integers.spec import make_spec

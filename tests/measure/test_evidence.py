@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 from edgesqueeze.compression.stages import Prune, Squeeze
 from edgesqueeze.compression.weights.weights import bake, load_model
 from edgesqueeze.exports import Artifact
-from edgesqueeze.formats.stored_weights import read_int8_weights
+from edgesqueeze.formats.any_file import read_int8_weights
 from edgesqueeze.measure.checks.honesty_layers import check_composition, check_techniques
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.pipeline import compress, finished_network

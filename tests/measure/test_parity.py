@@ -16,7 +16,7 @@ from parity_networks import (
 )
 
 from edgesqueeze.errors import ExportError, ParityError
-from edgesqueeze.formats.cut import open_cuttable
+from edgesqueeze.formats.any_file import open_cuttable
 from edgesqueeze.measure.proof.fidelity import layer_fidelity, sqnr_db
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.measure.proof.two_files import compare_files

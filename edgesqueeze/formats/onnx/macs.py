@@ -6,7 +6,7 @@ from math import prod
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from edgesqueeze.formats.any_file import Macs, TensorFact, WeightFact, effective
+from edgesqueeze.formats.facts import Macs, TensorFact, WeightFact, effective
 from edgesqueeze.formats.onnx.operators import FACTORS, FLOAT_FORMS, UNCOUNTED
 
 Shape = tuple[int, ...]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.any_file import (
+from edgesqueeze.formats.facts import (
     Arithmetic,
     FileFacts,
     WeightFact,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from onnx import NodeProto, numpy_helper
 
-from edgesqueeze.formats.cut import OnnxFile
+from edgesqueeze.formats.onnx.cut import OnnxFile
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
 
 _UINT8_OFFSET = 128

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.any_file import (
+from edgesqueeze.formats.facts import (
     Arithmetic,
     FileFacts,
     Macs,

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgesqueeze.formats.cut import TfliteFile
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
+from edgesqueeze.formats.tflite.cut import TfliteFile
 
 _OP = schema.BuiltinOperator
 _WEIGHTED = (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED)

@@ -13,7 +13,8 @@ import numpy as np
 
 from edgesqueeze.errors import ExportError, OutputError
 from edgesqueeze.files import make_directory, write_atomically
-from edgesqueeze.formats.any_file import FileFacts, read_model_file
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.facts import FileFacts
 from edgesqueeze.measure.bench.suite import (
     SUFFIXES,
     Published,

@@ -14,8 +14,8 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import ModelProto, NodeProto, TensorProto
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.cut import TfliteFile
-from edgesqueeze.formats.stored_weights import layer_name
+from edgesqueeze.formats.onnx.stored_weights import layer_name
+from edgesqueeze.formats.tflite.cut import TfliteFile
 from edgesqueeze.measure.checks.honesty_files import PlacedOperator
 from edgesqueeze.measure.runtimes.runtimes import ORT_FATAL
 

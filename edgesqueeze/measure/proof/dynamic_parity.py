@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesqueeze.formats.cut import open_cuttable
+from edgesqueeze.formats.any_file import open_cuttable
 from edgesqueeze.measure.proof.float_reference import (
     DYNAMIC_TOLERANCE,
     FLOAT_TOLERANCE,

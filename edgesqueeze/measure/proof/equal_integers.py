@@ -14,9 +14,10 @@ import numpy as np
 from tabulate import tabulate
 
 from edgesqueeze.errors import ParityError
-from edgesqueeze.formats.cut import OnnxFile, TfliteFile
+from edgesqueeze.formats.onnx.cut import OnnxFile
 from edgesqueeze.formats.onnx.stored_integers import onnx_layers, onnx_weights
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
+from edgesqueeze.formats.tflite.cut import TfliteFile
 from edgesqueeze.formats.tflite.stored_integers import tflite_layers, tflite_weights
 from edgesqueeze.network.graph.nodes import Graph, WeightedNode
 from edgesqueeze.network.integers.lower import lower

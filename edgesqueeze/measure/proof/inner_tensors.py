@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.cut import open_cuttable
+from edgesqueeze.formats.any_file import open_cuttable
 from edgesqueeze.measure.proof.parity_report import FileParity
 from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
 from edgesqueeze.network.graph.nodes import Floats

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.cut import OnnxFile
+from edgesqueeze.formats.onnx.cut import OnnxFile
 from edgesqueeze.formats.stored_values import Array, Layers
 from edgesqueeze.measure.proof.equal_integers import IntegersProof, StoredIntegers, compare_integers
 from edgesqueeze.network.graph.nodes import Graph

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from edgesqueeze.errors import ExportError, ParityError
-from edgesqueeze.formats.any_file import FileFacts, read_model_file
+from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.facts import FileFacts
 from edgesqueeze.measure.proof.dynamic_parity import compare_dynamic, compare_int4
 from edgesqueeze.measure.proof.fidelity import layer_fidelity, simulate
 from edgesqueeze.measure.proof.first_difference import Reference, Walk

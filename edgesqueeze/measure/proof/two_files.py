@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqueeze.errors import ParityError
-from edgesqueeze.formats.cut import OnnxFile
+from edgesqueeze.formats.onnx.cut import OnnxFile
 from edgesqueeze.measure.proof.first_difference import Stop, Walk
 from edgesqueeze.measure.proof.inner_tensors import (
     LAYER_IMAGES,

@@ -1,29 +1,13 @@
-"""Cutting a model file short, so that one of its inner tensors becomes the output.
-
-Runtimes fuse operations and reuse memory, so an inner tensor cannot be read while the whole file runs. The
-file itself is cut, not written anew from the network: what is wrong in the file must stay in it.
-Tensors go by the name of the graph's node they hold, as our emitters write it.
-"""
+"""An ONNX file of ours, parsed so that it can be cut after any node: see ``formats.cuttable``."""
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from pathlib import Path
-from typing import Any, Protocol
 
-import flatbuffers
-import numpy as np
 import onnx
-from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
-from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer
+from edgesqueeze.formats.cuttable import Order, Shape
 
-Order = NDArray[np.intp]
-"""For each value of a flattened tensor as a file holds it: its place in C, H, W order."""
-
-Shape = tuple[int, ...]
 _INTEGER_KERNELS = {
     "Add",
     "Clip",
@@ -45,41 +29,6 @@ _INTEGER_KERNELS = {
 }
 """What ONNX Runtime computes in integers between two grids, or by nothing but moving and choosing values."""
 _FLOAT_ENDINGS = ("/raw", "/relu", "/relu6", "/max")
-_FILE_ID = b"TFL3"
-# Operators whose output values have an order of their own, whatever the order of their input.
-_MIXING = {
-    schema.BuiltinOperator.CONV_2D,
-    schema.BuiltinOperator.FULLY_CONNECTED,
-    schema.BuiltinOperator.MEAN,
-}
-
-
-class CuttableFile(Protocol):
-    """A parsed file. ``names`` are the nodes at which it can be cut, in execution order."""
-
-    names: tuple[str, ...]
-
-    def cut(self, name: str) -> bytes:
-        """A file that computes one node and nothing behind it."""
-        ...
-
-    def watched(self, names: Sequence[str]) -> bytes:
-        """The whole file with the tensors of these nodes as its outputs, in this order."""
-        ...
-
-    def order(self, name: str) -> Order | None:
-        """How a flattened tensor is ordered in the file, None if as in the graph."""
-        ...
-
-
-def open_cuttable(path: Path) -> CuttableFile:
-    """Parse an ONNX or TFLite file.
-
-    Raises:
-        ExportError: there is no such file, or its bytes are not what its suffix says.
-    """
-    read_model_file(path)  # refuses what is damaged, in one sentence
-    return OnnxFile(path) if path.suffix.lower() == ".onnx" else TfliteFile(path)
 
 
 class OnnxFile:
@@ -201,91 +150,3 @@ def _kernel(node: NodeProto, makers: Mapping[str, NodeProto]) -> str:
     if node.op_type in ("Conv", "Gemm") and node.input[1] not in makers:
         return f"{node.op_type} in float"
     return str(node.op_type)
-
-
-class TfliteFile:
-    """A TFLite file of ours; ``graph`` is its one subgraph."""
-
-    def __init__(self, path: Path) -> None:
-        self.model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-        self.graph: Any = self.model.subgraphs[0]
-        self.makers = {int(out): op for op in self.graph.operators for out in op.outputs}
-        self.indices = {tensor.name.decode(): i for i, tensor in enumerate(self.graph.tensors)}
-        computed = {name: index for name, index in self.indices.items() if index in self.makers}
-        integers = {name: i for name, i in computed.items() if self._is_int8(i)}
-        # The float tensors of an int8 file are inside of nodes.
-        self.names = tuple(integers or computed)
-
-    def _is_int8(self, index: int) -> bool:
-        return bool(self.graph.tensors[index].type == schema.TensorType.INT8)
-
-    def code(self, operator: Any) -> int:
-        """The built-in code of an operator."""
-        return int(self.model.operatorCodes[operator.opcodeIndex].builtinCode)
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        """The shape of a tensor."""
-        return tuple(int(n) for n in self.graph.tensors[index].shape)
-
-    def cut(self, name: str) -> bytes:
-        """A file that computes one node and nothing behind it."""
-        return self.watched([name])
-
-    def watched(self, names: Sequence[str]) -> bytes:
-        """A file that computes these nodes, which are its outputs, and what they need."""
-        ends = [self.indices[name] for name in names]
-        operators, buffers = self._needed(ends)
-        graph, model = schema.SubGraphT(), schema.ModelT()
-        graph.name, graph.tensors, graph.operators = self.graph.name, self.graph.tensors, operators
-        graph.inputs, graph.outputs = self.graph.inputs, np.array(ends, np.int32)
-        model.version, model.operatorCodes = self.model.version, self.model.operatorCodes
-        model.subgraphs, model.buffers = [graph], buffers
-        return pack_tflite(model)
-
-    def _needed(self, ends: Sequence[int]) -> tuple[Sequence[Any], list[Any]]:
-        """The operators that tensors depend on, and all buffers with those they do not read emptied."""
-        kept, open_tensors, read = set(), list(ends), set()
-        while open_tensors:
-            operator = self.makers.get(open_tensors.pop())
-            if operator is not None and id(operator) not in kept:
-                kept.add(id(operator))
-                inputs = [int(i) for i in operator.inputs if i >= 0]
-                read |= {int(self.graph.tensors[i].buffer) for i in inputs}
-                open_tensors += inputs
-        operators = [op for op in self.graph.operators if id(op) in kept]
-        buffers = [
-            AlignedBuffer(np.asarray(buffer.data, np.uint8))
-            if i in read and buffer.data is not None
-            else schema.BufferT()
-            for i, buffer in enumerate(self.model.buffers)
-        ]
-        return operators, buffers
-
-    def order(self, name: str) -> Order | None:
-        """How a flattened tensor is ordered, None if as in the graph.
-
-        TFLite flattens a map in H, W, C order. What follows value by value keeps that order.
-        """
-        index = self.indices[name]
-        features = self.shape(index)[-1]
-        if len(self.shape(index)) != 2:
-            return None
-        while index in self.makers:
-            operator, flat = self.makers[index], len(self.shape(index)) == 2
-            index, code = int(operator.inputs[0]), self.code(operator)
-            shape = self.shape(index)
-            is_map = len(shape) == 4 and prod(shape[1:3]) > 1
-            if code == schema.BuiltinOperator.RESHAPE and is_map and flat:
-                places = np.arange(features).reshape(shape[3], *shape[1:3])
-                return places.transpose(1, 2, 0).ravel()
-            # The channels of a map (before a pool, within a channel shuffle) are in the graph's order.
-            if code in _MIXING or is_map or shape[-1] != features:
-                return None
-        return None
-
-
-def pack_tflite(model: Any) -> bytes:
-    """The bytes of a model of the generated schema."""
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), _FILE_ID)
-    return bytes(builder.Output())
