@@ -77,15 +77,7 @@ def all_decoders(folder: Path) -> dict[str, list[str]]:
     program = folder / "unsqueeze"
     subprocess.run(["gcc", "-O2", "-o", program, folder / "unsqueeze.c", "-lm"], check=True)
     return {
-        "edgesqueeze decode": [
-            sys.executable,
-            "-m",
-            "edgesqueeze.cli.main",
-            "decode",
-            _FILE,
-            "-o",
-            _DIRECTORY,
-        ],
+        "edgesqueeze decode": [sys.executable, "-m", "edgesqueeze.cli", "decode", _FILE, "-o", _DIRECTORY],
         "unsqueeze.pyz": [sys.executable, str(folder / "unsqueeze.pyz"), _FILE, _DIRECTORY],
         "unsqueeze.c": [str(program), _FILE, _DIRECTORY],
     }
