@@ -16,7 +16,7 @@ from torch import nn
 
 from bench.architecture_models import Architecture
 from bench.subjects import noise_images
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite

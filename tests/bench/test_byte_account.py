@@ -15,7 +15,7 @@ from bench.onnx_bytes import onnx_bytes
 from bench.subjects import noise_images, settle
 from bench.tflite_bytes import tflite_bytes
 from bench.wire import fields
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.reading.torch.build import build_graph

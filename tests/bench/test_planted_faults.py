@@ -8,7 +8,7 @@ from torch import nn
 from bench import planted_faults
 from bench.files import write_ours
 from bench.subjects import noise_images, settle
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.reading.torch.build import build_graph

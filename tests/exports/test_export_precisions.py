@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from edgesqueeze.cli.verifying import Inputs, verify_paths
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError, RecipeError
 from edgesqueeze.exports import OnnxExport, TfliteExport
 from edgesqueeze.files import sha256_of

@@ -9,7 +9,7 @@ import pytest
 import torch
 from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, small_input
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite

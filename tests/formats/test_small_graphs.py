@@ -6,12 +6,13 @@ import pytest
 import torch
 from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, small_input, with_grids
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max, graph_weights, run_graph
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import (
     Add,
     Clamp,

@@ -5,7 +5,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.network.graph.nodes import (
     Add,
     AvgPool,

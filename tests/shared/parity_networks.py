@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from tiny import TinyNet
 from torch import nn
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
 from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
 from edgesqueeze.formats.tflite.cut import TfliteFile, pack_tflite

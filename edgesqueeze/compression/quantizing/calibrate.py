@@ -1,13 +1,13 @@
 """Activation ranges from calibration batches, by the method a recipe names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max, graph_weights, run_graph
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Graph
 from edgesqueeze.network.integers.ranges import Range, merge_ranges, share_groups
 from edgesqueeze.numerics.ranges import NUM_BINS, Histogram, entropy_range, mse_range, percentile_range
@@ -48,6 +48,23 @@ def calibrate(
         else:
             found[group] = entropy_range(histogram) if method == "entropy" else mse_range(histogram)
     return {name: found[group] for name, group in groups.items()}
+
+
+@torch.no_grad()
+def calibrate_min_max(graph: Graph, batches: Iterable[Tensor]) -> dict[str, Range]:
+    """Lowest and highest value of every tensor over the batches, merged over share-groups."""
+    seen: dict[str, Range] = {}
+
+    def observe(node: AnyNode, y: Tensor) -> Tensor:
+        low, high = torch.aminmax(y)
+        known = seen.get(node.name, (float(low), float(high)))
+        seen[node.name] = (min(known[0], float(low)), max(known[1], float(high)))
+        return y
+
+    weights = graph_weights(graph)
+    for x in batches:
+        run_graph(graph, x, weights, observe)
+    return merge_ranges(graph, seen)
 
 
 @torch.no_grad()

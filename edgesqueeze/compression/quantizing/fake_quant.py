@@ -1,6 +1,6 @@
 """Fake quantization that can be trained through: the numbers of an int8 tensor, the gradient of a float one.
 
-What comes out are exactly the real numbers that ``compression.quantizing.execute.fake_quantize`` and
+What comes out are exactly the real numbers that ``compression.quantizing.simulation.fake_quantize`` and
 ``network.integers.spec.quantize_layer`` stand for. The gradient passes rounding unchanged and stops
 where a value was clipped (straight-through estimator, Bengio et al. 2013, arXiv 1308.3432). A learned step
 size gets the gradient of LSQ (Esser et al. 2020, arXiv 1902.08153, equation 3).

@@ -10,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from edgesqueeze.compression.quantizing.execute import dequantized_weights, fake_quantize, run_graph
+from edgesqueeze.compression.quantizing.simulation import dequantized_weights, fake_quantize
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
+from edgesqueeze.network.floats.run import run_graph
 from edgesqueeze.network.graph.node_json import structure_from_json, structure_to_json
 from edgesqueeze.network.graph.nodes import AnyNode, Graph
 from edgesqueeze.network.integers.gates import with_gates

@@ -12,12 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgesqueeze.compression.quantizing.execute import (
-    compute_node,
-    dequantized_layer,
-    fake_quantize,
-    graph_weights,
-)
+from edgesqueeze.compression.quantizing.simulation import dequantized_layer, fake_quantize
+from edgesqueeze.network.floats.run import compute_node, graph_weights
 from edgesqueeze.network.graph.nodes import Graph, Input, WeightedNode
 from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from edgesqueeze.compression.quantizing.calibrate import RangeMethod, calibrate
 from edgesqueeze.compression.quantizing.equalize import equalize
-from edgesqueeze.compression.quantizing.execute import graph_weights, run_graph
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.quantizing.layerwise import correct_biases, round_adaptively
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import activation_grids, spec_from_activations, usable_scale
 from edgesqueeze.numerics.ranges import mse_scales

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from edgesqueeze.compression.quantizing.execute import run_graph
 from edgesqueeze.compression.quantizing.fake_quant import (
     WEIGHT_MAX,
     clip_of,
@@ -30,10 +29,11 @@ from edgesqueeze.compression.quantizing.steps import (
 )
 from edgesqueeze.compression.weights.parametrizations import Codebook, Grid, Mask
 from edgesqueeze.errors import TaskError
+from edgesqueeze.network.floats.run import run_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.network.integers.align import align_grids
 from edgesqueeze.network.integers.gates import with_gates
-from edgesqueeze.network.integers.ranges import Range, is_copy
+from edgesqueeze.network.integers.ranges import Range
 from edgesqueeze.network.integers.spec import activation_grids, spec_from_activations, usable_scale
 
 QatMethod = Literal["lsq", "moving_average"]
@@ -109,7 +109,7 @@ class QatNetwork(nn.Module):
         return run_graph(self._bare, x, weights, self._quantize)
 
     def _quantize(self, node: AnyNode, y: Tensor) -> Tensor:
-        if is_copy(node):
+        if node.copies:
             return y
         gate = self._gates.get(node.name)
         if gate is not None:

@@ -22,7 +22,7 @@ from edgesqueeze.errors import TaskError
 from edgesqueeze.network.graph.nodes import Activation, Add, AnyNode, Clamp, Graph, WeightedNode, bias_name
 from edgesqueeze.network.integers.align import fixed_groups
 from edgesqueeze.network.integers.grid import QMAX, QMIN, ActivationQuant, activation_quant
-from edgesqueeze.network.integers.ranges import Range, is_copy, share_groups
+from edgesqueeze.network.integers.ranges import Range, share_groups
 from edgesqueeze.network.integers.spec import QuantSpec, min_max_scales, usable_scale
 
 MOMENTUM = 0.99
@@ -110,7 +110,7 @@ class LearnedSteps(Steps):
 
     def _activation_step(self, graph: Graph, group: str, factor: Tensor) -> Step:
         grid = self._initial[group]
-        members = [node for node in graph.nodes if self._groups[node.name] == group and not is_copy(node)]
+        members = [node for node in graph.nodes if self._groups[node.name] == group and not node.copies]
         values = sum(math.prod(node.shape) for node in members)
         largest = max(QMAX - grid.zero_point, grid.zero_point - QMIN)
         return Step(factor, torch.tensor(1 / math.sqrt(values * largest) / grid.scale))

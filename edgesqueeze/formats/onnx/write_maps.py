@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.formats.onnx.write_functions import write_function
 from edgesqueeze.network.graph.nodes import (
     Crop,
     DepthToSpace,
@@ -23,7 +24,6 @@ from edgesqueeze.network.graph.nodes import (
 )
 
 MapNode = Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice
-_SIXTH = 1 / 6
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def write_map(writer: OnnxWriter, graph: Graph, node: MapNode, value: str) -> st
         case Shuffle():
             return _shuffle(writer, graph, node, value)
         case Pointwise():
-            return _pointwise(writer, node, value)
+            return write_function(writer.op, writer.constant, node, value)
 
 
 def _crop(writer: OnnxWriter, graph: Graph, node: Crop, value: str) -> str:
@@ -135,32 +135,3 @@ def _shuffle(writer: OnnxWriter, graph: Graph, node: Shuffle, value: str) -> str
     value = writer.settle(source, value, f"{node.name}/swapped")
     shape = writer.constant(f"{node.name}.shape", np.array(node.shape, np.int64))
     return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
-
-
-def _pointwise(writer: OnnxWriter, node: Pointwise, value: str) -> str:
-    result = f"{node.name}/raw"
-    match node.function:
-        case "sigmoid":
-            return writer.op("Sigmoid", [value], result, {})
-        case "hardsigmoid":
-            return writer.op("HardSigmoid", [value], result, {"alpha": _SIXTH, "beta": 0.5})
-        case "hardswish":
-            return writer.op("HardSwish", [value], result, {})
-        case "silu":
-            gate = writer.op("Sigmoid", [value], f"{node.name}/gate", {})
-            return writer.op("Mul", [value, gate], result, {})
-        case "gelu":
-            return _gelu(writer, node.name, value)
-
-
-def _gelu(writer: OnnxWriter, name: str, value: str) -> str:
-    """The product of x and (1 + erf(x / √2)) / 2; ONNX Runtime fuses these operators in a float file."""
-    root, one, half = (
-        writer.constant(f"{name}.{label}", np.array(number, np.float32))
-        for label, number in (("root", 2**0.5), ("one", 1.0), ("half", 0.5))
-    )
-    inner = writer.op("Div", [value, root], f"{name}/divided", {})
-    inner = writer.op("Erf", [inner], f"{name}/erf", {})
-    inner = writer.op("Add", [inner, one], f"{name}/risen", {})
-    inner = writer.op("Mul", [value, inner], f"{name}/gated", {})
-    return writer.op("Mul", [inner, half], f"{name}/raw", {})

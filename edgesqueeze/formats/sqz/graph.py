@@ -12,16 +12,16 @@ from edgesqueeze.errors import CorruptFileError
 from edgesqueeze.formats.sqz.structure import FIELDS, KINDS, WORDS
 from edgesqueeze.network.graph.check import check_structure, complete_shapes
 from edgesqueeze.network.graph.node_json import structure_from_json
-from edgesqueeze.network.graph.nodes import AnyNode
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode
+from edgesqueeze.network.graph.nodes.node import Parametric
 
 Shape = tuple[int, ...]
 Row = tuple[list[int], dict[str, object]]
 """The places of the nodes it reads, and its fields."""
-_RANKS = {"Conv": 4, "Dense": 2, "ConvTranspose": 4, "LayerNorm": 1}
+_RANKS = {name: kind.weight_rank for name, kind in NODE_KINDS.items() if issubclass(kind, Parametric)}
 """The dimensions of a node's weight."""
 _FROM_WEIGHTS = ("channels", "kernel")
 _FLOAT, _BITS = Struct("<f"), Struct("<I")
-_TWO_INPUTS = ("Add", "Mul")
 
 
 def encode_graph(nodes: Sequence[AnyNode]) -> bytes:
@@ -68,7 +68,7 @@ def _row(node: AnyNode, distances: list[int]) -> list[int]:
     row = [KINDS.index(kind)]
     if kind == "Input":
         return [*row, len(node.shape), *node.shape]
-    row += [len(distances), *distances] if kind == "Concat" else distances
+    row += [len(distances), *distances] if node.arity is None else distances
     for field, width in _fields(kind).items():
         if field in WORDS:
             row.append(WORDS[field].index(getattr(node, field)))
@@ -99,7 +99,8 @@ def _read_row(reader: ByteReader, place: int, shapes: Iterator[Shape]) -> Row:
     row: dict[str, object] = {"kind": kind, "shape": [1, 1]}
     if kind == "Input":
         return [], row | {"shape": _varints(reader, reader.varint())}
-    width = reader.varint() if kind == "Concat" else 2 if kind in _TWO_INPUTS else 1
+    arity = NODE_KINDS[kind].arity
+    width = reader.varint() if arity is None else arity
     inputs = [place - distance for distance in _varints(reader, width)]
     if not all(0 <= source < place for source in inputs):
         raise CorruptFileError(f"node {place} reads a node that is not before it")

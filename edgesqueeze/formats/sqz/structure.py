@@ -8,66 +8,34 @@ import json
 import zlib
 from collections.abc import Sequence
 from struct import Struct
-from typing import get_args
+from typing import get_args, get_origin
 
 from edgesqueeze.coding.byte_reader import ByteReader
 from edgesqueeze.errors import CodecError
 from edgesqueeze.network.graph.check import check_structure, complete_shapes
-from edgesqueeze.network.graph.node_json import structure_from_json
-from edgesqueeze.network.graph.nodes import Activation, AnyNode, Function, ResizeMode
+from edgesqueeze.network.graph.node_json import field_types, field_words, structure_from_json
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode
+from edgesqueeze.network.graph.nodes.node import Parametric
 
-KINDS = (
-    "Input",
-    "Conv",
-    "Dense",
-    "MaxPool",
-    "AvgPool",
-    "GlobalAvgPool",
-    "Flatten",
-    "Concat",
-    "Add",
-    "Clamp",
-    "Mul",
-    "Pointwise",
-    "Slice",
-    "Shuffle",
-    "Pad",
-    "Resize",
-    "ConvTranspose",
-    "Crop",
-    "DepthToSpace",
-    "Softmax",
-    "LayerNorm",
-)
-FIELDS: dict[str, dict[str, int]] = {
-    "Input": {},
-    "Conv": {"channels": 1, "kernel": 2, "stride": 2, "pads": 4, "dilation": 2, "groups": 1, "activation": 1},
-    "Dense": {"channels": 1, "activation": 1},
-    "MaxPool": {"kernel": 2, "stride": 2, "pads": 4},
-    "AvgPool": {"kernel": 2, "stride": 2},
-    "GlobalAvgPool": {},
-    "Flatten": {},
-    "Concat": {},
-    "Add": {"activation": 1},
-    "Clamp": {"activation": 1},
-    "Mul": {},
-    "Pointwise": {"function": 1},
-    "Slice": {"start": 1, "stop": 1},
-    "Shuffle": {"groups": 1},
-    "Pad": {"pads": 4},
-    "Resize": {"size": 2, "mode": 1},
-    "ConvTranspose": {"channels": 1, "kernel": 2, "stride": 2, "pads": 4, "extra": 2, "activation": 1},
-    "Crop": {"pads": 4},
-    "DepthToSpace": {"block": 2},
-    "Softmax": {},
-    "LayerNorm": {"epsilon": 1},
-}
+
+def _widths(kind: type[AnyNode]) -> dict[str, int]:
+    channels = {"channels": 1} if issubclass(kind, Parametric) and kind.names_channels else {}
+    return channels | {
+        name: max(1, len(get_args(t))) if get_origin(t) is tuple else 1
+        for name, t in field_types(kind).items()
+    }
+
+
+def _words() -> dict[str, tuple[str, ...]]:
+    fields = {name: t for kind in NODE_KINDS.values() for name, t in field_types(kind).items()}
+    found = {name: field_words(name, t) for name, t in fields.items()}
+    return {name: words for name, words in found.items() if words is not None}
+
+
+KINDS = tuple(NODE_KINDS)
+FIELDS = {name: _widths(kind) for name, kind in NODE_KINDS.items()}
 """The numbers of a row by kind: field and how many numbers it takes. An input's are its shape."""
-WORDS: dict[str, tuple[str, ...]] = {
-    "activation": get_args(Activation),
-    "function": get_args(Function),
-    "mode": get_args(ResizeMode),
-}
+WORDS = _words()
 """The fields whose value is a word; a row holds its place in these lists."""
 MAX_JSON_BYTES = 1 << 24
 _PLAIN, _ZLIB = 0, 1

@@ -16,7 +16,8 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.order import file_orders
-from edgesqueeze.formats.tflite.write_float import write_gelu, write_layer_norm
+from edgesqueeze.formats.tflite.write_float import write_layer_norm
+from edgesqueeze.formats.tflite.write_functions import write_function
 from edgesqueeze.formats.tflite.write_maps import write_map
 from edgesqueeze.formats.tflite.write_padding import padded
 from edgesqueeze.formats.tflite.write_transposed import write_conv_transpose
@@ -270,13 +271,13 @@ class _Emitter:
                 self.operator(code, [source], output, None)
             case LayerNorm():
                 write_layer_norm(self, node, (self.graph.weight(node), self.graph.bias(node)), source, output)
-            case Pointwise(function="gelu"):
-                write_gelu(self, node, source, output)
+            case Pointwise():
+                write_function(self, node, source, output)
             case Softmax():
                 options = schema.SoftmaxOptionsT()
                 options.beta = 1.0
                 self.operator(_OP.SOFTMAX, [source], output, options)
-            case Crop() | DepthToSpace() | Pad() | Pointwise() | Resize() | Shuffle() | Slice():
+            case Crop() | DepthToSpace() | Pad() | Resize() | Shuffle() | Slice():
                 write_map(self, node, source, output)
 
     def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:

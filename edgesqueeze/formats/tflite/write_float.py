@@ -22,7 +22,7 @@ class FloatWriter(TfliteWriter, Protocol):
 
 
 @dataclass(frozen=True)
-class _Island:
+class Island:
     """Float tensors of one node, shape NHWC."""
 
     writer: FloatWriter
@@ -61,39 +61,36 @@ class _Island:
         return value
 
     def tensor(self, label: str, shape: tuple[int, ...]) -> int:
+        """A computed tensor."""
         return self.writer.model.tensor(f"{self.name}.{label}", shape, "float32")
 
     def constant(self, label: str, values: NDArray[np.generic]) -> int:
+        """A stored tensor."""
         return self.writer.model.constant(f"{self.name}.{label}", values)
-
-
-def write_gelu(writer: FloatWriter, node: Pointwise, source: int, output: int) -> None:
-    """Append a GELU with the exact error function."""
-    island = _island(writer, node)
-    island.leave(_OP.GELU, [island.enter(source)], schema.GeluOptionsT(), output)
 
 
 def write_layer_norm(
     writer: FloatWriter, node: LayerNorm, parameters: tuple[Floats, Floats], source: int, output: int
 ) -> None:
     """Append a layer norm along channels, the last axis here, in the operators TFLite has."""
-    island = _island(writer, node)
-    value = island.enter(source)
-    axis = island.constant("axis", np.array([len(node.shape) - 1], np.int32))
-    mean = island.mean(value, axis, "mean")
-    centred = island.op(_OP.SUB, [value, mean], "centred", schema.SubOptionsT())
-    squared = island.op(_OP.MUL, [centred, centred], "squared", schema.MulOptionsT())
-    variance = island.mean(squared, axis, "variance")
-    epsilon = island.constant("epsilon", np.array([node.epsilon], np.float32))
-    single = _Island(writer, node.name, (*island.shape[:-1], 1))
+    part = island(writer, node)
+    value = part.enter(source)
+    axis = part.constant("axis", np.array([len(node.shape) - 1], np.int32))
+    mean = part.mean(value, axis, "mean")
+    centred = part.op(_OP.SUB, [value, mean], "centred", schema.SubOptionsT())
+    squared = part.op(_OP.MUL, [centred, centred], "squared", schema.MulOptionsT())
+    variance = part.mean(squared, axis, "variance")
+    epsilon = part.constant("epsilon", np.array([node.epsilon], np.float32))
+    single = Island(writer, node.name, (*part.shape[:-1], 1))
     risen = single.op(_OP.ADD, [variance, epsilon], "risen", schema.AddOptionsT())
     factor = single.op(_OP.RSQRT, [risen], "factor", None)
-    normal = island.op(_OP.MUL, [centred, factor], "normal", schema.MulOptionsT())
-    weight, bias = (island.constant(n, v) for n, v in zip(("weight", "bias"), parameters, strict=True))
-    scaled = island.op(_OP.MUL, [normal, weight], "scaled", schema.MulOptionsT())
-    island.leave(_OP.ADD, [scaled, bias], schema.AddOptionsT(), output)
+    normal = part.op(_OP.MUL, [centred, factor], "normal", schema.MulOptionsT())
+    weight, bias = (part.constant(n, v) for n, v in zip(("weight", "bias"), parameters, strict=True))
+    scaled = part.op(_OP.MUL, [normal, weight], "scaled", schema.MulOptionsT())
+    part.leave(_OP.ADD, [scaled, bias], schema.AddOptionsT(), output)
 
 
-def _island(writer: FloatWriter, node: LayerNorm | Pointwise) -> _Island:
+def island(writer: FloatWriter, node: LayerNorm | Pointwise) -> Island:
+    """The float tensors of a node."""
     shape = node.shape
-    return _Island(writer, node.name, (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape)
+    return Island(writer, node.name, (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape)

@@ -6,11 +6,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated
-from edgesqueeze.network.graph.nodes import Crop, DepthToSpace, Pad, Pointwise, Resize, Shuffle, Slice
+from edgesqueeze.network.graph.nodes import Crop, DepthToSpace, Pad, Resize, Shuffle, Slice
 
-MapNode = Crop | DepthToSpace | Pad | Pointwise | Resize | Shuffle | Slice
+MapNode = Crop | DepthToSpace | Pad | Resize | Shuffle | Slice
 _OP = schema.BuiltinOperator
-_RELU6 = schema.ActivationFunctionType.RELU6
 
 
 class TfliteWriter(Protocol):
@@ -47,8 +46,6 @@ def write_map(writer: TfliteWriter, node: MapNode, source: int, output: int) -> 
             _resize(writer, node, source, output)
         case Shuffle():
             _shuffle(writer, node, source, output)
-        case Pointwise():
-            _pointwise(writer, node, source, output)
 
 
 def _indices(writer: TfliteWriter, name: str, values: list[int] | list[list[int]]) -> int:
@@ -110,26 +107,3 @@ def _reshape(writer: TfliteWriter, source: int, output: int, shape: list[int]) -
     options.newShape = np.array(shape, np.int32)
     constant = _indices(writer, "shape_" + "_".join(str(n) for n in shape), shape)
     writer.operator(_OP.RESHAPE, [source, constant], output, options)
-
-
-def _pointwise(writer: TfliteWriter, node: Pointwise, source: int, output: int) -> None:
-    """In an int8 file only the sigmoid is left, see :mod:`edgesqueeze.network.integers.lower`."""
-    match node.function:
-        case "sigmoid":
-            writer.operator(_OP.LOGISTIC, [source], output, None)
-        case "hardswish":
-            writer.operator(_OP.HARD_SWISH, [source], output, schema.HardSwishOptionsT())
-        case "silu":
-            gate = writer.computed(f"{node.name}.gate", node.shape, node.name)
-            writer.operator(_OP.LOGISTIC, [source], gate, None)
-            writer.operator(_OP.MUL, [source, gate], output, schema.MulOptionsT())
-        case "hardsigmoid":
-            three = writer.model.constant(f"{node.name}.three", np.array([3], np.float32))
-            sixth = writer.model.constant(f"{node.name}.sixth", np.array([1 / 6], np.float32))
-            clamped = writer.computed(f"{node.name}.clamped", node.shape, node.name)
-            options = schema.AddOptionsT()
-            options.fusedActivationFunction = _RELU6
-            writer.operator(_OP.ADD, [source, three], clamped, options)
-            writer.operator(_OP.MUL, [clamped, sixth], output, schema.MulOptionsT())
-        case "gelu":
-            raise AssertionError("written by tflite_float")

@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.padding import needed_pads, same_pads
+from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import (
     Add,
     Clamp,
@@ -83,5 +84,5 @@ def _zero_is_lowest(writer: PaddingWriter, name: str) -> bool:
     if isinstance(node, LayerNorm | Softmax):
         return isinstance(node, Softmax)
     if isinstance(node, Pointwise):
-        return node.function in ("sigmoid", "hardsigmoid")
+        return FUNCTIONS[node.function].nonnegative
     return not isinstance(node, Input) and all(_zero_is_lowest(writer, source) for source in node.inputs)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgesqueeze.compression.quantizing.execute import dequantized_weights, graph_weights, run_graph
+from edgesqueeze.compression.quantizing.simulation import dequantized_weights
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph
 from edgesqueeze.network.integers.reference import Int8s, dequantize, run_integer_tensors
 from edgesqueeze.network.integers.spec import QMAX, QMIN, ActivationQuant, QuantSpec

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edgesqueeze.compression.quantizing.execute import Weights, compute_node, graph_weights
 from edgesqueeze.formats.limits import as_float16
+from edgesqueeze.network.floats.rule import Weights
+from edgesqueeze.network.floats.run import compute_node, graph_weights
 from edgesqueeze.network.graph.nodes import Conv, Dense, Floats, Graph, WeightedNode
 from edgesqueeze.network.integers.int4 import BLOCK, int4_weights
 from edgesqueeze.network.integers.spec import QuantSpec

@@ -1,11 +1,10 @@
 """Parameters and multiply-accumulates of a graph."""
 
 from dataclasses import asdict, dataclass
-from math import prod
 
 import numpy as np
 
-from edgesqueeze.network.graph.nodes import ConvTranspose, Graph, LayerNorm, ParametricNode
+from edgesqueeze.network.graph.nodes import Graph, ParametricNode
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,7 @@ def count_graph(graph: Graph) -> Counts:
 def _count_layer(graph: Graph, node: ParametricNode) -> LayerCounts:
     weight, bias = graph.weight(node), graph.bias(node)
     nonzero = int(np.count_nonzero(weight))
-    # Every weight is used once per output position, of a transposed convolution once per input position; a
-    # dense layer has a single position. A layer norm's products are element-wise.
-    shape = graph.source(node).shape if isinstance(node, ConvTranspose) else node.shape
-    positions = 0 if isinstance(node, LayerNorm) else prod(shape[2:])
+    positions = node.positions(graph.source(node).shape)
     return LayerCounts(
         name=node.name,
         kind=type(node).__name__,

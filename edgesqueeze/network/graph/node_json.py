@@ -1,24 +1,16 @@
 """Nodes as plain JSON values and back, every field checked."""
 
-from dataclasses import fields
+from dataclasses import Field, fields
 from math import isfinite
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from edgesqueeze.errors import CodecError
-from edgesqueeze.network.graph.nodes import (
-    NODE_KINDS,
-    Activation,
-    Add,
-    AnyNode,
-    Concat,
-    Function,
-    Graph,
-    Input,
-    Mul,
-    ResizeMode,
-)
+from edgesqueeze.network.graph.functions import FUNCTIONS
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Input
+
+_LARGEST = 1 << 24
 
 
 def structure_to_json(graph: Graph) -> list[dict[str, object]]:
@@ -48,48 +40,62 @@ def structure_from_json(items: object) -> tuple[AnyNode, ...]:
     return tuple(nodes)
 
 
+def field_types(kind: type[AnyNode]) -> dict[str, Any]:
+    """The fields of a kind beyond name, inputs and shape, in order, and their types."""
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind) if f.name not in ("name", "inputs", "shape")}
+
+
+def field_words(name: str, kind: Any) -> tuple[str, ...] | None:
+    """The words that a field may hold, in the order that files number them; None if it holds numbers."""
+    if name == "function":
+        return tuple(FUNCTIONS)
+    return get_args(kind) if get_origin(kind) is Literal else None
+
+
 def _node_from_json(item: object) -> AnyNode:
     if not isinstance(item, dict) or item.get("kind") not in NODE_KINDS:
         found = item.get("kind") if isinstance(item, dict) else item
         raise CodecError(f"unknown node kind {found!r}; known: {', '.join(NODE_KINDS)}")
     kind = NODE_KINDS[item["kind"]]
-    expected = {f.name for f in fields(kind)}
-    if set(item) - {"kind"} != expected:
+    expected = {f.name: f for f in fields(kind)}
+    if set(item) - {"kind"} != set(expected):
         raise CodecError(
             f"a {kind.__name__} node has fields {sorted(set(item) - {'kind'})}, not {sorted(expected)}"
         )
-    values: dict[str, Any] = {name: _field_from_json(kind, name, item[name]) for name in expected}
+    values: dict[str, Any] = {name: _field_from_json(kind, f, item[name]) for name, f in expected.items()}
     return kind(**values)
 
 
-_LENGTHS = {"kernel": 2, "stride": 2, "dilation": 2, "size": 2, "extra": 2, "block": 2, "pads": 4}
-_WORDS = {"activation": get_args(Activation), "function": get_args(Function), "mode": get_args(ResizeMode)}
-_SMALLEST_NUMBER = {"groups": 1, "start": 0, "stop": 1}
-_LARGEST = 1 << 24
-
-
-def _field_from_json(kind: type[AnyNode], name: str, value: object) -> object:
-    if not _is_valid(name, value):
-        raise CodecError(f"a {kind.__name__} node has {name} = {value!r}")
+def _field_from_json(kind: type[AnyNode], field: Field[Any], value: object) -> object:
+    if not _is_valid(kind, field, value):
+        raise CodecError(f"a {kind.__name__} node has {field.name} = {value!r}")
     return tuple(value) if isinstance(value, list) else value
 
 
-def _is_valid(name: str, value: object) -> bool:
-    if name == "name":
-        return isinstance(value, str) and bool(value)
-    if name in _WORDS:
-        return value in _WORDS[name]
-    if name in _SMALLEST_NUMBER:
-        return isinstance(value, int) and _SMALLEST_NUMBER[name] <= value <= _LARGEST
-    if name == "epsilon":
+def _is_valid(kind: type[AnyNode], field: Field[Any], value: object) -> bool:
+    match field.name:
+        case "name":
+            return isinstance(value, str) and bool(value)
+        case "inputs":
+            return isinstance(value, list) and all(isinstance(v, str) for v in value)
+        case "shape":
+            return _are_numbers(value, (2, 4), 1)
+    wanted = field_types(kind)[field.name]
+    words, smallest = field_words(field.name, wanted), field.metadata.get("smallest", 1)
+    if words is not None:
+        return value in words
+    if wanted is int:
+        return isinstance(value, int) and smallest <= value <= _LARGEST
+    if wanted is float:
         return isinstance(value, float) and _is_positive_float32(value)
-    if not isinstance(value, list):
+    return _are_numbers(value, (len(get_args(wanted)),), smallest)
+
+
+def _are_numbers(value: object, lengths: tuple[int, ...], smallest: int) -> bool:
+    if not isinstance(value, list) or len(value) not in lengths:
         return False
-    if name == "inputs":
-        return all(isinstance(v, str) for v in value)
-    smallest = 0 if name in ("pads", "extra") else 1
-    lengths = (_LENGTHS[name],) if name in _LENGTHS else (2, 4)
-    return len(value) in lengths and all(isinstance(v, int) and smallest <= v <= _LARGEST for v in value)
+    return all(isinstance(v, int) and smallest <= v <= _LARGEST for v in value)
 
 
 def _is_positive_float32(value: float) -> bool:
@@ -106,7 +112,6 @@ def _check_wiring(node: AnyNode, seen: set[str], *, first: bool) -> None:
     missing = [name for name in node.inputs if name not in seen]
     if missing:
         raise CodecError(f"node {node.name!r} reads {missing[0]!r}, which no earlier node makes")
-    wanted = 0 if first else 2 if isinstance(node, Add | Mul) else 1
-    enough = len(node.inputs) >= 1 if isinstance(node, Concat) else len(node.inputs) == wanted
+    enough = len(node.inputs) >= 1 if node.arity is None else len(node.inputs) == node.arity
     if not enough:
         raise CodecError(f"node {node.name!r} has {len(node.inputs)} inputs")

@@ -16,15 +16,20 @@ from math import prod
 
 import numpy as np
 
-from edgesqueeze.network.graph.nodes import Add, Function, GlobalAvgPool, Graph, Mul, Pointwise, Softmax
+from edgesqueeze.network.graph.functions import FUNCTIONS
+from edgesqueeze.network.graph.nodes import Add, GlobalAvgPool, Graph, Mul, Pointwise, Softmax
 from edgesqueeze.network.integers.grid import QMAX, QMIN, ActivationQuant
 from edgesqueeze.network.integers.ranges import share_groups
 from edgesqueeze.network.integers.tables import is_table_safe
 
-SIGMOID_GRID = ActivationQuant(1 / 256, QMIN)
-"""The only output grid that LiteRT's int8 LOGISTIC and SOFTMAX have."""
-HARD_SIGMOID_GRID = ActivationQuant(float(np.float32(1 / 255)), QMIN)
-_GATES: dict[Function, ActivationQuant] = {"sigmoid": SIGMOID_GRID, "hardsigmoid": HARD_SIGMOID_GRID}
+FIXED_GRIDS = {
+    name: ActivationQuant(float(np.float32(function.grid[0])), function.grid[1])
+    for name, function in FUNCTIONS.items()
+    if function.grid is not None
+}
+"""The only output grids that the runtimes' int8 kernels of some functions have."""
+SIGMOID_GRID, HARD_SIGMOID_GRID = FIXED_GRIDS["sigmoid"], FIXED_GRIDS["hardsigmoid"]
+"""LiteRT's SOFTMAX has the grid of LOGISTIC."""
 _SUM_PARTS = 255
 _LARGEST_SUM_RATIO = 8.0
 """From here on XNNPACK's 20-bit multipliers are too coarse to tell the two sides of a half apart."""
@@ -77,7 +82,7 @@ def rescaled(grid: ActivationQuant, scale: float) -> ActivationQuant:
     return ActivationQuant(scale, int(np.clip(np.rint(QMIN - low / scale), QMIN, QMAX)))
 
 
-def table_grid(function: Function, grid: ActivationQuant, out: ActivationQuant) -> ActivationQuant:
+def table_grid(function: str, grid: ActivationQuant, out: ActivationQuant) -> ActivationQuant:
     """The nearest grid on which no entry of a function's table lies near a half."""
     return next((g for g in _nudged(grid) if is_table_safe(function, g, out)), grid)
 
@@ -119,7 +124,7 @@ def _fixed_grid(node: object) -> ActivationQuant | None:
     """The only grid that the runtimes' kernels of a function of values between 0 and 1 have."""
     if isinstance(node, Softmax):
         return SIGMOID_GRID
-    return _GATES.get(node.function) if isinstance(node, Pointwise) else None
+    return FIXED_GRIDS.get(node.function) if isinstance(node, Pointwise) else None
 
 
 @dataclass
@@ -167,18 +172,15 @@ class _Aligner:
 
     def _pointwise(self, name: str, node: Pointwise) -> None:
         source = self.grid(node.inputs[0])
-        match node.function:
-            case "sigmoid":
-                self._move(node.inputs[0], table_grid("sigmoid", source, SIGMOID_GRID).scale)
-            case "hardswish":
+        match FUNCTIONS[node.function].gate:
+            case "hardsigmoid":
                 wanted = product_scale(source.scale, HARD_SIGMOID_GRID.scale, self.grid(name).scale)
                 self._move(node.inputs[0], wanted)
-            case "silu":
+            case "sigmoid":
                 self._move(node.inputs[0], silu_scale(source, self.grid(name)))
-            case "gelu":
-                self._move(node.inputs[0], table_grid("gelu", source, self.grid(name)).scale)
-            case "hardsigmoid":
-                pass
+            case _ if node.function != "hardsigmoid":  # that one is a convolution
+                out = FIXED_GRIDS.get(node.function, self.grid(name))
+                self._move(node.inputs[0], table_grid(node.function, source, out).scale)
 
     def _move(self, name: str, scale: float | None) -> None:
         group = self.groups[name]

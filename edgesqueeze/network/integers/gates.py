@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import AnyNode, Graph, Mul, Pointwise
-from edgesqueeze.network.integers.align import HARD_SIGMOID_GRID, SIGMOID_GRID
+from edgesqueeze.network.integers.align import FIXED_GRIDS
 from edgesqueeze.network.integers.grid import ActivationQuant
 
 
@@ -15,12 +16,12 @@ def with_gates(graph: Graph) -> tuple[Graph, dict[str, ActivationQuant]]:
     nodes: list[AnyNode] = []
     grids: dict[str, ActivationQuant] = {}
     for node in graph.nodes:
-        if not isinstance(node, Pointwise) or node.function not in ("hardswish", "silu"):
+        function = FUNCTIONS[node.function].gate if isinstance(node, Pointwise) else None
+        if not isinstance(node, Pointwise) or function is None:
             nodes.append(node)
             continue
-        hard = node.function == "hardswish"
-        gate = replace(node, name=f"{node.name}/gate", function="hardsigmoid" if hard else "sigmoid")
-        grids[gate.name] = HARD_SIGMOID_GRID if hard else SIGMOID_GRID
+        gate = replace(node, name=f"{node.name}/gate", function=function)
+        grids[gate.name] = FIXED_GRIDS[function]
         product = Mul(name=node.name, inputs=(node.inputs[0], gate.name), shape=node.shape)
         nodes += [gate, product]
     return Graph(tuple(nodes), graph.tensors), grids

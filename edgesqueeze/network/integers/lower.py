@@ -14,6 +14,7 @@ from math import prod
 
 import numpy as np
 
+from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import (
     Add,
     AnyNode,
@@ -23,7 +24,6 @@ from edgesqueeze.network.graph.nodes import (
     ConvTranspose,
     Flatten,
     Floats,
-    Function,
     Graph,
     Mul,
     Pair,
@@ -33,6 +33,7 @@ from edgesqueeze.network.graph.nodes import (
     weight_name,
 )
 from edgesqueeze.network.integers.align import (
+    FIXED_GRIDS,
     HARD_SIGMOID_GRID,
     SIGMOID_GRID,
     is_near,
@@ -117,16 +118,17 @@ class _Lowering:
         self._copy(inner, node.name, self.activations[node.name], node.shape)
 
     def _pointwise(self, node: Pointwise) -> None:
-        if node.function == "gelu":
-            source = self._table_source(node.inputs[0], node.name, "gelu", node.shape)
-            self.nodes.append(replace(node, inputs=(source,)))
-            return
-        if node.function in ("hardswish", "silu"):
+        function = FUNCTIONS[node.function]
+        if function.gate is not None:
             gate = f"{node.name}/gate"
-            self._gate(node, gate, "hardsigmoid" if node.function == "hardswish" else "sigmoid")
+            self._gate(node, gate, function.gate)
             self._product(Mul(name=node.name, inputs=(node.inputs[0], gate), shape=node.shape))
             return
-        fixed = SIGMOID_GRID if node.function == "sigmoid" else HARD_SIGMOID_GRID
+        fixed = FIXED_GRIDS.get(node.function)
+        if fixed is None:
+            source = self._table_source(node.inputs[0], node.name, node.function, node.shape)
+            self.nodes.append(replace(node, inputs=(source,)))
+            return
         if self.activations[node.name] == fixed:
             self._gate(node, node.name, node.function)
             return
@@ -145,7 +147,7 @@ class _Lowering:
         layer = _depthwise(name, source, node.shape)
         self._append(layer, _constant(layer, 127, _SIXTH, 0.5, self.activations[source].scale))
 
-    def _table_source(self, source: str, name: str, function: Function, shape: tuple[int, ...]) -> str:
+    def _table_source(self, source: str, name: str, function: str, shape: tuple[int, ...]) -> str:
         """The input of a table, or a copy of it on a grid that leaves no entry near a half."""
         grid, out = self.activations[source], self.activations[name]
         if is_table_safe(function, grid, out):

@@ -1,22 +1,7 @@
 """Which tensors must share one grid, and how ranges are merged over them."""
 
-from edgesqueeze.network.graph.nodes import (
-    AvgPool,
-    Concat,
-    Crop,
-    DepthToSpace,
-    Flatten,
-    Graph,
-    MaxPool,
-    Node,
-    Pad,
-    Resize,
-    Shuffle,
-    Slice,
-)
+from edgesqueeze.network.graph.nodes import Concat, Graph
 
-_MOVES_VALUES = MaxPool | Flatten | AvgPool | Slice | Shuffle | Pad | Resize | Crop | DepthToSpace
-_COPIES_VALUES = MaxPool | Flatten | Slice | Shuffle | Pad | Concat | Crop | DepthToSpace
 Range = tuple[float, float]
 """The lowest and highest value seen in a tensor."""
 
@@ -36,17 +21,12 @@ def share_groups(graph: Graph) -> dict[str, str]:
         return name
 
     for node in graph.nodes:
-        if isinstance(node, _MOVES_VALUES):
+        if node.shares_grid:
             parent[root(node.name)] = root(node.inputs[0])
         elif isinstance(node, Concat):
             for name in node.inputs:
                 parent[root(name)] = root(node.name)
     return {name: root(name) for name in parent}
-
-
-def is_copy(node: Node) -> bool:
-    """Whether an output holds values of its inputs only, which are on their common grid already."""
-    return isinstance(node, _COPIES_VALUES) or (isinstance(node, Resize) and node.mode == "nearest")
 
 
 def merge_ranges(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.compression.quantizing.execute import dequantized_layer, fake_quantize
 from edgesqueeze.compression.quantizing.fake_quant import (
     Step,
     clip_of,
@@ -15,6 +14,7 @@ from edgesqueeze.compression.quantizing.fake_quant import (
     quantize_bias,
     quantize_weight,
 )
+from edgesqueeze.compression.quantizing.simulation import dequantized_layer, fake_quantize
 from edgesqueeze.network.graph.nodes import Dense, Graph, Input
 from edgesqueeze.network.integers.grid import ActivationQuant
 from edgesqueeze.network.integers.spec import quantize_layer

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.compression.quantizing.calibrate import calibrate
+from edgesqueeze.compression.quantizing.calibrate import calibrate, calibrate_min_max
 from edgesqueeze.compression.quantizing.distill import Teacher
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max, graph_weights, run_graph
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.quantizing.qat import QatNetwork, codebook_of
 from edgesqueeze.compression.quantizing.steps import MOMENTUM, SMALLEST_FACTOR
 from edgesqueeze.errors import TaskError
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AvgPool, Graph, Resize
 from edgesqueeze.network.integers.ranges import share_groups
 from edgesqueeze.network.integers.reference import dequantize, run_integer

@@ -6,7 +6,6 @@ import torch
 from pydantic import ValidationError
 
 from edgesqueeze.cli.verifying import Inputs, verify_paths
-from edgesqueeze.compression.quantizing.execute import graph_weights, run_graph
 from edgesqueeze.compression.quantizing.graph_model import load_graph_model, serialize_graph_model
 from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph
 from edgesqueeze.compression.stages import Ptq
@@ -14,6 +13,7 @@ from edgesqueeze.errors import RecipeError
 from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
 from edgesqueeze.measure.inspect import inspect_file
 from edgesqueeze.measure.proof.fidelity import layer_fidelity
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.integers.spec import float_layers
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.pipeline import compress

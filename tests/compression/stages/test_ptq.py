@@ -10,12 +10,12 @@ from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import RANGE_METHODS, calibrate
 from edgesqueeze.compression.quantizing.equalize import equalizable_pairs, equalize
-from edgesqueeze.compression.quantizing.execute import compute_node, graph_weights, run_graph
 from edgesqueeze.compression.quantizing.layerwise import adjust_layers, correct_biases, round_adaptively
 from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph, sqnr_db
 from edgesqueeze.compression.stages import Ptq, Share, Train
 from edgesqueeze.compression.weights.weights import bake
 from edgesqueeze.errors import RecipeError
+from edgesqueeze.network.floats.run import compute_node, graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 
@@ -155,7 +155,7 @@ def test_equalization_leaves_what_it_may_not_touch(tiny_task):
 
 def layer_errors(graph, spec, batches):
     """Layer name to the error of its output before the activation, for what it really reads in int8."""
-    from edgesqueeze.compression.quantizing.execute import dequantized_layer
+    from edgesqueeze.compression.quantizing.simulation import dequantized_layer
 
     errors = {}
 

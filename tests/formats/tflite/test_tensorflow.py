@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.runtimes.runtimes import load_tflite
 from edgesqueeze.network.integers.spec import make_spec

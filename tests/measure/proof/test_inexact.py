@@ -8,7 +8,7 @@ import torch
 from parity_networks import change_onnx, change_tflite, network, pictures, write_files
 from torch import nn
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ParityError
 from edgesqueeze.measure.proof.equal_integers import prove_equal
 from edgesqueeze.measure.proof.parity import check_parity

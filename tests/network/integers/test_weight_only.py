@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgesqueeze.compression.quantizing.execute import calibrate_min_max
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.integers.weight_only import check_form, int8_weights, is_dynamic

@@ -29,6 +29,7 @@ from edgesqueeze.network.reading.torch import layouts as aten_layouts
 from edgesqueeze.network.reading.torch import maps as aten_maps
 from edgesqueeze.network.reading.torch.builder import Builder, arguments_of, pair_of, refuse, shape_of
 from edgesqueeze.network.reading.torch.constants import affine, or_constant, refused
+from edgesqueeze.network.reading.torch.functions import function_translations
 
 
 def _conv(builder: Builder, fx: FxNode) -> None:
@@ -260,11 +261,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
     "sub": or_constant(refused),
     "rsub": or_constant(refused),
     "div": or_constant(refused),
-    "sigmoid": aten_maps.pointwise("sigmoid"),
-    "hardsigmoid": aten_maps.pointwise("hardsigmoid"),
-    "hardswish": aten_maps.pointwise("hardswish"),
-    "silu": aten_maps.pointwise("silu"),
-    "gelu": aten_maps.gelu,
+    **function_translations(),
     "softmax": aten_layouts.softmax,
     "layer_norm": aten_layouts.layer_norm,
     "permute": aten_layouts.permute,

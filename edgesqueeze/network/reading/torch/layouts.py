@@ -7,12 +7,14 @@ operations that know of it may read it. So no transpose is left in a file.
 import numpy as np
 from torch.fx import Node as FxNode
 
+from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Conv, DepthToSpace, LayerNorm, Shuffle, Slice, Softmax
 from edgesqueeze.network.reading.torch.builder import Builder, arguments_of, refuse, shape_of
 
 _TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 ANY_LAYOUT = {
-    *("relu", "relu6", "hardtanh", "sigmoid", "hardsigmoid", "hardswish", "silu", "gelu"),
+    *("relu", "relu6", "hardtanh"),
+    *(function.aten for function in FUNCTIONS.values()),
     *("add", "mul", "sub", "rsub", "div", "linear", "layer_norm", "softmax"),
     *("clone", "dropout", "contiguous", "alias"),
 }

@@ -1,6 +1,5 @@
 """Torch operations without weights that are not pools: products, functions, slices, shuffles, resizes."""
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -11,11 +10,9 @@ from edgesqueeze.network.graph.nodes import (
     Concat,
     Crop,
     Flatten,
-    Function,
     Mul,
     Pad,
     Pads,
-    Pointwise,
     Resize,
     Shuffle,
     Slice,
@@ -41,24 +38,6 @@ def product(builder: Builder, fx: FxNode) -> None:
     if right.shape not in (left.shape, (*left.shape[:2], *[1] * (len(left.shape) - 2))):
         raise refuse(fx, f"multiplies shapes {left.shape} and {right.shape}; one per channel is allowed")
     builder.add(fx, Mul(name=fx.name, inputs=(left.name, right.name), shape=left.shape))
-
-
-def pointwise(function: Function) -> Callable[[Builder, FxNode], None]:
-    """The translation of an activation that is a function of every value."""
-
-    def translate(builder: Builder, fx: FxNode) -> None:
-        source = builder.source(fx)
-        node = Pointwise(name=fx.name, inputs=(source.name,), shape=source.shape, function=function)
-        builder.add(fx, node)
-
-    return translate
-
-
-def gelu(builder: Builder, fx: FxNode) -> None:
-    """GELU with the exact error function."""
-    if arguments_of(fx, ["input", "approximate"])["approximate"] not in (None, "none"):
-        raise refuse(fx, "is approximated by tanh; use approximate='none'")
-    pointwise("gelu")(builder, fx)
 
 
 def reshape(builder: Builder, fx: FxNode) -> None:

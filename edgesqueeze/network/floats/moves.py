@@ -1,0 +1,89 @@
+"""Float meaning of the nodes that move values, and of pools."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgesqueeze.network.floats.rule import Rule, Weights, pad
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    AvgPool,
+    Concat,
+    Crop,
+    DepthToSpace,
+    Flatten,
+    GlobalAvgPool,
+    MaxPool,
+    Pad,
+    Resize,
+    Shuffle,
+    Slice,
+)
+
+
+def _max_pool(node: MaxPool, inputs: list[Tensor], _: Weights) -> Tensor:
+    return F.max_pool2d(pad(inputs[0], node.pads, float("-inf")), node.kernel, node.stride)
+
+
+def _avg_pool(node: AvgPool, inputs: list[Tensor], _: Weights) -> Tensor:
+    return F.avg_pool2d(inputs[0], node.kernel, node.stride)
+
+
+def _global_avg_pool(_: GlobalAvgPool, inputs: list[Tensor], __: Weights) -> Tensor:
+    return inputs[0].mean((2, 3), keepdim=True)
+
+
+def _flatten(_: Flatten, inputs: list[Tensor], __: Weights) -> Tensor:
+    return inputs[0].flatten(1)
+
+
+def _concat(_: Concat, inputs: list[Tensor], __: Weights) -> Tensor:
+    return torch.cat(inputs, 1)
+
+
+def _slice(node: Slice, inputs: list[Tensor], _: Weights) -> Tensor:
+    return inputs[0][:, node.start : node.stop]
+
+
+def _shuffle(node: Shuffle, inputs: list[Tensor], _: Weights) -> Tensor:
+    return F.channel_shuffle(inputs[0], node.groups)
+
+
+def _pad(node: Pad, inputs: list[Tensor], _: Weights) -> Tensor:
+    return pad(inputs[0], node.pads, 0.0)
+
+
+def _resize(node: Resize, inputs: list[Tensor], _: Weights) -> Tensor:
+    return F.interpolate(inputs[0], size=node.size, mode=node.mode)
+
+
+def _crop(node: Crop, inputs: list[Tensor], _: Weights) -> Tensor:
+    rows, columns = inputs[0].shape[2:]
+    top, left, bottom, right = node.pads
+    return inputs[0][:, :, top : rows - bottom, left : columns - right]
+
+
+def _depth_to_space(node: DepthToSpace, inputs: list[Tensor], _: Weights) -> Tensor:
+    return depth_to_space(inputs[0], node.block)
+
+
+def depth_to_space(x: Tensor, block: tuple[int, int]) -> Tensor:
+    """[N, block height · block width · C, H, W] as [N, C, H · block height, W · block width]."""
+    count, _, rows, columns = x.shape
+    y = x.view(count, *block, -1, rows, columns).permute(0, 3, 4, 1, 5, 2)
+    return y.reshape(count, -1, rows * block[0], columns * block[1])
+
+
+MOVES: dict[type[AnyNode], Rule] = {
+    MaxPool: _max_pool,
+    AvgPool: _avg_pool,
+    GlobalAvgPool: _global_avg_pool,
+    Flatten: _flatten,
+    Concat: _concat,
+    Slice: _slice,
+    Shuffle: _shuffle,
+    Pad: _pad,
+    Resize: _resize,
+    Crop: _crop,
+    DepthToSpace: _depth_to_space,
+}

@@ -1,0 +1,165 @@
+"""The small graph both emitters, the integer reference and the coder read.
+
+A :class:`Graph` is a list of nodes in execution order plus a dictionary of float32 tensors. Batch norm
+is already folded, ReLU already fused where it can be, ceil mode already written as explicit padding.
+Shapes are NCHW with batch 1. Nothing here knows torch or a file format.
+
+A kind of node is a class in one of the files here; :data:`AnyNode` lists them all.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import get_args
+
+from edgesqueeze.network.graph.nodes.layers import (
+    Activation,
+    Conv,
+    ConvTranspose,
+    Dense,
+    LayerNorm,
+    ParametricNode,
+    WeightedNode,
+)
+from edgesqueeze.network.graph.nodes.moves import (
+    Concat,
+    Crop,
+    DepthToSpace,
+    Flatten,
+    Pad,
+    Resize,
+    ResizeMode,
+    Shuffle,
+    Slice,
+)
+from edgesqueeze.network.graph.nodes.node import Floats, Input, Node, Pads, Pair, Shape
+from edgesqueeze.network.graph.nodes.pools import AvgPool, GlobalAvgPool, MaxPool
+from edgesqueeze.network.graph.nodes.values import Add, Clamp, Mul, Pointwise, Softmax
+
+__all__ = [
+    "NODE_KINDS",
+    "Activation",
+    "Add",
+    "AnyNode",
+    "AvgPool",
+    "Clamp",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
+    "Crop",
+    "Dense",
+    "DepthToSpace",
+    "Flatten",
+    "Floats",
+    "GlobalAvgPool",
+    "Graph",
+    "Input",
+    "LayerNorm",
+    "MaxPool",
+    "Mul",
+    "Node",
+    "Pad",
+    "Pads",
+    "Pair",
+    "ParametricNode",
+    "Pointwise",
+    "Resize",
+    "ResizeMode",
+    "Shape",
+    "Shuffle",
+    "Slice",
+    "Softmax",
+    "WeightedNode",
+    "bias_name",
+    "weight_name",
+    "weight_shape",
+]
+
+AnyNode = (
+    Input
+    | Conv
+    | Dense
+    | MaxPool
+    | AvgPool
+    | GlobalAvgPool
+    | Flatten
+    | Concat
+    | Add
+    | Clamp
+    | Mul
+    | Pointwise
+    | Slice
+    | Shuffle
+    | Pad
+    | Resize
+    | ConvTranspose
+    | Crop
+    | DepthToSpace
+    | Softmax
+    | LayerNorm
+)
+NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args(AnyNode)}
+"""By name, in the order that .sqz files number them: new kinds go to the end."""
+
+
+def weight_name(node: Node) -> str:
+    """The key of a node's weight in ``Graph.tensors``."""
+    return f"{node.name}.weight"
+
+
+def bias_name(node: Node) -> str:
+    """The key of a node's bias in ``Graph.tensors``."""
+    return f"{node.name}.bias"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network: nodes in execution order (the input first, the output last) and its float32 tensors."""
+
+    nodes: tuple[AnyNode, ...]
+    tensors: dict[str, Floats]
+
+    @cached_property
+    def by_name(self) -> dict[str, AnyNode]:
+        """Node name to node."""
+        return {node.name: node for node in self.nodes}
+
+    @property
+    def input(self) -> AnyNode:
+        """The input node."""
+        return self.nodes[0]
+
+    @property
+    def output(self) -> AnyNode:
+        """The node whose tensor is the network's result."""
+        return self.nodes[-1]
+
+    @property
+    def weighted(self) -> tuple[WeightedNode, ...]:
+        """The layers with weights that become integers, in execution order."""
+        return tuple(node for node in self.nodes if isinstance(node, WeightedNode))
+
+    @property
+    def parametric(self) -> tuple[ParametricNode, ...]:
+        """The nodes that own a weight and a bias, in execution order."""
+        return tuple(node for node in self.nodes if isinstance(node, ParametricNode))
+
+    def source(self, node: Node) -> AnyNode:
+        """The node that feeds a node's first input."""
+        return self.by_name[node.inputs[0]]
+
+    def weight(self, node: ParametricNode) -> Floats:
+        """A node's weight."""
+        return self.tensors[weight_name(node)]
+
+    def bias(self, node: ParametricNode) -> Floats:
+        """A node's bias, one value per output channel."""
+        return self.tensors[bias_name(node)]
+
+    def users(self, name: str) -> tuple[AnyNode, ...]:
+        """The nodes that read a tensor."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+
+def weight_shape(graph: Graph, node: ParametricNode) -> Shape:
+    """The shape a node's weight must have, from the structure alone."""
+    return node.weight_shape(graph.source(node).shape)
