@@ -23,7 +23,6 @@ from edgesqueeze.network.graph.nodes import (
     Input,
     MaxPool,
 )
-from edgesqueeze.network.integers import reference as integer
 from edgesqueeze.network.integers.align import is_near, sum_scale
 from edgesqueeze.network.integers.reference import (
     clamp_limits,
@@ -32,6 +31,7 @@ from edgesqueeze.network.integers.reference import (
     run_integer,
     run_integer_tensors,
 )
+from edgesqueeze.network.integers.rules import layers
 from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec, WeightQuant, activation_quant
 
 SOURCE = Input(name="input", inputs=(), shape=(1, 4, 9, 8))
@@ -112,7 +112,7 @@ def test_blocks_of_rows_and_images_do_not_change_the_answer(monkeypatch):
     graph, x = Graph((SOURCE, node), {}), picture(5)
     whole = run_integer(graph, spec, x)
     for size in (1, 5000, 20000):
-        monkeypatch.setattr(integer, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(layers, "_BLOCK_BYTES", size)
         monkeypatch.setattr(integer, "_BATCH", 2)
         np.testing.assert_array_equal(run_integer(graph, spec, x), whole)
 

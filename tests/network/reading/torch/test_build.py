@@ -222,7 +222,10 @@ def test_minus_zero_becomes_zero():
         (lambda m, x: 1 / m.a(x), "'reciprocal' .*not supported|divides a constant"),
         (lambda m, x: torch.add(m.a(x), 1, alpha=2), "a factor or a rounding rule"),
         (lambda m, x: m.a(x).mean((2, 3)) * 2, "scales 6 features that do not come directly from a layer"),
-        (lambda m, x: F.gelu(m.a(x), approximate="tanh"), "has approximate=.tanh.; allowed is approximate=.none."),
+        (
+            lambda m, x: F.gelu(m.a(x), approximate="tanh"),
+            "has approximate=.tanh.; allowed is approximate=.none.",
+        ),
         (lambda m, x: F.softmax(m.a(x), 2), "softmax along another dimension"),
         (lambda m, x: F.layer_norm(m.a(x), (6, 10, 10)), "layer norm over other dimensions"),
         (lambda m, x: F.layer_norm(m.a(x), (10,)), "layer norm over other dimensions"),

@@ -1,0 +1,1 @@
+"""What every kind of node must answer in integers: see ``network.integers.reference``."""
