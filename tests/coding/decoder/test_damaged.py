@@ -9,8 +9,7 @@ import time
 import numpy as np
 import pytest
 from damage import CORRUPT, HARNESS, OK, SANITIZE, CDecoder, compile_c, damaged, hostile, python_outcome
-from sqz_networks import small, spec_for
-from test_unsqueeze_c import files_of, odd_integers
+from sqz_networks import files_of, odd_integers, small, spec_for
 
 from edgesqueeze.errors import CodecError
 from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
