@@ -21,7 +21,7 @@ import numpy as np
 from tabulate import tabulate
 
 ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "decoder")]
+sys.path.append(str(ROOT / "tests" / "shared"))
 from damage import (  # noqa: E402 - these are helpers of tests
     CORRUPT,
     HARNESS,
@@ -35,8 +35,7 @@ from damage import (  # noqa: E402 - these are helpers of tests
     hostile,
     python_outcome,
 )
-from sqz_networks import every_kind, lenet5, small, spec_for  # noqa: E402
-from test_unsqueeze_c import files_of, odd_integers  # noqa: E402
+from sqz_networks import every_kind, files_of, lenet5, odd_integers, small, spec_for  # noqa: E402
 
 from edgesqueeze.formats.sqz.file import emit_sqz  # noqa: E402
 from edgesqueeze.measure.runtimes.host import host_facts  # noqa: E402

@@ -1,41 +1,15 @@
 """Small real things that many tests share: real digits, a real network, a real run."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from tiny import build_task
+from training import Recorder
 
 from edgesqueeze.task.task import Task, load_task
 from edgesqueeze.task.task_config import TaskConfig
 from edgesqueeze.task.training import Session
-
-HERE = Path(__file__).parent
-sys.path.append(str(HERE))  # tests name their own factories as "tiny:build_task"
-
-
-class Recorder:
-    """A progress that remembers what it was told."""
-
-    def __init__(self):
-        self.epochs, self.messages, self.labels, self.steps = [], [], [], 0
-
-    def begin(self, label, epochs, steps):
-        self.labels.append(label)
-
-    def step(self, loss):
-        self.steps += 1
-
-    def epoch(self, number, loss, metric):
-        self.epochs.append((number, loss, metric))
-
-    def end(self):
-        pass
-
-    def message(self, text):
-        self.messages.append(text)
 
 
 @pytest.fixture
@@ -58,8 +32,6 @@ def lenet_task() -> Task:
 @pytest.fixture(scope="session")
 def tiny_task() -> Task:
     """The network with batch norm of ``tiny.py`` on the same digits."""
-    from tiny import build_task
-
     return build_task()
 
 
@@ -71,9 +43,3 @@ def _one_thread():
     live longer than a test must compute as the tests do.
     """
     torch.set_num_threads(1)
-
-
-def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {
-        name: m.weight.detach() for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)
-    }

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
-from conftest import Recorder
+from training import Recorder
 
 from edgesqueeze.errors import OutputError, RecipeError, UnsupportedLayerError
 from edgesqueeze.files import sha256_of
@@ -299,7 +300,7 @@ def _kill_at(mark, command, folder):
 @pytest.mark.slow
 def test_a_run_killed_in_every_stage_ends_with_the_same_bytes(tmp_path):
     (tmp_path / "small.yaml").write_text(json.dumps(SLOW_RECIPE))
-    (tmp_path / "tiny.py").write_text((Path(__file__).parent / "tiny.py").read_text())
+    (tmp_path / "tiny.py").write_text(Path(tiny.__file__).read_text())
     start = _compress_command("--recipe", "small.yaml", "--output", "unbroken")
     subprocess.run(start, cwd=tmp_path, check=True, capture_output=True)
     _kill_at(MARKS[0], _compress_command("--recipe", "small.yaml", "--output", "broken"), tmp_path)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from typer.testing import CliRunner
 
@@ -39,7 +40,7 @@ def run(*arguments, cwd=None):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "small.yaml").write_text(SMALL)
-    (tmp_path / "tiny.py").write_text((Path(__file__).parent / "tiny.py").read_text())
+    (tmp_path / "tiny.py").write_text(Path(tiny.__file__).read_text())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

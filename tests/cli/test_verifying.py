@@ -3,13 +3,9 @@
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parent / "measure"))
-
 from parity_networks import change_onnx, change_tflite, network, pictures, write_files
 
 from edgesqueeze.cli.main import main

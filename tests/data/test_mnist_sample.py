@@ -71,12 +71,18 @@ ROW = ",".join(["0"] * 784)
     ("content", "words"),
     [
         (b"not gzip", "is damaged"),
-        (gzip.compress(f"{ROW},0\n".encode() * 4999), "does not hold 500 images of each of 10 digits"),
-        (gzip.compress(f"{ROW},0\n".encode() * 5000), "does not hold 500 images of each of 10 digits"),
-        (gzip.compress(f"{ROW}\n".encode() * 5000), "does not hold 500 images of each of 10 digits"),
-        (gzip.compress(f"{ROW},300\n".encode()), "is damaged"),
-        (gzip.compress(b"a,b\n"), "is damaged"),
-        (gzip.compress(f"{ROW},0\n".encode() * 5000)[:-20], "is damaged"),
+        (
+            gzip.compress(f"{ROW},0\n".encode() * 4999, mtime=0),
+            "does not hold 500 images of each of 10 digits",
+        ),
+        (
+            gzip.compress(f"{ROW},0\n".encode() * 5000, mtime=0),
+            "does not hold 500 images of each of 10 digits",
+        ),
+        (gzip.compress(f"{ROW}\n".encode() * 5000, mtime=0), "does not hold 500 images of each of 10 digits"),
+        (gzip.compress(f"{ROW},300\n".encode(), mtime=0), "is damaged"),
+        (gzip.compress(b"a,b\n", mtime=0), "is damaged"),
+        (gzip.compress(f"{ROW},0\n".encode() * 5000, mtime=0)[:-20], "is damaged"),
     ],
 )
 def test_damaged_file(tmp_path, content, words):

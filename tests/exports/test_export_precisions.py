@@ -180,7 +180,7 @@ def test_ptq_with_one_scale_per_tensor(trained_tiny):
 
 @pytest.fixture(scope="module")
 def trained_tiny(tiny_task):
-    from conftest import Recorder
+    from training import Recorder
 
     from edgesqueeze.compression.stages import Ptq
     from edgesqueeze.task.training import Session

@@ -27,7 +27,7 @@ EXPORTS = {
 
 @pytest.fixture(scope="module", params=["lenet", "tiny"])
 def quantized(request, lenet_task, tiny_task):
-    from conftest import Recorder
+    from training import Recorder
 
     from edgesqueeze.task.training import Session
 

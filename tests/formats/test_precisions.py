@@ -1,13 +1,20 @@
 """Files with smaller weights, per-tensor scales, QOperators or float ends, in both runtimes."""
 
-from collections import Counter
-
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, small_input, with_grids
+from emit_networks import (
+    SMALL_GRAPHS,
+    SOURCE,
+    WEIGHTED,
+    calibrated,
+    conv,
+    graph_of,
+    kernels,
+    small_input,
+    with_grids,
+)
 from onnx.reference import ReferenceEvaluator
 
 from edgesqueeze.errors import ExportError
@@ -24,37 +31,11 @@ from edgesqueeze.network.integers.spec import spec_from_activations
 from edgesqueeze.network.integers.weight_only import int8_weights
 
 FORMS = ("fp16", "int8_weights", "dynamic")
-# Grouped, depthwise, 1 × 1 (a dense layer to XNNPACK), strided, padded, dense, flattened, joined, gated.
-WEIGHTED = (
-    "conv_relu",
-    "conv_relu6",
-    "conv_torch_stride",
-    "conv_dilated_explicit",
-    "conv_one",
-    "grouped",
-    "depthwise",
-    "depthwise_multiplier",
-    "dense_relu6",
-    "clamp_flat",
-    "hardswish_flat",
-    "concat",
-    "add_relu6",
-    "squeeze_excite",
-    "shuffle_flat",
-)
 NO_DYNAMIC_LAYER = ("depthwise", "depthwise_multiplier")
 PARTLY_DELEGATED = ("max_pool_ceil", "max_pool_padded", "resize_nearest", "input_only")
 """What XNNPACK leaves to LiteRT in every precision: padding with another value than zero, a nearest resize."""
 INT8_SOFTMAX = ("softmax", "softmax_flat")
 """What XNNPACK takes in float32 only."""
-
-
-def kernels(data, folder):
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(folder / "optimized.onnx")
-    options.log_severity_level = 4
-    onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return Counter(node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node)
 
 
 def is_delegated(data):

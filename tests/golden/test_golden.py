@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from digests import int8_digest, network_digest
 from golden_v1 import golden_file, golden_graph
 
 from edgesqueeze.coding.huffman.symbol_stream import CHUNK_SYMBOLS
@@ -14,28 +15,6 @@ DATA = (Path(__file__).parent / "v1_small.sqz").read_bytes()
 FILE_SHA256 = "1c34968fdce039a3f45590e647e3807cee825267714aa8282dc6f387f20c4ca7"
 NETWORK_SHA256 = "0c6bf39d9e2150cd7f589e22e9929a91ce49b2e3d1cf5befc1d9bcee82614c7a"
 INT8_SHA256 = "1f293daf60172be5f028ac21058c555644994c0f98f85b74a2f6bb8a4b1a5c83"
-
-
-def network_digest(graph):
-    """Nodes and tensors, independent of how numpy or dataclasses print themselves."""
-    digest = hashlib.sha256()
-    for node in graph.nodes:
-        fields = sorted(vars(node).items())
-        digest.update(f"{type(node).__name__} {fields}\n".encode())
-    for name, tensor in graph.tensors.items():
-        digest.update(f"{name} {tensor.shape}\n".encode() + tensor.astype("<f4").tobytes())
-    return digest.hexdigest()
-
-
-def int8_digest(spec):
-    """Grids, int8 weights and int32 biases."""
-    digest = hashlib.sha256()
-    for name, grid in spec.activations.items():
-        digest.update(f"{name} {grid.scale.hex()} {grid.zero_point}\n".encode())
-    for name, layer in spec.weights.items():
-        arrays = (layer.weight.astype("i1"), layer.scale.astype("<f4"), layer.bias.astype("<i4"))
-        digest.update(name.encode() + b"".join(array.tobytes() for array in arrays))
-    return digest.hexdigest()
 
 
 def test_the_golden_file_is_the_committed_one():

@@ -4,8 +4,8 @@ import hashlib
 import io
 from pathlib import Path
 
+from digests import int8_digest, network_digest
 from golden_v2 import golden_file, golden_graph, golden_spec
-from test_golden import int8_digest, network_digest
 
 from edgesqueeze.coding.decoder.templates import FORMS
 from edgesqueeze.coding.decoder.unsqueeze import fill_templates, open_squeezed

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 
@@ -23,6 +24,8 @@ OK, CORRUPT, VERSION, UNSUPPORTED = range(4)
 """As in unsqueeze.h."""
 LARGEST_OUTPUT = 1 << 24
 TOO_LARGE = 99
+HANGS_AFTER_S = 600
+"""A decoder that gives no answer for so long never will; every file here takes milliseconds."""
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-O1", "-g")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -159,7 +162,10 @@ class CDecoder:
         start = time.perf_counter()
         self._process.stdin.write(struct.pack("<I", len(data)) + data)
         self._process.stdin.flush()
+        watchdog = Timer(HANGS_AFTER_S, self._process.kill)
+        watchdog.start()
         line = self._process.stdout.readline().split()
+        watchdog.cancel()
         if len(line) != 4:
             raise AssertionError(f"the C decoder ended with code {self._process.wait()}")
         status, num_files, peak = (int(word) for word in line[:3])

@@ -1,6 +1,10 @@
 """Networks, pictures and small graphs for the emitter tests."""
 
+from collections import Counter
+
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
@@ -321,3 +325,31 @@ SMALL_GRAPHS = {
     "input_only": graph_of(),
 }
 """Every node kind and every way a window can lie at an edge, as float graphs."""
+
+
+# Grouped, depthwise, 1 × 1 (a dense layer to XNNPACK), strided, padded, dense, flattened, joined, gated.
+WEIGHTED = (
+    "conv_relu",
+    "conv_relu6",
+    "conv_torch_stride",
+    "conv_dilated_explicit",
+    "conv_one",
+    "grouped",
+    "depthwise",
+    "depthwise_multiplier",
+    "dense_relu6",
+    "clamp_flat",
+    "hardswish_flat",
+    "concat",
+    "add_relu6",
+    "squeeze_excite",
+    "shuffle_flat",
+)
+
+
+def kernels(data, folder):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from edgesqueeze.formats.sqz.file import MODEL_FILES, emit_model_file
 from edgesqueeze.network.graph.check import complete_shapes
 from edgesqueeze.network.graph.nodes import (
     Add,
@@ -31,7 +32,7 @@ from edgesqueeze.network.graph.nodes import (
     weight_shape,
 )
 from edgesqueeze.network.integers.ranges import merge_ranges
-from edgesqueeze.network.integers.spec import QuantSpec, make_spec
+from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant, make_spec
 from edgesqueeze.numerics.kmeans import kmeans_1d
 
 DEEP_COMPRESSION_LENET5 = {"conv1": (0.66, 8), "conv2": (0.12, 8), "fc1": (0.08, 5), "fc2": (0.19, 5)}
@@ -158,3 +159,19 @@ def spec_for(graph) -> QuantSpec:
     """Grids of plausible ranges; nothing runs the network here."""
     ranges = {node.name: (-0.5 * place, 1.0 + place) for place, node in enumerate(graph.nodes)}
     return make_spec(graph, merge_ranges(graph, ranges))
+
+
+def odd_integers(spec):
+    """Scales, integers and biases that do not follow."""
+    weights = {
+        name: WeightQuant(
+            np.flip(q.weight).copy(), q.scale * np.float32(0.7), q.bias - np.int32(2**31 - 1 - i)
+        )
+        for i, (name, q) in enumerate(spec.weights.items())
+    }
+    return QuantSpec(spec.activations, weights)
+
+
+def files_of(network, spec):
+    names = MODEL_FILES if spec is not None else MODEL_FILES[:2]
+    return {name: emit_model_file(name, network, spec) for name in names}

@@ -6,12 +6,11 @@ import subprocess
 import numpy as np
 import pytest
 from damage import FLAGS, SANITIZE, SOURCES, compile_c
-from sqz_networks import every_kind, lenet5, spec_for
+from sqz_networks import every_kind, files_of, lenet5, odd_integers, spec_for
 
-from edgesqueeze.formats.sqz.file import MODEL_FILES, Coding, emit_model_file, emit_sqz
+from edgesqueeze.formats.sqz.file import Coding, emit_sqz
 from edgesqueeze.formats.sqz.version1 import emit_v1
 from edgesqueeze.network.graph.nodes import Graph
-from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
 
 NETWORK = every_kind()
 SPEC = spec_for(NETWORK)
@@ -28,17 +27,6 @@ def run(program, *arguments):
     return subprocess.run(
         [str(a) for a in (*program, *arguments)], capture_output=True, text=True, check=False
     )
-
-
-def odd_integers(spec):
-    """Scales, integers and biases that do not follow."""
-    weights = {
-        name: WeightQuant(
-            np.flip(q.weight).copy(), q.scale * np.float32(0.7), q.bias - np.int32(2**31 - 1 - i)
-        )
-        for i, (name, q) in enumerate(spec.weights.items())
-    }
-    return QuantSpec(spec.activations, weights)
 
 
 def half_file(network):
@@ -74,11 +62,6 @@ CASES = {
     "odd_half": (odd_floats(NETWORK), None, {"half.bin": half_file(odd_floats(NETWORK))}),
     "empty": (NETWORK, None, {"empty": b"", "run": bytes(100_000)}),
 }
-
-
-def files_of(network, spec):
-    names = MODEL_FILES if spec is not None else MODEL_FILES[:2]
-    return {name: emit_model_file(name, network, spec) for name in names}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -1,11 +1,9 @@
 """A network in quantization-aware training computes what its files will, and keeps what was pruned or shared."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from emit_networks import SMALL_GRAPHS, conv, graph_of, small_input
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate, calibrate_min_max
 from edgesqueeze.compression.quantizing.distill import Teacher
@@ -18,10 +16,6 @@ from edgesqueeze.network.graph.nodes import AvgPool, Graph, Resize
 from edgesqueeze.network.integers.ranges import share_groups
 from edgesqueeze.network.integers.reference import dequantize, run_integer
 from edgesqueeze.network.integers.spec import make_spec
-
-sys.path.append(str(Path(__file__).parent.parent / "emit"))
-
-from emit_networks import SMALL_GRAPHS, conv, graph_of, small_input
 
 METHODS = ["lsq", "moving_average"]
 

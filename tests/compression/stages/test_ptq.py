@@ -22,7 +22,7 @@ from edgesqueeze.network.reading.torch.build import build_graph
 
 @pytest.fixture(scope="module")
 def trained(lenet_task):
-    from conftest import Recorder
+    from training import Recorder
 
     from edgesqueeze.task.training import Session
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import Recorder, weights_of
 from torch import nn
+from training import Recorder, weights_of
 
 from edgesqueeze.compression.stages import Prune, Ptq, Qat, Share, Squeeze, Train
 from edgesqueeze.compression.weights.weights import bake

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import weights_of
 from pydantic import ValidationError
+from training import weights_of
 
 from edgesqueeze.compression.stages import Prune, Share, Squeeze
 from edgesqueeze.compression.weights.parametrizations import Grid

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import weights_of
 from torch import nn
+from training import weights_of
 
 from edgesqueeze.compression.quantizing.graph_model import (
     GraphModel,
@@ -35,7 +35,7 @@ def outputs(model, task):
 
 @pytest.fixture(scope="module")
 def trained(lenet_task):
-    from conftest import Recorder
+    from training import Recorder
 
     from edgesqueeze.task.training import Session
 

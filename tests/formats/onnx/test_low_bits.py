@@ -5,9 +5,8 @@ from itertools import pairwise
 import numpy as np
 import onnx
 import pytest
-from emit_networks import SMALL_GRAPHS, SOURCE, conv, graph_of, small_input
+from emit_networks import SMALL_GRAPHS, SOURCE, WEIGHTED, conv, graph_of, kernels, small_input
 from onnx.reference import ReferenceEvaluator
-from test_emit_precisions import WEIGHTED, kernels
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.onnx.write import Emitter, emit_onnx

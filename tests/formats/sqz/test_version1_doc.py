@@ -13,7 +13,7 @@ from edgesqueeze.formats.sqz.version1 import emit_v1, read_v1
 from edgesqueeze.network.graph.nodes import Dense, Graph, Input
 from edgesqueeze.network.integers.spec import ActivationQuant, spec_from_activations
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "format_v1.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "format_v1.md").read_text(encoding="utf-8")
 
 
 def _worked_example():

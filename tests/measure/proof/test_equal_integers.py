@@ -1,11 +1,10 @@
 """The equal-integers proof: equal files are proved equal, and one changed number is found in its layer."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from emit_networks import SMALL_GRAPHS, calibrated, small_input
 from parity_networks import (
     NETWORKS,
     change_onnx,
@@ -15,10 +14,6 @@ from parity_networks import (
     network,
     write_files,
 )
-
-sys.path.append(str(Path(__file__).parents[1] / "emit"))
-
-from emit_networks import SMALL_GRAPHS, calibrated, small_input
 
 from edgesqueeze.errors import ParityError
 from edgesqueeze.formats.onnx.write import emit_onnx

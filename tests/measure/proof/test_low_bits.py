@@ -1,19 +1,14 @@
 """Facts, parity and stored numbers of ``int4`` and ``codebook`` files."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from emit_networks import SMALL_GRAPHS, small_input
 from onnx import TensorProto, helper, numpy_helper
 from parity_networks import NETWORKS, change_onnx, network, pictures
-
-sys.path.append(str(Path(__file__).parents[1] / "emit"))
-
-from emit_networks import SMALL_GRAPHS, small_input
 
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import OPSET_OF_INT4, Emitter

@@ -1,14 +1,13 @@
 """Facts, parity and stored integers of the files that are neither plain fp32 nor plain int8."""
 
 import json
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from emit_networks import SOURCE, conv, graph_of, small_input
 from onnx import numpy_helper
 from parity_networks import (
     NETWORKS,
@@ -19,10 +18,6 @@ from parity_networks import (
     pictures,
     write_precisions,
 )
-
-sys.path.append(str(Path(__file__).parents[1] / "emit"))
-
-from emit_networks import SOURCE, conv, graph_of, small_input
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.any_file import read_model_file
