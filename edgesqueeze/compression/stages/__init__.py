@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from edgesqueeze.compression.stages.base import Stage
 from edgesqueeze.compression.stages.prune import Prune
 from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.compression.stages.qat import Qat
@@ -15,7 +16,7 @@ from edgesqueeze.compression.stages.train import Train
 AnyStage = Annotated[Train | Prune | Share | Squeeze | Qat | Ptq, Field(discriminator="stage")]
 
 
-def check_order(stages: Sequence[Train | Prune | Share | Squeeze | Qat | Ptq]) -> None:
+def check_order(stages: Sequence[Stage]) -> None:
     """Refuse an order in which one stage would undo another.
 
     Raises:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgesqueeze.formats.limits import check_size
-from edgesqueeze.formats.onnx.write_maps import OnnxWriter, write_map
+from edgesqueeze.formats.onnx.write_maps import MAPS, OnnxWriter, write_map
 from edgesqueeze.formats.onnx.write_weights import (
     Float16Store,
     FloatStore,
@@ -35,21 +35,13 @@ from edgesqueeze.network.graph.nodes import (
     Concat,
     Conv,
     ConvTranspose,
-    Crop,
     Dense,
-    DepthToSpace,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
-    LayerNorm,
     MaxPool,
     Mul,
-    Pad,
-    Pointwise,
-    Resize,
-    Shuffle,
-    Slice,
     Softmax,
     WeightedNode,
 )
@@ -200,7 +192,7 @@ class Emitter:
         inputs = [self.values[name] for name in node.inputs]
         if isinstance(node, Clamp):
             return inputs[0]
-        if isinstance(node, Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice):
+        if type(node) in MAPS:
             writer = OnnxWriter(self._op, self._constant, self._round_trip)
             return write_map(writer, self.graph, node, inputs[0])
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:

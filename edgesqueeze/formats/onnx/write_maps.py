@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgesqueeze.formats.onnx.write_functions import write_function
 from edgesqueeze.network.graph.nodes import (
+    AnyNode,
     Crop,
     DepthToSpace,
     Graph,
@@ -22,8 +23,6 @@ from edgesqueeze.network.graph.nodes import (
     bias_name,
     weight_name,
 )
-
-MapNode = Crop | DepthToSpace | LayerNorm | Pad | Pointwise | Resize | Shuffle | Slice
 
 
 @dataclass(frozen=True)
@@ -40,32 +39,28 @@ class OnnxWriter:
     settle: Callable[[str, str, str], str]
 
 
-def write_map(writer: OnnxWriter, graph: Graph, node: MapNode, value: str) -> str:
+def write_map(writer: OnnxWriter, graph: Graph, node: AnyNode, value: str) -> str:
     """Append a node's operators; the name of the result."""
-    result = f"{node.name}/raw"
-    match node:
-        case Slice():
-            ends = [
-                writer.constant(f"{node.name}.{name}", np.array([n], np.int64))
-                for name, n in (("start", node.start), ("stop", node.stop), ("axis", 1))
-            ]
-            return writer.op("Slice", [value, *ends], result, {})
-        case Pad():
-            top, left, bottom, right = node.pads
-            amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-            return writer.op("Pad", [value, writer.constant(f"{node.name}.pads", amounts)], result, {})
-        case Crop():
-            return _crop(writer, graph, node, value)
-        case DepthToSpace():
-            return _depth_to_space(writer, graph, node, value)
-        case LayerNorm():
-            return _layer_norm(writer, graph, node, value)
-        case Resize():
-            return _resize(writer, node, value)
-        case Shuffle():
-            return _shuffle(writer, graph, node, value)
-        case Pointwise():
-            return write_function(writer.op, writer.constant, node, value)
+    return MAPS[type(node)](writer, graph, node, value)
+
+
+def _slice(writer: OnnxWriter, _: Graph, node: Slice, value: str) -> str:
+    ends = [
+        writer.constant(f"{node.name}.{name}", np.array([n], np.int64))
+        for name, n in (("start", node.start), ("stop", node.stop), ("axis", 1))
+    ]
+    return writer.op("Slice", [value, *ends], f"{node.name}/raw", {})
+
+
+def _pad(writer: OnnxWriter, _: Graph, node: Pad, value: str) -> str:
+    top, left, bottom, right = node.pads
+    amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+    stored = writer.constant(f"{node.name}.pads", amounts)
+    return writer.op("Pad", [value, stored], f"{node.name}/raw", {})
+
+
+def _pointwise(writer: OnnxWriter, _: Graph, node: Pointwise, value: str) -> str:
+    return write_function(writer.op, writer.constant, node, value)
 
 
 def _crop(writer: OnnxWriter, graph: Graph, node: Crop, value: str) -> str:
@@ -112,7 +107,7 @@ def _layer_norm(writer: OnnxWriter, graph: Graph, node: LayerNorm, value: str) -
     return writer.op("Transpose", [value], f"{node.name}/raw", {"perm": [0, 3, 1, 2]})
 
 
-def _resize(writer: OnnxWriter, node: Resize, value: str) -> str:
+def _resize(writer: OnnxWriter, _: Graph, node: Resize, value: str) -> str:
     size = writer.constant(f"{node.name}.size", np.array(node.shape, np.int64))
     attributes: dict[str, object] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     if node.mode == "nearest":
@@ -135,3 +130,16 @@ def _shuffle(writer: OnnxWriter, graph: Graph, node: Shuffle, value: str) -> str
     value = writer.settle(source, value, f"{node.name}/swapped")
     shape = writer.constant(f"{node.name}.shape", np.array(node.shape, np.int64))
     return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
+
+
+MAPS: dict[type[AnyNode], Callable[[OnnxWriter, Graph, Any, str], str]] = {
+    Crop: _crop,
+    DepthToSpace: _depth_to_space,
+    LayerNorm: _layer_norm,
+    Pad: _pad,
+    Pointwise: _pointwise,
+    Resize: _resize,
+    Shuffle: _shuffle,
+    Slice: _slice,
+}
+"""The kinds of node that are written here."""

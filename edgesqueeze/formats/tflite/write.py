@@ -38,9 +38,7 @@ from edgesqueeze.network.graph.nodes import (
     Concat,
     Conv,
     ConvTranspose,
-    Crop,
     Dense,
-    DepthToSpace,
     Flatten,
     Floats,
     GlobalAvgPool,
@@ -49,11 +47,7 @@ from edgesqueeze.network.graph.nodes import (
     LayerNorm,
     MaxPool,
     Mul,
-    Pad,
     Pointwise,
-    Resize,
-    Shuffle,
-    Slice,
     Softmax,
     WeightedNode,
 )
@@ -99,6 +93,7 @@ _VERSIONS: dict[int, tuple[int, int]] = {
     _OP.QUANTIZE: (1, 1),
     _OP.DEQUANTIZE: (1, 2),
 }
+_USUAL_VERSIONS = (1, 2)
 EndType = Literal["int8", "float32"]
 """What a full-int8 file takes and gives."""
 
@@ -209,7 +204,8 @@ class _Emitter:
 
     def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
         """Append an operator in the version that this file's precision needs."""
-        self.model.operator(code, _VERSIONS[code][self.spec is not None], inputs, output, options)
+        version = _VERSIONS.get(code, _USUAL_VERSIONS)[self.spec is not None]
+        self.model.operator(code, version, inputs, output, options)
 
     def _weighted(self, code: int, node: WeightedNode, operands: list[int], options: Generated) -> None:
         """Append a layer; one kept in float in an int8 file stands between DEQUANTIZE and QUANTIZE."""
@@ -277,7 +273,7 @@ class _Emitter:
                 options = schema.SoftmaxOptionsT()
                 options.beta = 1.0
                 self.operator(_OP.SOFTMAX, [source], output, options)
-            case Crop() | DepthToSpace() | Pad() | Resize() | Shuffle() | Slice():
+            case _:
                 write_map(self, node, source, output)
 
     def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:

@@ -1,14 +1,14 @@
 """The TFLite operators of nodes without weights that need constants or several operators."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated
-from edgesqueeze.network.graph.nodes import Crop, DepthToSpace, Pad, Resize, Shuffle, Slice
+from edgesqueeze.network.graph.nodes import AnyNode, Crop, DepthToSpace, Pad, Resize, Shuffle, Slice
 
-MapNode = Crop | DepthToSpace | Pad | Resize | Shuffle | Slice
 _OP = schema.BuiltinOperator
 
 
@@ -26,26 +26,25 @@ class TfliteWriter(Protocol):
         ...
 
 
-def write_map(writer: TfliteWriter, node: MapNode, source: int, output: int) -> None:
+def write_map(writer: TfliteWriter, node: AnyNode, source: int, output: int) -> None:
     """Append a node's operators from one tensor to another."""
-    match node:
-        case Slice():
-            channels, *area = node.shape[1:]
-            write_slice(writer, node.name, [0, 0, 0, node.start], [1, *area, channels], source, output)
-        case Pad():
-            top, left, bottom, right = node.pads
-            amounts = _indices(writer, f"{node.name}.pads", [[0, 0], [top, bottom], [left, right], [0, 0]])
-            writer.operator(_OP.PAD, [source, amounts], output, schema.PadOptionsT())
-        case Crop():
-            channels, *area = node.shape[1:]
-            start = [0, *node.pads[:2], 0]
-            write_slice(writer, node.name, start, [1, *area, channels], source, output)
-        case DepthToSpace():
-            _depth_to_space(writer, node, source, output)
-        case Resize():
-            _resize(writer, node, source, output)
-        case Shuffle():
-            _shuffle(writer, node, source, output)
+    MAPS[type(node)](writer, node, source, output)
+
+
+def _slice(writer: TfliteWriter, node: Slice, source: int, output: int) -> None:
+    channels, *area = node.shape[1:]
+    write_slice(writer, node.name, [0, 0, 0, node.start], [1, *area, channels], source, output)
+
+
+def _pad(writer: TfliteWriter, node: Pad, source: int, output: int) -> None:
+    top, left, bottom, right = node.pads
+    amounts = _indices(writer, f"{node.name}.pads", [[0, 0], [top, bottom], [left, right], [0, 0]])
+    writer.operator(_OP.PAD, [source, amounts], output, schema.PadOptionsT())
+
+
+def _crop(writer: TfliteWriter, node: Crop, source: int, output: int) -> None:
+    channels, *area = node.shape[1:]
+    write_slice(writer, node.name, [0, *node.pads[:2], 0], [1, *area, channels], source, output)
 
 
 def _indices(writer: TfliteWriter, name: str, values: list[int] | list[list[int]]) -> int:
@@ -107,3 +106,14 @@ def _reshape(writer: TfliteWriter, source: int, output: int, shape: list[int]) -
     options.newShape = np.array(shape, np.int32)
     constant = _indices(writer, "shape_" + "_".join(str(n) for n in shape), shape)
     writer.operator(_OP.RESHAPE, [source, constant], output, options)
+
+
+MAPS: dict[type[AnyNode], Callable[[TfliteWriter, Any, int, int], None]] = {
+    Crop: _crop,
+    DepthToSpace: _depth_to_space,
+    Pad: _pad,
+    Resize: _resize,
+    Shuffle: _shuffle,
+    Slice: _slice,
+}
+"""The kinds of node that are written here."""

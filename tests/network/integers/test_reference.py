@@ -22,6 +22,7 @@ from edgesqueeze.network.graph.nodes import (
     Input,
     MaxPool,
 )
+from edgesqueeze.network.integers import reference
 from edgesqueeze.network.integers.align import is_near, sum_scale
 from edgesqueeze.network.integers.reference import (
     clamp_limits,
@@ -112,7 +113,7 @@ def test_blocks_of_rows_and_images_do_not_change_the_answer(monkeypatch):
     whole = run_integer(graph, spec, x)
     for size in (1, 5000, 20000):
         monkeypatch.setattr(layers, "_BLOCK_BYTES", size)
-        monkeypatch.setattr(integer, "_BATCH", 2)
+        monkeypatch.setattr(reference, "_BATCH", 2)
         np.testing.assert_array_equal(run_integer(graph, spec, x), whole)
 
 

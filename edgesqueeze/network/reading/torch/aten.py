@@ -3,7 +3,6 @@
 Here: layers with weights, pools, sums and joins. The others are in ``network.reading.torch.maps``.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,11 +24,18 @@ from edgesqueeze.network.graph.nodes import (
     Pads,
     Pair,
 )
-from edgesqueeze.network.reading.torch import layouts as aten_layouts
-from edgesqueeze.network.reading.torch import maps as aten_maps
-from edgesqueeze.network.reading.torch.builder import Builder, arguments_of, pair_of, refuse, shape_of
+from edgesqueeze.network.reading.torch.builder import (
+    Builder,
+    Translation,
+    arguments_of,
+    pair_of,
+    refuse,
+    shape_of,
+)
 from edgesqueeze.network.reading.torch.constants import affine, or_constant, refused
 from edgesqueeze.network.reading.torch.functions import function_translations
+from edgesqueeze.network.reading.torch.layouts import LAYOUTS, linear_last
+from edgesqueeze.network.reading.torch.maps import MAPS, concat, pad, product, resize_to
 
 
 def _conv(builder: Builder, fx: FxNode) -> None:
@@ -54,7 +60,7 @@ def _linear(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["input", "weight", "bias"])
     source = builder.source(fx)
     if fx.args[0] in builder.channels_last:
-        aten_layouts.linear_last(builder, fx)
+        linear_last(builder, fx)
         return
     if len(source.shape) != 2:
         raise refuse(fx, f"reads a tensor of shape {source.shape}; flatten it to [N, features] first")
@@ -166,7 +172,7 @@ def _avg_pool(builder: Builder, fx: FxNode) -> None:
     if rows or columns:
         if args["count_include_pad"] is False:
             raise refuse(fx, "is an average pool that does not count its padding; use count_include_pad=True")
-        source = aten_maps.pad(builder, fx, (rows, columns, rows, columns))
+        source = pad(builder, fx, (rows, columns, rows, columns))
     _average(builder, fx, source, kernel, stride)
 
 
@@ -176,7 +182,7 @@ def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
         builder.same(fx, source)
         return
     if shape[2] % source.shape[2] == 0 and shape[3] % source.shape[3] == 0:
-        aten_maps.resize_to(builder, fx, pair_of(shape[2:]), nearest=True)  # every window is a single value
+        resize_to(builder, fx, pair_of(shape[2:]), nearest=True)  # every window is a single value
         return
     if source.shape[2] % shape[2] or source.shape[3] % shape[3]:
         raise refuse(
@@ -218,7 +224,7 @@ def _concat(builder: Builder, fx: FxNode) -> None:
         raise refuse(fx, "joins something that is not the output of an earlier layer")
     if (args["dim"] or 0) % len(shape_of(fx)) != 1:
         raise refuse(fx, "is a concatenation along another dimension than the channels")
-    aten_maps.concat(builder, fx, [source.name for source in sources])
+    concat(builder, fx, [source.name for source in sources])
 
 
 def _sum(builder: Builder, fx: FxNode) -> None:
@@ -238,12 +244,14 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
     return rows, columns, rows, columns
 
 
-TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
+TRANSLATIONS: dict[str, Translation] = {
+    **function_translations(),
+    **LAYOUTS,
+    **MAPS,
     "conv2d": _conv,
     "conv_transpose2d": _conv_transpose,
     "linear": _linear,
     "_native_batch_norm_legit_no_training": _batch_norm,
-    "getitem": aten_maps.getitem,
     "relu": lambda builder, fx: _clamp(builder, fx, "relu"),
     "relu6": lambda builder, fx: _clamp(builder, fx, "relu6"),
     "hardtanh": _hardtanh,
@@ -251,35 +259,10 @@ TRANSLATIONS: dict[str, Callable[[Builder, FxNode], None]] = {
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive_avg_pool,
     "mean": _mean,
-    "view": aten_maps.reshape,
-    "_unsafe_view": aten_maps.reshape,
-    "reshape": aten_maps.reshape,
-    "flatten": aten_maps.reshape,
     "cat": _concat,
     "add": or_constant(_sum),
-    "mul": or_constant(aten_maps.product),
+    "mul": or_constant(product),
     "sub": or_constant(refused),
     "rsub": or_constant(refused),
     "div": or_constant(refused),
-    **function_translations(),
-    "softmax": aten_layouts.softmax,
-    "layer_norm": aten_layouts.layer_norm,
-    "permute": aten_layouts.permute,
-    "pixel_shuffle": aten_layouts.pixel_shuffle,
-    "select": aten_layouts.select,
-    "unsqueeze": aten_layouts.unsqueeze,
-    "split": aten_maps.split,
-    "split_with_sizes": aten_maps.split,
-    "chunk": aten_maps.split,
-    "slice": aten_maps.channels,
-    "transpose": aten_maps.transpose,
-    "pad": aten_maps.constant_pad,
-    "constant_pad_nd": aten_maps.constant_pad,
-    "upsample_nearest2d": aten_maps.resize,
-    "_upsample_nearest_exact2d": aten_maps.resize,
-    "upsample_bilinear2d": aten_maps.resize,
-    "clone": aten_maps.same,
-    "dropout": aten_maps.same,
-    "contiguous": aten_maps.same,
-    "alias": aten_maps.same,
 }

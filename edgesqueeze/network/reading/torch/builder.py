@@ -1,6 +1,7 @@
 """The graph while it grows: what a translated operation may ask of the program and add to the graph."""
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,6 +163,10 @@ class Builder:
         ):
             return [found[spec.context.index("out")]]
         return found
+
+
+Translation = Callable[[Builder, FxNode], None]
+"""How an operation of torch is written as nodes of ours."""
 
 
 def aten_name(fx: FxNode) -> str:

@@ -1,6 +1,5 @@
 """Sums and products with constants: a factor and an offset per channel, folded into a layer if possible."""
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -9,10 +8,9 @@ from numpy.typing import NDArray
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Conv, WeightedNode, bias_name, weight_name
-from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
+from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
 
 Doubles = NDArray[np.float64]
-Translation = Callable[[Builder, FxNode], None]
 
 
 def or_constant(translate: Translation) -> Translation:

@@ -1,15 +1,13 @@
 """Reading the functions of ``network.graph.functions``: nothing here names one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Pointwise
-from edgesqueeze.network.reading.torch.builder import Builder, refuse
-
-Translation = Callable[[Builder, FxNode], None]
+from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
 
 
 def schema_arguments(fx: FxNode) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Conv, DepthToSpace, LayerNorm, Shuffle, Slice, Softmax
-from edgesqueeze.network.reading.torch.builder import Builder, arguments_of, refuse, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse, shape_of
 
 _TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 ANY_LAYOUT = {
@@ -133,3 +133,14 @@ def unsqueeze(builder: Builder, fx: FxNode) -> None:
 def _channel_axis(builder: Builder, fx: FxNode) -> int:
     rank = len(builder.source(fx).shape)
     return rank - 1 if fx.args[0] in builder.channels_last else 1
+
+
+LAYOUTS: dict[str, Translation] = {
+    "softmax": softmax,
+    "layer_norm": layer_norm,
+    "permute": permute,
+    "pixel_shuffle": pixel_shuffle,
+    "select": select,
+    "unsqueeze": unsqueeze,
+}
+"""What torch calls them."""

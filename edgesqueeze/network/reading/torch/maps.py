@@ -20,6 +20,7 @@ from edgesqueeze.network.graph.nodes import (
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
     GroupView,
+    Translation,
     arguments_of,
     aten_name,
     pair_of,
@@ -226,3 +227,27 @@ def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], *, nearest: b
         mode="nearest" if nearest and not single else "bilinear",
     )
     builder.add(fx, node)
+
+
+MAPS: dict[str, Translation] = {
+    "getitem": getitem,
+    "view": reshape,
+    "_unsafe_view": reshape,
+    "reshape": reshape,
+    "flatten": reshape,
+    "split": split,
+    "split_with_sizes": split,
+    "chunk": split,
+    "slice": channels,
+    "transpose": transpose,
+    "pad": constant_pad,
+    "constant_pad_nd": constant_pad,
+    "upsample_nearest2d": resize,
+    "_upsample_nearest_exact2d": resize,
+    "upsample_bilinear2d": resize,
+    "clone": same,
+    "dropout": same,
+    "contiguous": same,
+    "alias": same,
+}
+"""What torch calls them."""
