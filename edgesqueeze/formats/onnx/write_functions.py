@@ -1,7 +1,7 @@
 """A function of single values in ONNX: its own operator, or its expression operator by operator."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from edgesqueeze.network.graph.expressions import (
     constants_of,
     number,
 )
-from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Pointwise
 
 _OPERATORS: dict[Primitive, str] = {
@@ -49,11 +48,12 @@ def write_function(op: Op, constant: Store, node: Pointwise, value: str) -> str:
         node: the function, whose name the result gets.
         value: what it reads.
     """
-    function, result = FUNCTIONS[node.function], f"{node.name}/raw"
+    call, result = node.call, f"{node.name}/raw"
+    function = call.definition
     if function.onnx is not None:
-        return op(function.onnx.operator, [value], result, dict(function.onnx.attributes))
+        return op(function.onnx.operator, [value], result, dict(call.attributes(function.onnx)))
     stored = {
-        label: constant(f"{node.name}.{label}", np.array(number(c, {}), np.float32))
+        label: constant(f"{node.name}.{label}", np.array(number(c, call.named), np.float32))
         for label, c in constants_of(function.expression).items()
     }
     return _Walk(op, constant, node.name, value, stored).write(function.expression, result)
@@ -66,6 +66,8 @@ class _Walk:
     name: str
     value: str
     constants: Mapping[str, str]
+    written: dict[str, str] = field(default_factory=dict)
+    """Label to value: an expression that stands twice is written once."""
 
     def write(self, expression: Expression, result: str | None = None) -> str:
         match expression:
@@ -73,9 +75,12 @@ class _Walk:
                 return self.value
             case Constant():
                 return self.constants[expression.label]
+            case Apply() if expression.label in self.written:
+                return self.written[expression.label]
             case Apply():
                 operands = [self.write(operand) for operand in expression.operands]
                 output = result or f"{self.name}/{expression.label}"
+                self.written[expression.label] = output
                 if expression.primitive == "relu6":
                     return self._relu6(operands[0], output)
                 return self.op(_OPERATORS[expression.primitive], operands, output, {})

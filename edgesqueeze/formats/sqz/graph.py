@@ -9,10 +9,10 @@ from struct import Struct
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.errors import CorruptFileError
-from edgesqueeze.formats.sqz.structure import FIELDS, KINDS, WORDS
+from edgesqueeze.formats.sqz.structure import FIELDS, KINDS, WORDS, float_bits
 from edgesqueeze.network.graph.check import check_structure, complete_shapes
-from edgesqueeze.network.graph.node_json import structure_from_json
-from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode
+from edgesqueeze.network.graph.node_json import parameter_count, structure_from_json
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Pointwise
 from edgesqueeze.network.graph.nodes.node import Parametric
 
 Shape = tuple[int, ...]
@@ -78,6 +78,8 @@ def _row(node: AnyNode, distances: list[int]) -> list[int]:
             row.append(getattr(node, field))
         else:
             row.extend(getattr(node, field))
+    if isinstance(node, Pointwise):
+        row += float_bits(node.parameters)
     return row
 
 
@@ -111,12 +113,21 @@ def _read_row(reader: ByteReader, place: int, shapes: Iterator[Shape]) -> Row:
                 raise CorruptFileError(f"node {place} has {field} {values[0]}")
             row[field] = WORDS[field][values[0]]
         elif field == "epsilon":
-            row[field] = _FLOAT.unpack(_BITS.pack(values[0]))[0]
+            row[field] = _float_of(place, values[0])
         else:
             row[field] = values[0] if width == 1 else values
+    if kind == "Pointwise":
+        bits = _varints(reader, parameter_count(str(row["function"])))
+        row |= {"parameters": [_float_of(place, number) for number in bits]} if bits else {}
     if kind in _RANKS:
         row |= _from_weight(kind, place, next(shapes, None))
     return inputs, row
+
+
+def _float_of(place: int, bits: int) -> float:
+    if bits >= 1 << 32:
+        raise CorruptFileError(f"node {place} has a number of more than 32 bits")
+    return float(_FLOAT.unpack(_BITS.pack(bits))[0])
 
 
 def _from_weight(kind: str, place: int, shape: Shape | None) -> dict[str, object]:

@@ -13,8 +13,8 @@ from typing import get_args, get_origin
 from edgesqueeze.coding.byte_reader import ByteReader
 from edgesqueeze.errors import CodecError
 from edgesqueeze.network.graph.check import check_structure, complete_shapes
-from edgesqueeze.network.graph.node_json import field_types, field_words, structure_from_json
-from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode
+from edgesqueeze.network.graph.node_json import field_types, field_words, parameter_count, structure_from_json
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Pointwise
 from edgesqueeze.network.graph.nodes.node import Parametric
 
 
@@ -90,7 +90,14 @@ def _row(node: AnyNode, distances: list[int]) -> list[object]:
             row.append(getattr(node, field))
         else:
             row.extend(getattr(node, field))
+    if isinstance(node, Pointwise):
+        row += float_bits(node.parameters)
     return row
+
+
+def float_bits(values: Sequence[float]) -> list[int]:
+    """float32 values as unsigned integers."""
+    return [bits for value in values for bits in _FLOAT_BITS.unpack(_FLOAT.pack(value))]
 
 
 def _text(payload: memoryview) -> bytes:
@@ -131,7 +138,7 @@ def _item(row: object, earlier: list[dict[str, object]]) -> dict[str, object]:
         return item | {"shape": _integers(row[2:], len(row) - 2, earlier)}
     widths = FIELDS[kind]
     item["inputs"] = [earlier[-d]["name"] for d in _distances(row[2:3], earlier)]
-    numbers = _integers(row[3:], sum(widths.values()), earlier)
+    numbers = _integers(row[3:], sum(widths.values()) + _parameter_count(kind, row[3:4]), earlier)
     for field, width in widths.items():
         values, numbers = numbers[:width], numbers[width:]
         if field == "channels":
@@ -144,7 +151,16 @@ def _item(row: object, earlier: list[dict[str, object]]) -> dict[str, object]:
             item[field] = _float_of(values[0], earlier)
         else:
             item[field] = values[0] if width == 1 else values
+    if kind == "Pointwise" and numbers:
+        item["parameters"] = [_float_of(bits, earlier) for bits in numbers]
     return item
+
+
+def _parameter_count(kind: str, function: list[object]) -> int:
+    """How many numbers stand behind a function's own."""
+    words, place = WORDS["function"], function[0] if function else None
+    known = kind == "Pointwise" and type(place) is int and 0 <= place < len(words)
+    return parameter_count(words[place]) if known and isinstance(place, int) else 0
 
 
 def _float_of(bits: int, earlier: list[dict[str, object]]) -> float:

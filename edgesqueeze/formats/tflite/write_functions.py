@@ -4,7 +4,7 @@ In an int8 file both stand between DEQUANTIZE and QUANTIZE, but for the sigmoid,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -20,7 +20,6 @@ from edgesqueeze.network.graph.expressions import (
     constants_of,
     number,
 )
-from edgesqueeze.network.graph.functions import FUNCTIONS, Native
 from edgesqueeze.network.graph.nodes import Pointwise
 
 _OPERATORS: dict[Primitive, str] = {
@@ -45,18 +44,19 @@ _MAX_MIN = ("MAXIMUM", "MINIMUM")
 
 def write_function(writer: FloatWriter, node: Pointwise, source: int, output: int) -> None:
     """Append a function from one tensor to another."""
-    function = FUNCTIONS[node.function]
-    if writer.spec is not None and node.function == "sigmoid":
-        writer.operator(schema.BuiltinOperator.LOGISTIC, [source], output, None)
+    call = node.call
+    function, native = call.definition, call.definition.tflite
+    if writer.spec is not None and function.integer_kernel and native is not None:
+        writer.operator(_code(native.operator), [source], output, _options(native.operator, {}))
         return
     part = island(writer, node)
     entered = part.enter(source)
-    if function.tflite is not None:
-        native = function.tflite
-        part.leave(_code(native.operator), [entered], _options(native), output)
+    if native is not None:
+        options = _options(native.operator, call.attributes(native))
+        part.leave(_code(native.operator), [entered], options, output)
         return
     stored = {
-        label: part.constant(label, np.array([number(c, {})], np.float32))
+        label: part.constant(label, np.array([number(c, call.named)], np.float32))
         for label, c in constants_of(function.expression).items()
     }
     _Walk(part, entered, stored).leave(function.expression, output)
@@ -67,6 +67,8 @@ class _Walk:
     part: Island
     value: int
     constants: Mapping[str, int]
+    written: dict[str, int] = field(default_factory=dict)
+    """Label to tensor: an expression that stands twice is written once."""
 
     def leave(self, expression: Expression, output: int) -> None:
         """Append the whole; its last operator makes the node's output."""
@@ -80,9 +82,13 @@ class _Walk:
                 return self.value
             case Constant():
                 return self.constants[expression.label]
+            case Apply() if expression.label in self.written:
+                return self.written[expression.label]
             case Apply():
                 code, operands, options = self._operator(expression)
-                return self.part.op(code, operands, expression.label, options)
+                made = self.part.op(code, operands, expression.label, options)
+                self.written[expression.label] = made
+                return made
 
     def _operator(self, expression: Apply) -> tuple[int, list[int], Generated]:
         """Code, operands and options; a ReLU6 is fused behind the sum that it reads."""
@@ -93,20 +99,20 @@ class _Walk:
             options.fusedActivationFunction = schema.ActivationFunctionType.RELU6
             return _code("ADD"), [self._write(o) for o in inner.operands], options
         operator = _OPERATORS[expression.primitive]
-        return _code(operator), [self._write(o) for o in expression.operands], _options(Native(operator))
+        return _code(operator), [self._write(o) for o in expression.operands], _options(operator, {})
 
 
 def _code(operator: str) -> int:
     return int(getattr(schema.BuiltinOperator, operator))
 
 
-def _options(native: Native) -> Generated:
+def _options(operator: str, attributes: Mapping[str, float]) -> Generated:
     """The options object of an operator with its attributes; None where the schema has none."""
-    name = "MaximumMinimum" if native.operator in _MAX_MIN else native.operator.title().replace("_", "")
+    name = "MaximumMinimum" if operator in _MAX_MIN else operator.title().replace("_", "")
     made = getattr(schema, f"{name}OptionsT", None)
     if made is None:
         return None
     options = made()
-    for attribute, value in native.attributes.items():
+    for attribute, value in attributes.items():
         setattr(options, attribute, value)
     return options

@@ -31,10 +31,10 @@ def _softmax(_: Softmax, inputs: list[Tensor], __: Weights) -> Tensor:
 
 
 def _pointwise(node: Pointwise, inputs: list[Tensor], _: Weights) -> Tensor:
-    own = torch_form(node.function)
+    own, call = torch_form(node.function), node.call
     if own is not None:
-        return own(inputs[0])
-    return torch.as_tensor(evaluate(FUNCTIONS[node.function].expression, inputs[0], {}, _PRIMITIVES))
+        return own(inputs[0], *call.parameters)
+    return torch.as_tensor(evaluate(call.definition.expression, inputs[0], call.named, _PRIMITIVES))
 
 
 @cache

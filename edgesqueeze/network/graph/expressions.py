@@ -1,7 +1,8 @@
 """Functions of one value as expressions of a few primitives.
 
 An expression is data: numpy, torch and both file formats give the primitives their own meaning, so that a
-function is written once. A ``label`` names what an application makes in a file.
+function is written once. A ``label`` names what an application makes in a file: equal labels are equal
+expressions, which are written once.
 """
 
 from collections.abc import Callable, Mapping

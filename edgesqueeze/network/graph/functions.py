@@ -4,94 +4,167 @@ To add a function, add an entry to :data:`FUNCTIONS` (at its end: .sqz files num
 test. Reading it from torch, its float meaning, its int8 table and both file formats follow from the entry.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from edgesqueeze.network.graph.expressions import Constant, Expression, X, apply
+from edgesqueeze.network.graph import function_expressions as expressions
+from edgesqueeze.network.graph.expressions import X, apply
+from edgesqueeze.network.graph.function_types import GIVEN, Native, PointwiseFunction, Reading
 
-_SIXTH = 1 / 6
-
-
-@dataclass(frozen=True)
-class Native:
-    """One operator of a file format that computes the function. Attributes are numbers."""
-
-    operator: str
-    attributes: Mapping[str, float] = field(default_factory=dict)
+constant = expressions.constant
 
 
 @dataclass(frozen=True)
-class PointwiseFunction:
-    """What every part of the toolkit has to know about a function.
+class Call:
+    """A function with its parameters, float32 values."""
 
-    In int8 it is a table of 256 values: where a runtime has no integer kernel, its float kernel stands
-    between two grids on which float32 finds the nearest integers (``network.integers.tables``).
-    """
+    function: str
+    parameters: tuple[float, ...] = ()
 
-    expression: Expression
-    """Its meaning, and what files hold where their format has no operator for it."""
-    aten: str
-    """What torch.export calls it."""
-    when: Mapping[str, object] = field(default_factory=dict)
-    """The arguments that torch's operation must have to be this function."""
-    torch: str | None = None
-    """Its name in torch.nn.functional or torch, where torch's own form is to be kept bit for bit."""
-    onnx: Native | None = None
-    tflite: Native | None = None
-    grid: tuple[float, int] | None = None
-    """Scale and zero point of its int8 result, where the runtimes' kernels have a single one."""
-    gate: str | None = None
-    """The function g of which it is x · g(x): int8 files hold that product."""
-    nonnegative: bool = False
-    """Whether no value is below zero."""
+    @property
+    def definition(self) -> PointwiseFunction:
+        """What is known of the function."""
+        return FUNCTIONS[self.function]
 
+    @property
+    def named(self) -> dict[str, float]:
+        """The parameters by name."""
+        return dict(zip(self.definition.parameters, self.parameters, strict=True))
 
-def _constant(label: str, value: float | str) -> Constant:
-    return Constant(value, label)
-
-
-def _sigmoid() -> Expression:
-    return apply("sigmoid", X, label="gate")
-
-
-def _hard_sigmoid() -> Expression:
-    risen = apply("add", X, _constant("three", 3.0), label="risen")
-    return apply(
-        "mul", apply("relu6", risen, label="clamped"), _constant("sixth", _SIXTH), label="hardsigmoid"
-    )
-
-
-def _gelu() -> Expression:
-    """X · (1 + erf(x / √2)) / 2. ONNX Runtime fuses just these operators in a float file."""
-    divided = apply("div", X, _constant("root", 2**0.5), label="divided")
-    risen = apply("add", apply("erf", divided, label="erf"), _constant("one", 1.0), label="risen")
-    return apply("mul", apply("mul", X, risen, label="gated"), _constant("half", 0.5), label="gelu")
+    def attributes(self, native: Native) -> dict[str, float]:
+        """The attributes of an operator that computes it."""
+        named = self.named
+        return {k: named[v] if isinstance(v, str) else v for k, v in native.attributes.items()}
 
 
 FUNCTIONS: dict[str, PointwiseFunction] = {
     "sigmoid": PointwiseFunction(
-        _sigmoid(), "sigmoid", torch="sigmoid", grid=(1 / 256, -128), nonnegative=True
+        expressions.sigmoid(),
+        (Reading("sigmoid"),),
+        torch="sigmoid",
+        tflite=Native("LOGISTIC"),
+        grid=(1 / 256, -128),
+        integer_kernel=True,
+        nonnegative=True,
     ),
     "hardsigmoid": PointwiseFunction(
-        _hard_sigmoid(),
-        "hardsigmoid",
+        expressions.hard_sigmoid(),
+        (Reading("hardsigmoid"),),
         torch="hardsigmoid",
-        onnx=Native("HardSigmoid", {"alpha": _SIXTH, "beta": 0.5}),
+        onnx=Native("HardSigmoid", {"alpha": expressions.SIXTH, "beta": 0.5}),
         grid=(1 / 255, -128),
         nonnegative=True,
     ),
     "hardswish": PointwiseFunction(
-        apply("mul", X, _hard_sigmoid(), label="hardswish"),
-        "hardswish",
+        apply("mul", X, expressions.hard_sigmoid(), label="hardswish"),
+        (Reading("hardswish"),),
         torch="hardswish",
         onnx=Native("HardSwish"),
         tflite=Native("HARD_SWISH"),
         gate="hardsigmoid",
     ),
     "silu": PointwiseFunction(
-        apply("mul", X, _sigmoid(), label="silu"), "silu", torch="silu", gate="sigmoid"
+        apply("mul", X, expressions.sigmoid(), label="silu"), (Reading("silu"),), torch="silu", gate="sigmoid"
     ),
     "gelu": PointwiseFunction(
-        _gelu(), "gelu", when={"approximate": "none"}, torch="gelu", tflite=Native("GELU")
+        expressions.gelu(), (Reading("gelu", {"approximate": "none"}),), torch="gelu", tflite=Native("GELU")
+    ),
+    "tanh": PointwiseFunction(
+        apply("tanh", X, label="tanh"),
+        (Reading("tanh"),),
+        torch="tanh",
+        tflite=Native("TANH"),
+        grid=(1 / 128, 0),
+        integer_kernel=True,
+    ),
+    "leaky_relu": PointwiseFunction(
+        expressions.leaky_relu(),
+        (Reading("leaky_relu", parameters=("negative_slope",)),),
+        parameters=("slope",),
+        torch="leaky_relu",
+        onnx=Native("LeakyRelu", {"alpha": "slope"}),
+        tflite=Native("LEAKY_RELU", {"alpha": "slope"}),
+    ),
+    "elu": PointwiseFunction(
+        expressions.exponential("alpha", "scale", "input_scale"),
+        (Reading("elu", parameters=("alpha", "scale", "input_scale")),),
+        parameters=("alpha", "scale", "input_scale"),
+    ),
+    "selu": PointwiseFunction(
+        expressions.exponential(1.6732632423543772, 1.0507009873554805, 1.0), (Reading("selu"),), torch="selu"
+    ),
+    "celu": PointwiseFunction(
+        expressions.celu(), (Reading("celu", parameters=("alpha",)),), parameters=("alpha",), torch="celu"
+    ),
+    "mish": PointwiseFunction(
+        apply("mul", X, apply("tanh", expressions.softplus(X), label="tanh"), label="mish"),
+        (Reading("mish"),),
+        torch="mish",
+    ),
+    "softplus": PointwiseFunction(
+        expressions.scaled_softplus(),
+        (Reading("softplus", parameters=("beta",)),),
+        parameters=("beta",),
+        torch="softplus",
+        nonnegative=True,
+    ),
+    "gelu_tanh": PointwiseFunction(expressions.gelu_tanh(), (Reading("gelu", {"approximate": "tanh"}),)),
+    "log_sigmoid": PointwiseFunction(
+        apply("neg", expressions.softplus(apply("neg", X, label="mirrored")), label="log_sigmoid"),
+        (Reading("log_sigmoid"),),
+        torch="logsigmoid",
+    ),
+    "clamp": PointwiseFunction(
+        expressions.between("low", "high"),
+        (
+            Reading("hardtanh", parameters=("min_val", "max_val")),
+            Reading("clamp", {"min": GIVEN, "max": GIVEN}, ("min", "max")),
+        ),
+        parameters=("low", "high"),
+        torch="hardtanh",
+    ),
+    "clamp_low": PointwiseFunction(
+        expressions.between("low", None),
+        (Reading("clamp", {"min": GIVEN, "max": None}, ("min",)), Reading("clamp_min", parameters=("min",))),
+        parameters=("low",),
+    ),
+    "clamp_high": PointwiseFunction(
+        expressions.between(None, "high"),
+        (Reading("clamp", {"min": None, "max": GIVEN}, ("max",)), Reading("clamp_max", parameters=("max",))),
+        parameters=("high",),
+    ),
+    "abs": PointwiseFunction(apply("abs", X, label="abs"), (Reading("abs"),), torch="abs", nonnegative=True),
+    "neg": PointwiseFunction(apply("neg", X, label="neg"), (Reading("neg"),), torch="neg"),
+    "exp": PointwiseFunction(apply("exp", X, label="exp"), (Reading("exp"),), torch="exp", nonnegative=True),
+    "log": PointwiseFunction(apply("log", X, label="log"), (Reading("log"),), torch="log"),
+    "sqrt": PointwiseFunction(
+        apply("sqrt", X, label="sqrt"),
+        (Reading("sqrt"), Reading("pow", {"exponent": 0.5})),
+        torch="sqrt",
+        nonnegative=True,
+    ),
+    "rsqrt": PointwiseFunction(
+        apply("div", constant("one", 1.0), apply("sqrt", X, label="root"), label="rsqrt"),
+        (Reading("rsqrt"), Reading("pow", {"exponent": -0.5})),
+        torch="rsqrt",
+        nonnegative=True,
+    ),
+    "reciprocal": PointwiseFunction(
+        apply("div", constant("one", 1.0), X, label="reciprocal"),
+        (Reading("reciprocal"), Reading("pow", {"exponent": -1})),
+        torch="reciprocal",
+    ),
+    "square": PointwiseFunction(
+        apply("mul", X, X, label="square"),
+        (Reading("square"), Reading("pow", {"exponent": 2})),
+        torch="square",
+        nonnegative=True,
+    ),
+    "cube": PointwiseFunction(
+        apply("mul", apply("mul", X, X, label="square"), X, label="cube"), (Reading("pow", {"exponent": 3}),)
+    ),
+    "pow": PointwiseFunction(
+        apply("pow", X, constant("exponent", "exponent"), label="pow"),
+        (Reading("pow", parameters=("exponent",)),),
+        parameters=("exponent",),
     ),
 }

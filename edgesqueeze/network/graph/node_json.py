@@ -1,6 +1,6 @@
 """Nodes as plain JSON values and back, every field checked."""
 
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -8,15 +8,19 @@ import numpy as np
 
 from edgesqueeze.errors import CodecError
 from edgesqueeze.network.graph.functions import FUNCTIONS
-from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Input
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Input, Pointwise
 
 _LARGEST = 1 << 24
+_NOT_NUMBERED = ("name", "inputs", "shape", "parameters")
 
 
 def structure_to_json(graph: Graph) -> list[dict[str, object]]:
-    """The nodes as plain JSON values, tensors left out."""
+    """The nodes as plain JSON values, tensors and fields that have their default left out."""
     return [
-        {"kind": type(node).__name__, **{f.name: getattr(node, f.name) for f in fields(node)}}
+        {
+            "kind": type(node).__name__,
+            **{f.name: getattr(node, f.name) for f in fields(node) if getattr(node, f.name) != f.default},
+        }
         for node in graph.nodes
     ]
 
@@ -41,9 +45,9 @@ def structure_from_json(items: object) -> tuple[AnyNode, ...]:
 
 
 def field_types(kind: type[AnyNode]) -> dict[str, Any]:
-    """The fields of a kind beyond name, inputs and shape, in order, and their types."""
+    """The fields of a kind beyond name, inputs, shape and parameters, in order, and their types."""
     hints = get_type_hints(kind)
-    return {f.name: hints[f.name] for f in fields(kind) if f.name not in ("name", "inputs", "shape")}
+    return {f.name: hints[f.name] for f in fields(kind) if f.name not in _NOT_NUMBERED}
 
 
 def field_words(name: str, kind: Any) -> tuple[str, ...] | None:
@@ -59,12 +63,26 @@ def _node_from_json(item: object) -> AnyNode:
         raise CodecError(f"unknown node kind {found!r}; known: {', '.join(NODE_KINDS)}")
     kind = NODE_KINDS[item["kind"]]
     expected = {f.name: f for f in fields(kind)}
-    if set(item) - {"kind"} != set(expected):
+    needed = {name for name, f in expected.items() if f.default is MISSING}
+    if not needed <= set(item) - {"kind"} <= set(expected):
         raise CodecError(
             f"a {kind.__name__} node has fields {sorted(set(item) - {'kind'})}, not {sorted(expected)}"
         )
-    values: dict[str, Any] = {name: _field_from_json(kind, f, item[name]) for name, f in expected.items()}
-    return kind(**values)
+    values: dict[str, Any] = {
+        name: _field_from_json(kind, f, item[name]) for name, f in expected.items() if name in item
+    }
+    return _checked(kind(**values))
+
+
+def _checked(node: AnyNode) -> AnyNode:
+    if isinstance(node, Pointwise) and len(node.parameters) != parameter_count(node.function):
+        raise CodecError(f"node {node.name!r} has {len(node.parameters)} parameters for {node.function}")
+    return node
+
+
+def parameter_count(function: str) -> int:
+    """How many numbers a function has."""
+    return len(FUNCTIONS[function].parameters)
 
 
 def _field_from_json(kind: type[AnyNode], field: Field[Any], value: object) -> object:
@@ -81,6 +99,8 @@ def _is_valid(kind: type[AnyNode], field: Field[Any], value: object) -> bool:
             return isinstance(value, list) and all(isinstance(v, str) for v in value)
         case "shape":
             return _are_numbers(value, (2, 4), 1)
+        case "parameters":
+            return isinstance(value, list) and all(isinstance(v, float) and isfinite(v) for v in value)
     wanted = field_types(kind)[field.name]
     words, smallest = field_words(field.name, wanted), field.metadata.get("smallest", 1)
     if words is not None:

@@ -16,7 +16,7 @@ from math import prod
 
 import numpy as np
 
-from edgesqueeze.network.graph.functions import FUNCTIONS
+from edgesqueeze.network.graph.functions import FUNCTIONS, Call
 from edgesqueeze.network.graph.nodes import Add, GlobalAvgPool, Graph, Mul, Pointwise, Softmax
 from edgesqueeze.network.integers.grid import QMAX, QMIN, ActivationQuant
 from edgesqueeze.network.integers.ranges import share_groups
@@ -28,6 +28,7 @@ FIXED_GRIDS = {
     if function.grid is not None
 }
 """The only output grids that the runtimes' int8 kernels of some functions have."""
+SIGMOID = Call("sigmoid")
 SIGMOID_GRID, HARD_SIGMOID_GRID = FIXED_GRIDS["sigmoid"], FIXED_GRIDS["hardsigmoid"]
 """LiteRT's SOFTMAX has the grid of LOGISTIC."""
 _SUM_PARTS = 255
@@ -82,9 +83,14 @@ def rescaled(grid: ActivationQuant, scale: float) -> ActivationQuant:
     return ActivationQuant(scale, int(np.clip(np.rint(QMIN - low / scale), QMIN, QMAX)))
 
 
-def table_grid(function: str, grid: ActivationQuant, out: ActivationQuant) -> ActivationQuant:
+def ends_of(grid: ActivationQuant) -> tuple[float, float]:
+    """The lowest and highest real number of a grid."""
+    return (QMIN - grid.zero_point) * grid.scale, (QMAX - grid.zero_point) * grid.scale
+
+
+def table_grid(call: Call, grid: ActivationQuant, out: ActivationQuant) -> ActivationQuant:
     """The nearest grid on which no entry of a function's table lies near a half."""
-    return next((g for g in _nudged(grid) if is_table_safe(function, g, out)), grid)
+    return next((g for g in _nudged(grid) if is_table_safe(call, g, out)), grid)
 
 
 def _nudged(grid: ActivationQuant) -> Iterator[ActivationQuant]:
@@ -102,7 +108,7 @@ def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[s
     copy of it onto a grid for the other.
     """
     aligner = _Aligner(share_groups(graph), dict(activations))
-    for grid in (SIGMOID_GRID, HARD_SIGMOID_GRID):
+    for grid in FIXED_GRIDS.values():
         for node in graph.nodes:
             if _fixed_grid(node) == grid:
                 aligner.fix(node.name, grid)
@@ -141,13 +147,15 @@ class _Aligner:
         return self.activations[name]
 
     def fix(self, name: str, grid: ActivationQuant) -> None:
-        """Give the group of a sigmoid its own grid, unless it holds other values than 0 to 1 as well."""
-        group, found = self.groups[name], self.grid(name)
-        if group not in self.settled and found.zero_point == QMIN and found.scale <= HARD_SIGMOID_GRID.scale:
+        """Give the group of a sigmoid its own grid, unless it holds other values as well."""
+        group, (low, high) = self.groups[name], ends_of(self.grid(name))
+        if group not in self.settled and low >= ends_of(grid)[0] - _EXACT and high <= 1.0 + _EXACT:
             self.activations.update({n: grid for n, g in self.groups.items() if g == group})
             self.settled.add(group)
 
     def visit(self, name: str, node: object) -> None:
+        if isinstance(node, Pointwise):
+            self._free_result(name, node)
         if isinstance(node, Add | Mul | Pointwise):
             self.settled.add(self.groups[name])
         if isinstance(node, Add):
@@ -170,6 +178,14 @@ class _Aligner:
         scale, mean = self.grid(node.inputs[0]).scale, self.grid(node.name).scale
         self._move(node.name, mean_scale(scale, count, mean))
 
+    def _free_result(self, name: str, node: Pointwise) -> None:
+        """Move the grid of a result that has an entry at a half whatever it reads."""
+        if node.function in FIXED_GRIDS or node.call.definition.gate is not None:
+            return
+        source, out = self.grid(node.inputs[0]), self.grid(name)
+        wanted = (g for g in _nudged(out) if is_table_safe(node.call, table_grid(node.call, source, g), g))
+        self._move(name, next(wanted, out).scale)
+
     def _pointwise(self, name: str, node: Pointwise) -> None:
         source = self.grid(node.inputs[0])
         match FUNCTIONS[node.function].gate:
@@ -180,7 +196,7 @@ class _Aligner:
                 self._move(node.inputs[0], silu_scale(source, self.grid(name)))
             case _ if node.function != "hardsigmoid":  # that one is a convolution
                 out = FIXED_GRIDS.get(node.function, self.grid(name))
-                self._move(node.inputs[0], table_grid(node.function, source, out).scale)
+                self._move(node.inputs[0], table_grid(node.call, source, out).scale)
 
     def _move(self, name: str, scale: float | None) -> None:
         group = self.groups[name]
@@ -197,5 +213,5 @@ def silu_scale(source: ActivationQuant, product: ActivationQuant) -> float | Non
         for step in (0, 1, -1, 2, -2, 3, -3, 4, -4)
     ]
     known = [scale for scale in wanted if scale is not None]
-    safe = (s for s in known if is_table_safe("sigmoid", rescaled(source, s), SIGMOID_GRID))
+    safe = (s for s in known if is_table_safe(SIGMOID, rescaled(source, s), SIGMOID_GRID))
     return next(safe, known[0] if known else None)

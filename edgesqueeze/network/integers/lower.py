@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from edgesqueeze.network.graph.functions import FUNCTIONS
+from edgesqueeze.network.graph.functions import FUNCTIONS, Call
 from edgesqueeze.network.graph.nodes import (
     Add,
     AnyNode,
@@ -35,6 +35,7 @@ from edgesqueeze.network.graph.nodes import (
 from edgesqueeze.network.integers.align import (
     FIXED_GRIDS,
     HARD_SIGMOID_GRID,
+    SIGMOID,
     SIGMOID_GRID,
     is_near,
     product_scale,
@@ -126,7 +127,7 @@ class _Lowering:
             return
         fixed = FIXED_GRIDS.get(node.function)
         if fixed is None:
-            source = self._table_source(node.inputs[0], node.name, node.function, node.shape)
+            source = self._table_source(node.inputs[0], node.name, node.call, node.shape)
             self.nodes.append(replace(node, inputs=(source,)))
             return
         if self.activations[node.name] == fixed:
@@ -140,19 +141,19 @@ class _Lowering:
         source = node.inputs[0]
         if function == "sigmoid":
             self.activations[name] = SIGMOID_GRID
-            source = self._table_source(source, name, "sigmoid", node.shape)
+            source = self._table_source(source, name, SIGMOID, node.shape)
             self.nodes.append(Pointwise(name=name, inputs=(source,), shape=node.shape, function="sigmoid"))
             return
         self.activations[name] = HARD_SIGMOID_GRID
         layer = _depthwise(name, source, node.shape)
         self._append(layer, _constant(layer, 127, _SIXTH, 0.5, self.activations[source].scale))
 
-    def _table_source(self, source: str, name: str, function: str, shape: tuple[int, ...]) -> str:
+    def _table_source(self, source: str, name: str, call: Call, shape: tuple[int, ...]) -> str:
         """The input of a table, or a copy of it on a grid that leaves no entry near a half."""
         grid, out = self.activations[source], self.activations[name]
-        if is_table_safe(function, grid, out):
+        if is_table_safe(call, grid, out):
             return source
-        return self._copy(source, f"{name}/source", table_grid(function, grid, out), shape)
+        return self._copy(source, f"{name}/source", table_grid(call, grid, out), shape)
 
     def _sum(self, node: Add) -> None:
         total = self.activations[node.name].scale

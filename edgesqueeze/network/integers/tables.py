@@ -7,30 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.network.graph.expressions import Primitive, evaluate
-from edgesqueeze.network.graph.functions import FUNCTIONS
+from edgesqueeze.network.graph.functions import Call
 from edgesqueeze.network.integers.grid import QMAX, QMIN, ActivationQuant
 
 Doubles = NDArray[np.float64]
 _MARGIN = 3e-4
 
 
-def table(function: str, grid: ActivationQuant, out: ActivationQuant) -> NDArray[np.int8]:
+def table(call: Call, grid: ActivationQuant, out: ActivationQuant) -> NDArray[np.int8]:
     """For every integer from -128 to 127 of a grid the nearest integer of another to the function's value."""
-    return np.clip(np.rint(_entries(function, grid, out)), QMIN, QMAX).astype(np.int8)
+    return np.clip(np.rint(_entries(call, grid, out)), QMIN, QMAX).astype(np.int8)
 
 
-def is_table_safe(function: str, grid: ActivationQuant, out: ActivationQuant) -> bool:
+def is_table_safe(call: Call, grid: ActivationQuant, out: ActivationQuant) -> bool:
     """Whether every entry is clearly on one side of a half, so that float32 rounds it as exact numbers do."""
-    entries = _entries(function, grid, out)
+    entries = _entries(call, grid, out)
     within = (entries > QMIN - 1) & (entries < QMAX + 1)
     return bool(np.all(np.abs(entries[within] % 1.0 - 0.5) > _MARGIN))
 
 
-def _entries(function: str, grid: ActivationQuant, out: ActivationQuant) -> Doubles:
+def _entries(call: Call, grid: ActivationQuant, out: ActivationQuant) -> Doubles:
     """The function's values in units of the output grid, before rounding."""
     x = (np.arange(QMIN, QMAX + 1, dtype=np.float64) - grid.zero_point) * grid.scale
-    y = evaluate(FUNCTIONS[function].expression, x, {}, _PRIMITIVES)
-    return np.asarray(y / out.scale + out.zero_point, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):  # log and 1 / x at the end of their domain
+        y = evaluate(call.definition.expression, x, call.named, _PRIMITIVES)
+    entries = y / out.scale + out.zero_point
+    return np.where(np.isnan(entries), QMIN, entries)
 
 
 def _sigmoid(x: Doubles) -> Doubles:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from edgesqueeze.network.graph.functions import Call
 from edgesqueeze.network.graph.nodes.layers import Activation
 from edgesqueeze.network.graph.nodes.node import Node, Shape
 
@@ -60,9 +61,15 @@ class Mul(_Value):
 
 @dataclass(frozen=True, kw_only=True)
 class Pointwise(_Value):
-    """A function of every value on its own: one of ``network.graph.functions``."""
+    """A function of every value on its own: one of ``network.graph.functions``, with its parameters."""
 
     function: str
+    parameters: tuple[float, ...] = ()
+
+    @property
+    def call(self) -> Call:
+        """The function with its parameters."""
+        return Call(self.function, self.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ def _add(node: Add, inputs: list[Int8s], setting: Setting) -> Int8s:
 
 
 def _pointwise(node: Pointwise, inputs: list[Int8s], setting: Setting) -> Int8s:
-    known = table(node.function, setting.grids(node)[0], setting.out(node))
+    known = table(node.call, setting.grids(node)[0], setting.out(node))
     return known[inputs[0].astype(np.int16) - QMIN]
 
 

@@ -28,12 +28,13 @@ from edgesqueeze.network.reading.torch.builder import (
     Builder,
     Translation,
     arguments_of,
+    aten_name,
     pair_of,
     refuse,
     shape_of,
 )
 from edgesqueeze.network.reading.torch.constants import affine, or_constant, refused
-from edgesqueeze.network.reading.torch.functions import function_translations
+from edgesqueeze.network.reading.torch.functions import function_translations, schema_arguments
 from edgesqueeze.network.reading.torch.layouts import LAYOUTS, linear_last
 from edgesqueeze.network.reading.torch.maps import MAPS, concat, pad, product, resize_to
 
@@ -131,12 +132,14 @@ def _fusable(builder: Builder, fx: FxNode) -> Conv | ConvTranspose | Dense | Add
     return None
 
 
-def _hardtanh(builder: Builder, fx: FxNode) -> None:
-    args = arguments_of(fx, ["input", "min_val", "max_val"])
-    limits = (args["min_val"] or 0, args["max_val"])
-    if limits != (0, 6):
-        raise refuse(fx, f"clamps to {limits}; only ReLU (0, inf) and ReLU6 (0, 6) are supported")
-    _clamp(builder, fx, "relu6")
+def _bounded(builder: Builder, fx: FxNode) -> None:
+    """Hardtanh and clamp: ReLU and ReLU6 are fused, other bounds are a function."""
+    limits = [v for k, v in schema_arguments(fx).items() if k.startswith(("min", "max"))]
+    low, high = limits if len(limits) == 2 else (limits[0], None)
+    if low == 0 and high in (None, float("inf"), 6):
+        _clamp(builder, fx, "relu6" if high == 6 else "relu")
+    else:
+        _FUNCTIONS[aten_name(fx)](builder, fx)
 
 
 def _max_pool(builder: Builder, fx: FxNode) -> None:
@@ -244,8 +247,9 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
     return rows, columns, rows, columns
 
 
+_FUNCTIONS = function_translations()
 TRANSLATIONS: dict[str, Translation] = {
-    **function_translations(),
+    **_FUNCTIONS,
     **LAYOUTS,
     **MAPS,
     "conv2d": _conv,
@@ -254,7 +258,9 @@ TRANSLATIONS: dict[str, Translation] = {
     "_native_batch_norm_legit_no_training": _batch_norm,
     "relu": lambda builder, fx: _clamp(builder, fx, "relu"),
     "relu6": lambda builder, fx: _clamp(builder, fx, "relu6"),
-    "hardtanh": _hardtanh,
+    "hardtanh": _bounded,
+    "clamp": _bounded,
+    "clamp_min": _bounded,
     "max_pool2d": _max_pool,
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive_avg_pool,

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch.fx import Node as FxNode
 
+from edgesqueeze.network.graph.function_types import GIVEN
 from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Pointwise
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
@@ -19,28 +21,36 @@ def schema_arguments(fx: FxNode) -> dict[str, Any]:
 
 def function_translations() -> dict[str, Translation]:
     """Torch's name of an operation to its translation, for all functions."""
-    return {function.aten: _translation(function.aten) for function in FUNCTIONS.values()}
+    names = [reading.operation for function in FUNCTIONS.values() for reading in function.readings]
+    return {name: _translation(name) for name in dict.fromkeys(names)}
 
 
-def _translation(aten: str) -> Translation:
-    named = {name: function for name, function in FUNCTIONS.items() if function.aten == aten}
+def _translation(operation: str) -> Translation:
+    known = [(n, r) for n, f in FUNCTIONS.items() for r in f.readings if r.operation == operation]
 
     def translate(builder: Builder, fx: FxNode) -> None:
         source, arguments = builder.source(fx), schema_arguments(fx)
-        for name, function in named.items():
-            if _matches(arguments, function.when):
-                node = Pointwise(name=fx.name, inputs=(source.name,), shape=source.shape, function=name)
+        for name, reading in known:
+            if _matches(arguments, reading.when):
+                numbers = tuple(float(np.float32(arguments[p])) for p in reading.parameters)
+                node = Pointwise(
+                    name=fx.name, inputs=(source.name,), shape=source.shape, function=name, parameters=numbers
+                )
                 builder.add(fx, node)
                 return
-        found = ", ".join(f"{k}={arguments[k]!r}" for function in named.values() for k in function.when)
-        allowed = " or ".join(_said(function.when) for function in named.values())
+        keys = dict.fromkeys(key for _, reading in known for key in reading.when)
+        found = ", ".join(f"{key}={arguments[key]!r}" for key in keys)
+        allowed = " or ".join(_said(reading.when) for _, reading in known)
         raise refuse(fx, f"has {found}; allowed is {allowed}")
 
     return translate
 
 
 def _matches(arguments: Mapping[str, Any], when: Mapping[str, object]) -> bool:
-    return all(arguments[name] == value for name, value in when.items())
+    return all(
+        arguments[name] is not None if value is GIVEN else arguments[name] == value
+        for name, value in when.items()
+    )
 
 
 def _said(when: Mapping[str, object]) -> str:

@@ -14,7 +14,7 @@ from edgesqueeze.network.reading.torch.builder import Builder, Translation, argu
 _TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 ANY_LAYOUT = {
     *("relu", "relu6", "hardtanh"),
-    *(function.aten for function in FUNCTIONS.values()),
+    *(reading.operation for function in FUNCTIONS.values() for reading in function.readings),
     *("add", "mul", "sub", "rsub", "div", "linear", "layer_norm", "softmax"),
     *("clone", "dropout", "contiguous", "alias"),
 }

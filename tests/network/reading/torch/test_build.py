@@ -177,8 +177,8 @@ def test_minus_zero_becomes_zero():
     ("body", "sentence"),
     [
         (
-            lambda m, x: F.softplus(m.a(x)),
-            "operation 'softplus' in layer .*is not supported; replace the layer",
+            lambda m, x: torch.sin(m.a(x)),
+            "operation 'sin' in layer .*is not supported; replace the layer",
         ),
         (lambda m, x: m.a(x)[:, :, ::2], "slice of something else than neighbouring channels"),
         (lambda m, x: m.a(x)[:, ::2], "slice of something else than neighbouring channels"),
@@ -197,7 +197,6 @@ def test_minus_zero_becomes_zero():
         (lambda m, x: m.b(m.b(m.a(x))), "layer 'b' is called more than once"),
         (lambda m, x: (m.a(x), m.a.weight), "returns 2 tensors; exactly one is supported"),
         (lambda m, x: F.max_pool2d(m.a(x), 2, dilation=2), "dilated max pool"),
-        (lambda m, x: F.hardtanh(m.a(x)), r"clamps to \(-1.0, 1.0\)|clamps to"),
         (lambda m, x: F.adaptive_avg_pool2d(m.a(x), 3), "which no fixed window can do"),
         (lambda m, x: F.avg_pool2d(m.a(x), 3, ceil_mode=True), "cut off by ceil mode"),
         (
@@ -219,13 +218,8 @@ def test_minus_zero_becomes_zero():
         (lambda m, x: m.a(x) - m.b(m.a(x)), "layer 'a' is called more than once"),
         (lambda m, x: (lambda y: y - m.b(y))(m.a(x)), "'sub' .*of two computed tensors"),
         (lambda m, x: (lambda y: y / m.b(y))(m.a(x)), "'div' .*of two computed tensors"),
-        (lambda m, x: 1 / m.a(x), "'reciprocal' .*not supported|divides a constant"),
         (lambda m, x: torch.add(m.a(x), 1, alpha=2), "a factor or a rounding rule"),
         (lambda m, x: m.a(x).mean((2, 3)) * 2, "scales 6 features that do not come directly from a layer"),
-        (
-            lambda m, x: F.gelu(m.a(x), approximate="tanh"),
-            "has approximate=.tanh.; allowed is approximate=.none.",
-        ),
         (lambda m, x: F.softmax(m.a(x), 2), "softmax along another dimension"),
         (lambda m, x: F.layer_norm(m.a(x), (6, 10, 10)), "layer norm over other dimensions"),
         (lambda m, x: F.layer_norm(m.a(x), (10,)), "layer norm over other dimensions"),
