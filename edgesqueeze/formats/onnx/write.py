@@ -36,6 +36,7 @@ from edgesqueeze.network.graph.nodes import (
     Conv,
     ConvTranspose,
     Dense,
+    Extreme,
     Flatten,
     GlobalAvgPool,
     Graph,
@@ -284,6 +285,8 @@ def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
             }
         case Dense():
             return "Gemm", {"transB": 1}
+        case Extreme():
+            return ("Max" if node.which == "maximum" else "Min"), {}
         case MaxPool():
             return "MaxPool", {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.pads}
         case AvgPool():

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from edgesqueeze.formats.onnx.write_functions import write_function
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
+    ChannelMax,
     Crop,
     DepthToSpace,
     Graph,
+    GroupNorm,
     LayerNorm,
+    MirrorPad,
     Pad,
     Pointwise,
     Resize,
@@ -109,7 +112,8 @@ def _layer_norm(writer: OnnxWriter, graph: Graph, node: LayerNorm, value: str) -
 
 def _resize(writer: OnnxWriter, _: Graph, node: Resize, value: str) -> str:
     size = writer.constant(f"{node.name}.size", np.array(node.shape, np.int64))
-    attributes: dict[str, object] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    places = "align_corners" if node.mode == "bilinear_corners" else "half_pixel"
+    attributes: dict[str, object] = {"mode": "linear", "coordinate_transformation_mode": places}
     if node.mode == "nearest":
         attributes = {
             "mode": "nearest",
@@ -132,9 +136,46 @@ def _shuffle(writer: OnnxWriter, graph: Graph, node: Shuffle, value: str) -> str
     return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
 
 
+def _channel_max(writer: OnnxWriter, _: Graph, node: ChannelMax, value: str) -> str:
+    return writer.op("ReduceMax", [value], f"{node.name}/raw", {"axes": [1], "keepdims": 1})
+
+
+def _mirror_pad(writer: OnnxWriter, graph: Graph, node: MirrorPad, value: str) -> str:
+    """A reflection; a symmetric one by the operator for edges where a single value is repeated."""
+    del graph
+    top, left, bottom, right = node.pads
+    amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+    stored = writer.constant(f"{node.name}.pads", amounts)
+    mode = "reflect" if node.edge == "reflect" else "edge"
+    return writer.op("Pad", [value, stored], f"{node.name}/raw", {"mode": mode})
+
+
+def _group_norm(writer: OnnxWriter, graph: Graph, node: GroupNorm, value: str) -> str:
+    """Groups as the channels of an instance norm, then a factor and an offset per channel."""
+    name, groups = node.name, node.groups
+    shape = writer.constant(f"{name}.groups", np.array([1, groups, -1], np.int64))
+    value = writer.op("Reshape", [value, shape], f"{name}/groups", {})
+    plain = [
+        writer.constant(f"{name}.{label}", np.full(groups, number, np.float32))
+        for label, number in (("ones", 1.0), ("zeros", 0.0))
+    ]
+    value = writer.op("InstanceNormalization", [value, *plain], f"{name}/norm", {"epsilon": node.epsilon})
+    shape = writer.constant(f"{name}.shape", np.array(node.shape, np.int64))
+    value = writer.op("Reshape", [value, shape], f"{name}/map", {})
+    weight, bias = (
+        writer.constant(label(node), stored.reshape(-1, 1, 1))
+        for label, stored in ((weight_name, graph.weight(node)), (bias_name, graph.bias(node)))
+    )
+    value = writer.op("Mul", [value, weight], f"{name}/scaled", {})
+    return writer.op("Add", [value, bias], f"{name}/raw", {})
+
+
 MAPS: dict[type[AnyNode], Callable[[OnnxWriter, Graph, Any, str], str]] = {
     Crop: _crop,
+    ChannelMax: _channel_max,
     DepthToSpace: _depth_to_space,
+    GroupNorm: _group_norm,
+    MirrorPad: _mirror_pad,
     LayerNorm: _layer_norm,
     Pad: _pad,
     Pointwise: _pointwise,

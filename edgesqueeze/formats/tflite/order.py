@@ -12,6 +12,7 @@ from edgesqueeze.network.graph.nodes import (
     Clamp,
     Concat,
     Conv,
+    Extreme,
     Flatten,
     Graph,
     LayerNorm,
@@ -38,7 +39,7 @@ def file_orders(graph: Graph) -> dict[str, NDArray[np.intp]]:
                 orders[node.name] = places.transpose(1, 2, 0).ravel()
         elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
             orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add | Mul | Softmax | LayerNorm) and ordered:
+        elif isinstance(node, Concat | Add | Extreme | Mul | Softmax | LayerNorm) and ordered:
             raise _order_matters(node)
     if graph.output.name in orders:
         raise _order_matters(graph.output)

@@ -16,7 +16,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.order import file_orders
-from edgesqueeze.formats.tflite.write_float import write_layer_norm
+from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer_norm
 from edgesqueeze.formats.tflite.write_functions import write_function
 from edgesqueeze.formats.tflite.write_maps import write_map
 from edgesqueeze.formats.tflite.write_padding import padded
@@ -39,10 +39,12 @@ from edgesqueeze.network.graph.nodes import (
     Conv,
     ConvTranspose,
     Dense,
+    Extreme,
     Flatten,
     Floats,
     GlobalAvgPool,
     Graph,
+    GroupNorm,
     Input,
     LayerNorm,
     MaxPool,
@@ -254,6 +256,9 @@ class _Emitter:
                 options = schema.ConcatenationOptionsT()
                 options.axis = 3 if len(node.shape) == 4 else 1
                 self.operator(_OP.CONCATENATION, inputs, output, options)
+            case Extreme():
+                code = _OP.MAXIMUM if node.which == "maximum" else _OP.MINIMUM
+                self.operator(code, inputs, output, schema.MaximumMinimumOptionsT())
             case Add() | Mul():
                 self._binary(node, inputs, output)
             case _:
@@ -267,6 +272,8 @@ class _Emitter:
                 self.operator(code, [source], output, None)
             case LayerNorm():
                 write_layer_norm(self, node, (self.graph.weight(node), self.graph.bias(node)), source, output)
+            case GroupNorm():
+                write_group_norm(self, node, (self.graph.weight(node), self.graph.bias(node)), source, output)
             case Pointwise():
                 write_function(self, node, source, output)
             case Softmax():

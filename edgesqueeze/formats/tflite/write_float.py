@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgesqueeze.formats.tflite.flatbuffer import Generated
 from edgesqueeze.formats.tflite.write_maps import TfliteWriter
-from edgesqueeze.network.graph.nodes import Floats, LayerNorm, Pointwise
+from edgesqueeze.network.graph.nodes import Floats, GroupNorm, LayerNorm, Pointwise
 from edgesqueeze.network.integers.spec import QuantSpec
 
 _OP = schema.BuiltinOperator
@@ -90,7 +90,43 @@ def write_layer_norm(
     part.leave(_OP.ADD, [scaled, bias], schema.AddOptionsT(), output)
 
 
-def island(writer: FloatWriter, node: LayerNorm | Pointwise) -> Island:
+def island(writer: FloatWriter, node: LayerNorm | GroupNorm | Pointwise) -> Island:
     """The float tensors of a node."""
     shape = node.shape
     return Island(writer, node.name, (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape)
+
+
+def write_group_norm(
+    writer: FloatWriter, node: GroupNorm, parameters: tuple[Floats, Floats], source: int, output: int
+) -> None:
+    """Append a group norm: the channels of a map as [H·W, groups, C / groups], normed over the outer two."""
+    part = island(writer, node)
+    _, rows, columns, channels = part.shape
+    grouped = Island(writer, node.name, (1, rows * columns, node.groups, channels // node.groups))
+    value = _reshaped(grouped, part.enter(source), "groups")
+    axes = grouped.constant("axes", np.array([1, 3], np.int32))
+    single = Island(writer, node.name, (1, 1, node.groups, 1))
+    mean = _mean_over(single, value, axes, "mean")
+    centred = grouped.op(_OP.SUB, [value, mean], "centred", schema.SubOptionsT())
+    squared = grouped.op(_OP.MUL, [centred, centred], "squared", schema.MulOptionsT())
+    variance = _mean_over(single, squared, axes, "variance")
+    epsilon = single.constant("epsilon", np.array([node.epsilon], np.float32))
+    risen = single.op(_OP.ADD, [variance, epsilon], "risen", schema.AddOptionsT())
+    factor = single.op(_OP.RSQRT, [risen], "factor", None)
+    normal = grouped.op(_OP.MUL, [centred, factor], "normal", schema.MulOptionsT())
+    value = _reshaped(part, normal, "map")
+    weight, bias = (part.constant(n, v) for n, v in zip(("weight", "bias"), parameters, strict=True))
+    scaled = part.op(_OP.MUL, [value, weight], "scaled", schema.MulOptionsT())
+    part.leave(_OP.ADD, [scaled, bias], schema.AddOptionsT(), output)
+
+
+def _reshaped(part: Island, value: int, label: str) -> int:
+    options = schema.ReshapeOptionsT()
+    options.newShape = np.array(part.shape, np.int32)
+    return part.op(_OP.RESHAPE, [value, part.constant(f"{label}.shape", options.newShape)], label, options)
+
+
+def _mean_over(part: Island, value: int, axes: int, label: str) -> int:
+    options = schema.ReducerOptionsT()
+    options.keepDims = True
+    return part.op(_OP.MEAN, [value, axes], label, options)

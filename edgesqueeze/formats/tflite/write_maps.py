@@ -7,7 +7,17 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated
-from edgesqueeze.network.graph.nodes import AnyNode, Crop, DepthToSpace, Pad, Resize, Shuffle, Slice
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    ChannelMax,
+    Crop,
+    DepthToSpace,
+    MirrorPad,
+    Pad,
+    Resize,
+    Shuffle,
+    Slice,
+)
 
 _OP = schema.BuiltinOperator
 
@@ -84,7 +94,8 @@ def _resize(writer: TfliteWriter, node: Resize, source: int, output: int) -> Non
         writer.operator(_OP.RESIZE_NEAREST_NEIGHBOR, [source, size], output, nearest)
         return
     options = schema.ResizeBilinearOptionsT()
-    options.halfPixelCenters = True
+    options.halfPixelCenters = node.mode == "bilinear"
+    options.alignCorners = node.mode == "bilinear_corners"
     writer.operator(_OP.RESIZE_BILINEAR, [source, size], output, options)
 
 
@@ -108,9 +119,27 @@ def _reshape(writer: TfliteWriter, source: int, output: int, shape: list[int]) -
     writer.operator(_OP.RESHAPE, [source, constant], output, options)
 
 
+def _channel_max(writer: TfliteWriter, node: ChannelMax, source: int, output: int) -> None:
+    options = schema.ReducerOptionsT()
+    options.keepDims = True
+    axis = _indices(writer, f"{node.name}.axis", [3])
+    writer.operator(_OP.REDUCE_MAX, [source, axis], output, options)
+
+
+def _mirror_pad(writer: TfliteWriter, node: MirrorPad, source: int, output: int) -> None:
+    top, left, bottom, right = node.pads
+    amounts = _indices(writer, f"{node.name}.pads", [[0, 0], [top, bottom], [left, right], [0, 0]])
+    options = schema.MirrorPadOptionsT()
+    modes = {"reflect": schema.MirrorPadMode.REFLECT, "symmetric": schema.MirrorPadMode.SYMMETRIC}
+    options.mode = modes[node.edge]
+    writer.operator(_OP.MIRROR_PAD, [source, amounts], output, options)
+
+
 MAPS: dict[type[AnyNode], Callable[[TfliteWriter, Any, int, int], None]] = {
+    ChannelMax: _channel_max,
     Crop: _crop,
     DepthToSpace: _depth_to_space,
+    MirrorPad: _mirror_pad,
     Pad: _pad,
     Resize: _resize,
     Shuffle: _shuffle,

@@ -14,8 +14,8 @@ from edgesqueeze.network.graph.nodes import (
     Conv,
     Graph,
     Input,
-    LayerNorm,
     MaxPool,
+    NormNode,
     Pointwise,
     Softmax,
     WeightedNode,
@@ -81,7 +81,7 @@ def _zero_is_lowest(writer: PaddingWriter, name: str) -> bool:
     node = writer.graph.by_name[name]
     if isinstance(node, WeightedNode | Add | Clamp):
         return node.activation != "none"
-    if isinstance(node, LayerNorm | Softmax):
+    if isinstance(node, NormNode | Softmax):
         return isinstance(node, Softmax)
     if isinstance(node, Pointwise):
         return FUNCTIONS[node.function].nonnegative

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgesqueeze.network.floats.rule import Rule, Weights, activate, pad
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, ConvTranspose, Dense, LayerNorm
+from edgesqueeze.network.graph.nodes import AnyNode, Conv, ConvTranspose, Dense, GroupNorm, LayerNorm
 
 
 def _conv(node: Conv, inputs: list[Tensor], weights: Weights) -> Tensor:
@@ -30,9 +30,14 @@ def _layer_norm(node: LayerNorm, inputs: list[Tensor], weights: Weights) -> Tens
     return last.movedim(-1, 1)
 
 
+def _group_norm(node: GroupNorm, inputs: list[Tensor], weights: Weights) -> Tensor:
+    return F.group_norm(inputs[0], node.groups, *weights[node.name], node.epsilon)
+
+
 LAYERS: dict[type[AnyNode], Rule] = {
     Conv: _conv,
     ConvTranspose: _conv_transpose,
     Dense: _dense,
     LayerNorm: _layer_norm,
+    GroupNorm: _group_norm,
 }

@@ -5,15 +5,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgesqueeze.network.floats.rule import Rule, Weights, pad
+from edgesqueeze.network.graph.mirroring import mirrored_places
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
     AvgPool,
+    ChannelMax,
     Concat,
     Crop,
     DepthToSpace,
     Flatten,
     GlobalAvgPool,
     MaxPool,
+    MirrorPad,
     Pad,
     Resize,
     Shuffle,
@@ -54,6 +57,8 @@ def _pad(node: Pad, inputs: list[Tensor], _: Weights) -> Tensor:
 
 
 def _resize(node: Resize, inputs: list[Tensor], _: Weights) -> Tensor:
+    if node.mode == "bilinear_corners":
+        return F.interpolate(inputs[0], size=node.size, mode="bilinear", align_corners=True)
     return F.interpolate(inputs[0], size=node.size, mode=node.mode)
 
 
@@ -74,6 +79,18 @@ def depth_to_space(x: Tensor, block: tuple[int, int]) -> Tensor:
     return y.reshape(count, -1, rows * block[0], columns * block[1])
 
 
+def _channel_max(_: ChannelMax, inputs: list[Tensor], __: Weights) -> Tensor:
+    return inputs[0].amax(1, keepdim=True)
+
+
+def _mirror_pad(node: MirrorPad, inputs: list[Tensor], _: Weights) -> Tensor:
+    (x,) = inputs
+    for axis, (before, behind) in ((2, (node.pads[0], node.pads[2])), (3, (node.pads[1], node.pads[3]))):
+        places = mirrored_places(x.shape[axis], before, behind, node.edge)
+        x = x.index_select(axis, torch.from_numpy(places))
+    return x
+
+
 MOVES: dict[type[AnyNode], Rule] = {
     MaxPool: _max_pool,
     AvgPool: _avg_pool,
@@ -86,4 +103,6 @@ MOVES: dict[type[AnyNode], Rule] = {
     Resize: _resize,
     Crop: _crop,
     DepthToSpace: _depth_to_space,
+    ChannelMax: _channel_max,
+    MirrorPad: _mirror_pad,
 }

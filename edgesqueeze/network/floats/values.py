@@ -11,7 +11,7 @@ from torch import Tensor
 from edgesqueeze.network.floats.rule import Rule, Weights, activate
 from edgesqueeze.network.graph.expressions import Primitive, evaluate
 from edgesqueeze.network.graph.functions import FUNCTIONS
-from edgesqueeze.network.graph.nodes import Add, AnyNode, Clamp, Mul, Pointwise, Softmax
+from edgesqueeze.network.graph.nodes import Add, AnyNode, Clamp, Extreme, Mul, Pointwise, Softmax
 
 
 def _add(node: Add, inputs: list[Tensor], _: Weights) -> Tensor:
@@ -35,6 +35,10 @@ def _pointwise(node: Pointwise, inputs: list[Tensor], _: Weights) -> Tensor:
     if own is not None:
         return own(inputs[0], *call.parameters)
     return torch.as_tensor(evaluate(call.definition.expression, inputs[0], call.named, _PRIMITIVES))
+
+
+def _extreme_of(node: Extreme, inputs: list[Tensor], _: Weights) -> Tensor:
+    return torch.maximum(*inputs) if node.which == "maximum" else torch.minimum(*inputs)
 
 
 @cache
@@ -78,6 +82,7 @@ _PRIMITIVES: dict[Primitive, Callable[..., Tensor]] = {
 VALUES: dict[type[AnyNode], Rule] = {
     Add: _add,
     Clamp: _clamp,
+    Extreme: _extreme_of,
     Mul: _mul,
     Pointwise: _pointwise,
     Softmax: _softmax,

@@ -10,7 +10,7 @@ in :mod:`edgesqueeze.network.integers.reference` instead: then the node is exact
 
 import platform
 
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, Dense, Graph, LayerNorm, Resize, Softmax
+from edgesqueeze.network.graph.nodes import AnyNode, Conv, Dense, Graph, GroupNorm, LayerNorm, Resize, Softmax
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.reference import Sums
 from edgesqueeze.network.integers.spec import QuantSpec
@@ -42,10 +42,12 @@ def why_inexact(node: AnyNode, spec: QuantSpec, sums: Sums, machine: str) -> str
     match node:
         case Conv() | Dense() if node.name not in spec.weights:
             return "layer kept in float32"
-        case Resize(mode="bilinear") if sums == "onnxruntime" and machine not in _UNFUSED:
+        case Resize(mode="bilinear" | "bilinear_corners") if (
+            sums == "onnxruntime" and machine not in _UNFUSED
+        ):
             return "bilinear resize in float32 with fused multiply-add"
-        case LayerNorm():
-            return "layer norm in float32"
+        case LayerNorm() | GroupNorm():
+            return f"{'layer' if isinstance(node, LayerNorm) else 'group'} norm in float32"
         case Softmax():
             return "softmax of sums in float32 or fixed point"
         case _:

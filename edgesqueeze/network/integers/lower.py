@@ -165,7 +165,7 @@ class _Lowering:
                 inputs.append(name)
             else:
                 copy = f"{node.name}/term{place}"
-                inputs.append(self._copy(name, copy, rescaled(grid, wanted), node.shape))
+                inputs.append(self._copy(name, copy, rescaled(grid, wanted), self._shape(name)))
         self.nodes.append(replace(node, inputs=tuple(inputs)))
 
     def _product(self, node: Mul) -> None:
@@ -175,6 +175,10 @@ class _Lowering:
         if wanted is not None and not is_near(grid.scale, wanted):
             left = self._copy(left, f"{node.name}/factor", rescaled(grid, wanted), node.shape)
         self.nodes.append(replace(node, inputs=(left, right)))
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """The shape of what has been written already."""
+        return next(node.shape for node in self.nodes if node.name == name)
 
     def _copy(self, source: str, name: str, grid: ActivationQuant, shape: tuple[int, ...]) -> str:
         """A tensor on another grid; the name of the copy."""

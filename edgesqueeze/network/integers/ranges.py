@@ -1,6 +1,6 @@
 """Which tensors must share one grid, and how ranges are merged over them."""
 
-from edgesqueeze.network.graph.nodes import Concat, Graph
+from edgesqueeze.network.graph.nodes import Graph
 
 Range = tuple[float, float]
 """The lowest and highest value seen in a tensor."""
@@ -10,8 +10,8 @@ def share_groups(graph: Graph) -> dict[str, str]:
     """Node name to the name that stands for its group.
 
     Operations that only move values (max pooling, flatten, slice, crop, shuffle, depth to space, pad; average
-    pooling and resize in the runtimes' kernels) keep their input's grid. A concatenation copies integers, so
-    all of its inputs and its output share one.
+    pooling and resize in the runtimes' kernels) keep their input's grid. A concatenation, a maximum and a
+    minimum copy integers, so all of their inputs and their output share one.
     """
     parent = {node.name: node.name for node in graph.nodes}
 
@@ -23,7 +23,7 @@ def share_groups(graph: Graph) -> dict[str, str]:
     for node in graph.nodes:
         if node.shares_grid:
             parent[root(node.name)] = root(node.inputs[0])
-        elif isinstance(node, Concat):
+        elif node.joins_grids:
             for name in node.inputs:
                 parent[root(name)] = root(node.name)
     return {name: root(name) for name in parent}

@@ -16,7 +16,9 @@ from edgesqueeze.network.graph.nodes.layers import (
     Conv,
     ConvTranspose,
     Dense,
+    GroupNorm,
     LayerNorm,
+    NormNode,
     ParametricNode,
     WeightedNode,
 )
@@ -24,7 +26,9 @@ from edgesqueeze.network.graph.nodes.moves import (
     Concat,
     Crop,
     DepthToSpace,
+    Edge,
     Flatten,
+    MirrorPad,
     Pad,
     Resize,
     ResizeMode,
@@ -32,8 +36,17 @@ from edgesqueeze.network.graph.nodes.moves import (
     Slice,
 )
 from edgesqueeze.network.graph.nodes.node import Floats, Input, Node, Pads, Pair, Shape
-from edgesqueeze.network.graph.nodes.pools import AvgPool, GlobalAvgPool, MaxPool
-from edgesqueeze.network.graph.nodes.values import Add, Clamp, Mul, Pointwise, Softmax
+from edgesqueeze.network.graph.nodes.pools import AvgPool, ChannelMax, GlobalAvgPool, MaxPool
+from edgesqueeze.network.graph.nodes.values import (
+    Add,
+    Clamp,
+    Extreme,
+    Mul,
+    Pointwise,
+    Softmax,
+    Which,
+    is_spread_over,
+)
 
 __all__ = [
     "NODE_KINDS",
@@ -41,6 +54,7 @@ __all__ = [
     "Add",
     "AnyNode",
     "AvgPool",
+    "ChannelMax",
     "Clamp",
     "Concat",
     "Conv",
@@ -48,15 +62,20 @@ __all__ = [
     "Crop",
     "Dense",
     "DepthToSpace",
+    "Edge",
+    "Extreme",
     "Flatten",
     "Floats",
     "GlobalAvgPool",
     "Graph",
+    "GroupNorm",
     "Input",
     "LayerNorm",
     "MaxPool",
+    "MirrorPad",
     "Mul",
     "Node",
+    "NormNode",
     "Pad",
     "Pads",
     "Pair",
@@ -69,7 +88,9 @@ __all__ = [
     "Slice",
     "Softmax",
     "WeightedNode",
+    "Which",
     "bias_name",
+    "is_spread_over",
     "weight_name",
     "weight_shape",
 ]
@@ -96,6 +117,10 @@ AnyNode = (
     | DepthToSpace
     | Softmax
     | LayerNorm
+    | Extreme
+    | ChannelMax
+    | GroupNorm
+    | MirrorPad
 )
 NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args(AnyNode)}
 """By name, in the order that .sqz files number them: new kinds go to the end."""

@@ -123,7 +123,38 @@ class LayerNorm(Parametric):
         return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroupNorm(Parametric):
+    """Like a layer norm, but of a map, over height, width and the channels of each group (Wu & He 2018).
+
+    With as many groups as channels it is an instance norm. weight and bias [C].
+    """
+
+    groups: int
+    epsilon: float
+    rank: ClassVar[int | None] = 4
+    weight_rank: ClassVar[int] = 1
+    names_channels: ClassVar[bool] = False
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """Its input's."""
+        (source,) = sources
+        if source[1] % self.groups:
+            raise self.wrong(f"norms {source[1]} channels in {self.groups} groups")
+        return source
+
+    def weight_shape(self, source: Shape) -> Shape:  # noqa: ARG002 (it has its input's channels)
+        """[C]."""
+        return (self.shape[1],)
+
+    def positions(self, source: Shape) -> int:  # noqa: ARG002 (see Parametric)
+        """0: its products are element-wise."""
+        return 0
+
+
+NormNode = LayerNorm | GroupNorm
+"""Nodes whose weight and bias are float in an int8 network too."""
 WeightedNode = Conv | Dense | ConvTranspose
 """Layers whose weights become integers in an int8 network."""
-ParametricNode = WeightedNode | LayerNorm
-"""Nodes with a weight and a bias; those of a layer norm are float in an int8 network too."""
+ParametricNode = WeightedNode | NormNode
+"""Nodes with a weight and a bias."""

@@ -6,8 +6,10 @@ from typing import ClassVar, Literal
 
 from edgesqueeze.network.graph.nodes.node import FROM_ZERO, Node, Pads, Pair, Shape
 
-ResizeMode = Literal["nearest", "bilinear"]
-"""Nearest takes the value at floor(i · in / out); bilinear has half-pixel centres and clamped edges."""
+ResizeMode = Literal["nearest", "bilinear", "bilinear_corners"]
+"""Nearest takes the value at floor(i · in / out); bilinear has half-pixel centres and clamped edges, or, with
+corners, puts the outermost values of both maps at one place (torch's ``align_corners``)."""
+Edge = Literal["reflect", "symmetric"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class Concat(Node):
     """Concatenation along channels; all inputs and the output share one int8 grid."""
 
     arity: ClassVar[int | None] = None
+    joins_grids: ClassVar[bool] = True
 
     def output_shape(self, *sources: Shape) -> Shape:
         """The sum of the channels."""
@@ -137,3 +140,23 @@ class DepthToSpace(_Move):
         if source[1] % prod(self.block):
             raise self.wrong(f"spreads {source[1]} channels over blocks of {self.block}")
         return 1, source[1] // prod(self.block), source[2] * self.block[0], source[3] * self.block[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorPad(_Move):
+    """A map continued beyond its edges by its own values, mirrored.
+
+    ``reflect`` leaves the outermost value out (fewer values than the map has), ``symmetric`` repeats it.
+    """
+
+    pads: Pads = field(metadata=FROM_ZERO)
+    edge: Edge
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """A larger map."""
+        (source,) = sources
+        top, left, bottom, right = self.pads
+        most = 1 if self.edge == "reflect" else 0
+        if max(top, bottom) > source[2] - most or max(left, right) > source[3] - most:
+            raise self.wrong(f"mirrors {self.pads} rows and columns of a map of {source[2:]}")
+        return 1, source[1], source[2] + top + bottom, source[3] + left + right

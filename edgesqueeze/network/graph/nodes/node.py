@@ -44,6 +44,9 @@ class Node:
         """
         raise NotImplementedError
 
+    joins_grids: ClassVar[bool] = False
+    """Whether all its inputs and its output are on one int8 grid."""
+
     @property
     def copies(self) -> bool:
         """Whether its output holds values of its inputs only, which are on their common grid already."""

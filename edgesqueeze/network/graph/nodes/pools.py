@@ -62,3 +62,20 @@ class GlobalAvgPool(Node):
     def output_shape(self, *sources: Shape) -> Shape:
         """[1, C, 1, 1]."""
         return 1, sources[0][1], 1, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelMax(Node):
+    """The largest value over the channels of a map, [1, 1, H, W]."""
+
+    rank: ClassVar[int | None] = 4
+    shares_grid: ClassVar[bool] = True
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """One channel."""
+        return 1, 1, *sources[0][2:]
+
+    @property
+    def copies(self) -> bool:
+        """It chooses values."""
+        return True

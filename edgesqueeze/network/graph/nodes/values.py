@@ -1,11 +1,18 @@
 """Nodes without weights that compute new values from values at the same place."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from edgesqueeze.network.graph.functions import Call
 from edgesqueeze.network.graph.nodes.layers import Activation
 from edgesqueeze.network.graph.nodes.node import Node, Shape
+
+Which = Literal["maximum", "minimum"]
+
+
+def is_spread_over(small: Shape, large: Shape) -> bool:
+    """Whether a tensor can be repeated along axes of length 1 to a shape."""
+    return len(small) == len(large) and all(s in (1, n) for s, n in zip(small, large, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,15 +26,15 @@ class _Value(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Add(_Value):
-    """Element-wise sum of two tensors of the same shape."""
+    """Element-wise sum of a tensor and one of the same shape, or of length 1 along some of its axes."""
 
     activation: Activation
     arity: ClassVar[int | None] = 2
 
     def output_shape(self, *sources: Shape) -> Shape:
-        """That of both."""
+        """That of the left one."""
         left, right = sources
-        if left != right:
+        if not is_spread_over(right, left):
             raise self.wrong(f"adds shapes {left} and {right}")
         return left
 
@@ -47,14 +54,14 @@ class Clamp(_Value):
 
 @dataclass(frozen=True, kw_only=True)
 class Mul(_Value):
-    """Element-wise product of a tensor and one of the same shape, or of shape [1, C, 1, 1]."""
+    """Element-wise product of a tensor and one of the same shape, or of length 1 along some of its axes."""
 
     arity: ClassVar[int | None] = 2
 
     def output_shape(self, *sources: Shape) -> Shape:
         """That of the left one."""
         left, right = sources
-        if right not in (left, (*left[:2], *[1] * (len(left) - 2))):
+        if not is_spread_over(right, left):
             raise self.wrong(f"multiplies shapes {left} and {right}")
         return left
 
@@ -75,3 +82,24 @@ class Pointwise(_Value):
 @dataclass(frozen=True, kw_only=True)
 class Softmax(_Value):
     """exp(x) over its sum, along channels or features."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extreme(_Value):
+    """The larger or the smaller of two tensors of the same shape, value by value."""
+
+    which: Which
+    arity: ClassVar[int | None] = 2
+    joins_grids: ClassVar[bool] = True
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """That of both."""
+        left, right = sources
+        if left != right:
+            raise self.wrong(f"compares shapes {left} and {right}")
+        return left
+
+    @property
+    def copies(self) -> bool:
+        """It chooses values."""
+        return True

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, Dense, Graph, LayerNorm
+from edgesqueeze.network.graph.nodes import AnyNode, Conv, Dense, Graph, GroupNorm, LayerNorm
 from edgesqueeze.network.integers.rules.rule import (
     Int8s,
     Rule,
@@ -97,4 +97,21 @@ def _layer_norm(node: LayerNorm, inputs: list[Int8s], setting: Setting) -> Int8s
     return saturate(np.rint(real / out.scale) + out.zero_point)
 
 
-LAYERS: dict[type[AnyNode], Rule] = {Conv: _weighted, Dense: _weighted, LayerNorm: _layer_norm}
+def _group_norm(node: GroupNorm, inputs: list[Int8s], setting: Setting) -> Int8s:
+    """The nearest integer to the real group norm; both runtimes compute it in float32."""
+    (q,), (grid,), out = inputs, setting.grids(node), setting.out(node)
+    x = ((q.astype(np.float64) - grid.zero_point) * grid.scale).reshape(len(q), node.groups, -1)
+    centred = x - x.mean(axis=2, keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean(axis=2, keepdims=True) + node.epsilon)
+    parameters = setting.graph.weight(node), setting.graph.bias(node)
+    weight, bias = (p.astype(np.float64).reshape(-1, 1, 1) for p in parameters)
+    real = normal.reshape(q.shape) * weight + bias
+    return saturate(np.rint(real / out.scale) + out.zero_point)
+
+
+LAYERS: dict[type[AnyNode], Rule] = {
+    Conv: _weighted,
+    Dense: _weighted,
+    LayerNorm: _layer_norm,
+    GroupNorm: _group_norm,
+}

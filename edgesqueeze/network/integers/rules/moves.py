@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from edgesqueeze.network.graph.mirroring import mirrored_places
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
     Concat,
     Crop,
     DepthToSpace,
     Flatten,
+    MirrorPad,
     Pad,
     Resize,
     Shuffle,
@@ -56,9 +58,17 @@ def _resize(node: Resize, inputs: list[Int8s], setting: Setting) -> Int8s:
     if node.mode == "nearest":
         rows, columns = (nearest_places(q.shape[2 + axis], size) for axis, size in enumerate(node.size))
         return q[:, :, rows[:, np.newaxis], columns]
+    corners = node.mode == "bilinear_corners"
     if setting.sums == "onnxruntime":
-        return quantize_input(in_float(dequantize(q, grid), node.size), out)
-    return fixed_point(q, node.size)
+        return quantize_input(in_float(dequantize(q, grid), node.size, corners=corners), out)
+    return fixed_point(q, node.size, corners=corners)
+
+
+def _mirror_pad(node: MirrorPad, inputs: list[Int8s], _: Setting) -> Int8s:
+    (q,), (top, left, bottom, right) = inputs, node.pads
+    rows = mirrored_places(q.shape[2], top, bottom, node.edge)
+    columns = mirrored_places(q.shape[3], left, right, node.edge)
+    return q[:, :, rows[:, np.newaxis], columns]
 
 
 MOVES: dict[type[AnyNode], Rule] = {
@@ -69,5 +79,6 @@ MOVES: dict[type[AnyNode], Rule] = {
     Crop: _crop,
     DepthToSpace: _depth_to_space,
     Pad: _pad,
+    MirrorPad: _mirror_pad,
     Resize: _resize,
 }

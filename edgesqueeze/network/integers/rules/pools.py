@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from edgesqueeze.network.graph.nodes import AnyNode, GlobalAvgPool, MaxPool
+from edgesqueeze.network.graph.nodes import AnyNode, ChannelMax, GlobalAvgPool, MaxPool
 from edgesqueeze.network.integers.grid import QMIN, ActivationQuant
 from edgesqueeze.network.integers.rules.rule import Int8s, Rule, Setting, pad, requantize, saturate
 from edgesqueeze.network.integers.rules.windows import windows_of
@@ -38,4 +38,12 @@ def _mean_centred(q: Int8s, source: ActivationQuant, out: ActivationQuant) -> In
     return requantize(total.astype(np.float64), multiplier, out, "none")
 
 
-POOLS: dict[type[AnyNode], Rule] = {MaxPool: _max_pool, GlobalAvgPool: _global_avg_pool}
+def _channel_max(_: ChannelMax, inputs: list[Int8s], __: Setting) -> Int8s:
+    return np.asarray(inputs[0].max(axis=1, keepdims=True), np.int8)
+
+
+POOLS: dict[type[AnyNode], Rule] = {
+    MaxPool: _max_pool,
+    ChannelMax: _channel_max,
+    GlobalAvgPool: _global_avg_pool,
+}

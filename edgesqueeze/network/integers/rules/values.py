@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edgesqueeze.network.graph.nodes import Activation, Add, AnyNode, Floats, Mul, Pointwise, Softmax
+from edgesqueeze.network.graph.nodes import Activation, Add, AnyNode, Extreme, Floats, Mul, Pointwise, Softmax
 from edgesqueeze.network.integers.grid import QMIN, ActivationQuant
 from edgesqueeze.network.integers.rules.rule import Int8s, Rule, Setting, clamp_limits, saturate
 from edgesqueeze.network.integers.tables import table
@@ -60,4 +60,14 @@ def _float_sum(
     return saturate(np.rint(total), low, high)
 
 
-VALUES: dict[type[AnyNode], Rule] = {Add: _add, Mul: _mul, Pointwise: _pointwise, Softmax: _softmax}
+def _extreme(node: Extreme, inputs: list[Int8s], _: Setting) -> Int8s:
+    return np.maximum(*inputs) if node.which == "maximum" else np.minimum(*inputs)
+
+
+VALUES: dict[type[AnyNode], Rule] = {
+    Add: _add,
+    Extreme: _extreme,
+    Mul: _mul,
+    Pointwise: _pointwise,
+    Softmax: _softmax,
+}

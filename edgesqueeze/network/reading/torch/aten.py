@@ -1,6 +1,6 @@
 """How each torch operation is written as nodes of our graph: one function per operation.
 
-Here: layers with weights, pools, sums and joins. The others are in ``network.reading.torch.maps``.
+Here: layers with weights, pools and joins. The others stand beside.
 """
 
 from dataclasses import replace
@@ -18,12 +18,12 @@ from edgesqueeze.network.graph.nodes import (
     Conv,
     ConvTranspose,
     Dense,
-    Flatten,
     GlobalAvgPool,
     MaxPool,
     Pads,
     Pair,
 )
+from edgesqueeze.network.reading.torch.arithmetic import ARITHMETIC
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
     Translation,
@@ -33,10 +33,11 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.constants import affine, or_constant, refused
+from edgesqueeze.network.reading.torch.constants import affine
 from edgesqueeze.network.reading.torch.functions import function_translations, schema_arguments
 from edgesqueeze.network.reading.torch.layouts import LAYOUTS, linear_last
-from edgesqueeze.network.reading.torch.maps import MAPS, concat, pad, product, resize_to
+from edgesqueeze.network.reading.torch.maps import MAPS, concat, pad, resize_to
+from edgesqueeze.network.reading.torch.reductions import REDUCTIONS
 
 
 def _conv(builder: Builder, fx: FxNode) -> None:
@@ -185,7 +186,7 @@ def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
         builder.same(fx, source)
         return
     if shape[2] % source.shape[2] == 0 and shape[3] % source.shape[3] == 0:
-        resize_to(builder, fx, pair_of(shape[2:]), nearest=True)  # every window is a single value
+        resize_to(builder, fx, pair_of(shape[2:]), "nearest")  # every window is a single value
         return
     if source.shape[2] % shape[2] or source.shape[3] % shape[3]:
         raise refuse(
@@ -194,19 +195,6 @@ def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
         )
     kernel = (source.shape[2] // shape[2], source.shape[3] // shape[3])
     _average(builder, fx, source, kernel, kernel)
-
-
-def _mean(builder: Builder, fx: FxNode) -> None:
-    args = arguments_of(fx, ["input", "dim", "keepdim"])
-    source = builder.source(fx)
-    dims = sorted(d % len(source.shape) for d in args["dim"] or [])
-    if len(source.shape) != 4 or dims != [2, 3]:
-        raise refuse(fx, "is a mean over other dimensions than height and width")
-    pooled = GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=(*source.shape[:2], 1, 1))
-    builder.add(fx, pooled)
-    if not args["keepdim"]:
-        flat = Flatten(name=f"{fx.name}_flat", inputs=(pooled.name,), shape=shape_of(fx))
-        builder.add(fx, flat)
 
 
 def _average(builder: Builder, fx: FxNode, source: AnyNode, kernel: Pair, stride: Pair) -> None:
@@ -230,13 +218,6 @@ def _concat(builder: Builder, fx: FxNode) -> None:
     concat(builder, fx, [source.name for source in sources])
 
 
-def _sum(builder: Builder, fx: FxNode) -> None:
-    left, right = builder.source(fx, 0), builder.source(fx, 1)
-    if left.shape != right.shape or fx.kwargs.get("alpha", 1) != 1:
-        raise refuse(fx, "adds tensors of different shapes, or with a factor")
-    builder.add(fx, Add(name=fx.name, inputs=(left.name, right.name), shape=left.shape, activation="none"))
-
-
 def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
     if padding == "valid":
         return 0, 0, 0, 0
@@ -250,6 +231,8 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 _FUNCTIONS = function_translations()
 TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
+    **ARITHMETIC,
+    **REDUCTIONS,
     **LAYOUTS,
     **MAPS,
     "conv2d": _conv,
@@ -264,11 +247,5 @@ TRANSLATIONS: dict[str, Translation] = {
     "max_pool2d": _max_pool,
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive_avg_pool,
-    "mean": _mean,
     "cat": _concat,
-    "add": or_constant(_sum),
-    "mul": or_constant(product),
-    "sub": or_constant(refused),
-    "rsub": or_constant(refused),
-    "div": or_constant(refused),
 }

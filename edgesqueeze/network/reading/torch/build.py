@@ -44,7 +44,8 @@ def build_graph(model: nn.Module, example_input: torch.Tensor) -> Graph:
 
 def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     if not any(builder.computes(argument) for argument in fx.all_input_nodes):
-        return  # what touches no activation is shape arithmetic and checks: nothing to compute
+        builder.fold(fx)
+        return  # what touches no activation is shape arithmetic and checks, or a weight that is computed
     name = aten_name(fx)
     translation = TRANSLATIONS.get(name)
     if translation is None:

@@ -1,13 +1,16 @@
 """The graph while it grows: what a translated operation may ask of the program and add to the graph."""
 
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.fx import Node as FxNode
+from torch.fx import map_arg
 
 from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.network.graph.nodes import (
@@ -50,10 +53,16 @@ class Builder:
     selected: dict[FxNode, tuple[str, int]] = field(default_factory=dict)
     channels_last: set[FxNode] = field(default_factory=set)
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
+    known: dict[FxNode, torch.Tensor] = field(default_factory=dict)
+    """What depends on parameters only, computed once: weight norm, scaled weights and the like."""
 
     def __post_init__(self) -> None:
         signature = self.program.graph_signature
-        self._sources = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self._sources = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
         self._state = {**self.program.constants, **self.program.state_dict}
 
     def add_input(self, fx: FxNode) -> None:
@@ -104,6 +113,26 @@ class Builder:
         known = [other for other, name in self.made.items() if name == node.name]
         return all(user is fx or user in known for value in known for user in value.users)
 
+    def stored(self, value: object) -> torch.Tensor | None:
+        """The parameter or buffer behind an argument, or what was computed from such."""
+        if not isinstance(value, FxNode):
+            return None
+        if value.name in self._sources:
+            stored: torch.Tensor = self._state[self._sources[value.name]]
+            return stored.detach()
+        return self.known.get(value)
+
+    def fold(self, fx: FxNode) -> None:
+        """Compute what depends on stored tensors only."""
+        values = [self.stored(value) for value in fx.all_input_nodes]
+        if any(value is None for value in values) or not callable(fx.target):
+            return
+        found = dict(zip(fx.all_input_nodes, values, strict=True))
+        with torch.no_grad():
+            result = fx.target(*map_arg(fx.args, found.get), **map_arg(fx.kwargs, found.get))
+        if isinstance(result, torch.Tensor):
+            self.known[fx] = result
+
     def stored_name(self, value: object) -> str | None:
         """The name of the parameter or buffer behind an argument."""
         return self._sources.get(value.name) if isinstance(value, FxNode) else None
@@ -112,9 +141,9 @@ class Builder:
         """The stored tensor behind an argument, float32."""
         if value is None:
             return None
-        if not isinstance(value, FxNode) or value.name not in self._sources:
-            raise refuse(fx, "has a weight that is computed instead of stored")
-        tensor = self._state[self._sources[value.name]].detach()
+        tensor = self.stored(value)
+        if tensor is None:
+            raise refuse(fx, "has a weight that is computed from the input")
         return np.asarray(tensor.to(torch.float32).cpu().numpy())
 
     def weight_and_bias(self, fx: FxNode, arguments: dict[str, Any]) -> tuple[Floats, Floats | None]:
@@ -127,7 +156,10 @@ class Builder:
     def layer_name(self, fx: FxNode, weight: object = None) -> str:
         """The name of the module that owns an operation's weight, by default its second argument."""
         stored = self.stored_name(fx.args[1] if weight is None and len(fx.args) > 1 else weight)
-        return (stored or "").rpartition(".")[0] or fx.name
+        if stored is not None:
+            return stored.rpartition(".")[0] or fx.name
+        module = module_of(fx)  # its weight is computed
+        return fx.name if not module or module in self.nodes else module
 
     def finish(self, fx: FxNode) -> Graph:
         """Keep what the program returns and what that depends on, with the result last."""
@@ -196,6 +228,20 @@ def pair_of(value: Any) -> Pair:
 
 def refuse(fx: FxNode, why: str) -> UnsupportedLayerError:
     """An error that names the operation, the layer it stands in, and the way out."""
+    layer = module_of(fx) or "(top level)"
+    return UnsupportedLayerError(
+        f"operation {aten_name(fx)!r} in layer {layer!r}{_place(fx)} {why}; {_WAY_OUT}"
+    )
+
+
+def module_of(fx: FxNode) -> str:
+    """The name of the module in whose ``forward`` an operation stands; empty for the whole model's."""
     stack = list((fx.meta.get("nn_module_stack") or {}).values())
-    layer = stack[-1][0] if stack and stack[-1][0] else "(top level)"
-    return UnsupportedLayerError(f"operation {aten_name(fx)!r} in layer {layer!r} {why}; {_WAY_OUT}")
+    return str(stack[-1][0]) if stack else ""
+
+
+def _place(fx: FxNode) -> str:
+    """The line of the user's code that an operation comes from, if torch knows it."""
+    lines = re.findall(r'File "([^"]+)", line (\d+)', fx.meta.get("stack_trace") or "")
+    own = [(path, number) for path, number in lines if "/torch/" not in path]
+    return f" ({Path(own[-1][0]).name}, line {own[-1][1]})" if own else ""

@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.fx import Node as FxNode
 
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, WeightedNode, bias_name, weight_name
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Conv,
+    Floats,
+    Pointwise,
+    WeightedNode,
+    bias_name,
+    weight_name,
+)
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
 
 Doubles = NDArray[np.float64]
@@ -26,18 +34,18 @@ def or_constant(translate: Translation) -> Translation:
     return choose
 
 
-def refused(builder: Builder, fx: FxNode) -> None:  # noqa: ARG001 (a translation)
-    """A difference or quotient of two computed tensors."""
-    raise refuse(fx, "of two computed tensors is not supported; one of them may be a constant")
-
-
 def _with_constant(builder: Builder, fx: FxNode, place: int) -> None:
     source, kind = builder.source(fx, place), aten_name(fx)
     value: Any = fx.args[1 - place]
     number = float(value) if isinstance(value, int | float) else builder.constant(fx, value)
     constant = _per_channel(builder, fx, place, np.asarray(number, np.float64))
-    if fx.kwargs.get("alpha", 1) != 1 or fx.kwargs.get("rounding_mode") is not None:
-        raise refuse(fx, "has a factor or a rounding rule of its own")
+    if fx.kwargs.get("rounding_mode") is not None:
+        raise refuse(fx, "has a rounding rule of its own")
+    alpha: Any = fx.kwargs.get("alpha", 1)
+    if alpha != 1:  # it multiplies the right operand
+        if place == 1:
+            raise refuse(fx, "adds a multiple of a tensor to a constant; write the product out")
+        constant = constant * float(alpha)
     ones, zeros = np.ones(source.shape[1]), np.zeros(source.shape[1])
     # (is the tensor on the left, operation): factor and offset
     match kind, place:
@@ -51,8 +59,12 @@ def _with_constant(builder: Builder, fx: FxNode, place: int) -> None:
             factor, offset = ones, zeros - constant
         case ("sub", 1) | ("rsub", 0):
             factor, offset = -ones, constant + zeros
-        case _:
-            raise refuse(fx, "divides a constant by a tensor, which is not supported")
+        case _:  # a constant divided by a tensor
+            inverse = Pointwise(
+                name=f"{fx.name}_inverse", inputs=(source.name,), shape=source.shape, function="reciprocal"
+            )
+            builder.add(fx, inverse)
+            source, factor, offset = inverse, constant * ones, zeros
     affine(builder, fx, source, (factor, offset), fx.name)
 
 
@@ -87,6 +99,12 @@ def affine(
         return
     if len(source.shape) != 4:
         raise refuse(fx, f"scales {prod(source.shape)} features that do not come directly from a layer")
+    node, weight = per_channel_scale(name, source, factor)
+    builder.add_weighted(fx, node, weight, offset.astype(np.float32))
+
+
+def per_channel_scale(name: str, source: AnyNode, factor: Doubles) -> tuple[Conv, Floats]:
+    """A depthwise 1 × 1 convolution that multiplies each channel of a map, and its weight."""
     node = Conv(
         name=name,
         inputs=(source.name,),
@@ -98,5 +116,4 @@ def affine(
         groups=source.shape[1],
         activation="none",
     )
-    weight = factor.astype(np.float32).reshape(-1, 1, 1, 1)
-    builder.add_weighted(fx, node, weight, offset.astype(np.float32))
+    return node, factor.astype(np.float32).reshape(-1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""Torch operations without weights that are not pools: products, functions, slices, shuffles, resizes."""
+"""Torch operations that move values or bring a map to another size."""
 
 from math import prod
 from typing import Any
@@ -10,10 +10,11 @@ from edgesqueeze.network.graph.nodes import (
     Concat,
     Crop,
     Flatten,
-    Mul,
+    MirrorPad,
     Pad,
     Pads,
     Resize,
+    ResizeMode,
     Shuffle,
     Slice,
 )
@@ -29,16 +30,6 @@ from edgesqueeze.network.reading.torch.builder import (
 )
 
 _MOST_PARTS = 5
-
-
-def product(builder: Builder, fx: FxNode) -> None:
-    """mul: two tensors of one shape, or one of them a value per channel [1, C, 1, 1]."""
-    left, right = builder.source(fx, 0), builder.source(fx, 1)
-    if prod(left.shape[2:]) < prod(right.shape[2:]):
-        left, right = right, left
-    if right.shape not in (left.shape, (*left.shape[:2], *[1] * (len(left.shape) - 2))):
-        raise refuse(fx, f"multiplies shapes {left.shape} and {right.shape}; one per channel is allowed")
-    builder.add(fx, Mul(name=fx.name, inputs=(left.name, right.name), shape=left.shape))
 
 
 def reshape(builder: Builder, fx: FxNode) -> None:
@@ -139,14 +130,41 @@ def constant_pad(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["input", "pad", "mode_or_value", "value"])
     source, amounts = builder.source(fx), [int(n) for n in args["pad"]]
     other = [v for v in (args["mode_or_value"], args["value"]) if v not in (None, 0, "constant")]
+    if args["mode_or_value"] in ("reflect", "replicate") and len(source.shape) == 4 and len(amounts) == 4:
+        _mirrored(builder, fx, source, str(args["mode_or_value"]))
+        return
     if len(source.shape) != 4 or len(amounts) > 4 or other:
-        raise refuse(fx, "pads other than height and width, or with other than zeros")
+        raise refuse(fx, "pads other than height and width, or with other than zeros, reflect and replicate")
     left, right, top, bottom = amounts + [0] * (4 - len(amounts))
     builder.same(fx, source)
     if max(amounts) > 0:
         source = pad(builder, fx, (max(top, 0), max(left, 0), max(bottom, 0), max(right, 0)))
     if min(amounts) < 0:
         crop(builder, fx, source, (max(-top, 0), max(-left, 0), max(-bottom, 0), max(-right, 0)))
+
+
+def _mirrored(builder: Builder, fx: FxNode, source: AnyNode, mode: str) -> None:
+    """A reflection, or the outermost values repeated, one at a time: a symmetric edge of one."""
+    left, right, top, bottom = (int(n) for n in arguments_of(fx, ["input", "pad"])["pad"])
+    if min(left, right, top, bottom) < 0:
+        raise refuse(fx, f"mirrors negative amounts {left, right, top, bottom}")
+    if mode == "reflect":
+        steps = [(top, left, bottom, right)]
+    else:
+        most = max(left, right, top, bottom)
+        steps = [(int(top > n), int(left > n), int(bottom > n), int(right > n)) for n in range(most)]
+    last = source
+    for place, (above, before, below, behind) in enumerate(steps):
+        shape = (*last.shape[:2], last.shape[2] + above + below, last.shape[3] + before + behind)
+        node = MirrorPad(
+            name=fx.name if place == len(steps) - 1 else f"{fx.name}_{place}",
+            inputs=(last.name,),
+            shape=shape,
+            pads=(above, before, below, behind),
+            edge="reflect" if mode == "reflect" else "symmetric",
+        )
+        builder.add(fx, node)
+        last = node
 
 
 def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads) -> None:
@@ -198,12 +216,18 @@ def resize(builder: Builder, fx: FxNode) -> None:
     """upsample_nearest2d and upsample_bilinear2d, by sizes or whole factors."""
     source, size = builder.source(fx), shape_of(fx)[2:]
     nearest = "nearest" in aten_name(fx)
-    if "exact" in aten_name(fx) or (not nearest and fx.args[2]):
-        raise refuse(fx, "is a resize with align_corners=True or nearest-exact; use the default of bilinear")
+    if "exact" in aten_name(fx):
+        raise refuse(fx, "is a resize by nearest-exact; use nearest")
+    corners = not nearest and bool(fx.args[2])
     factors = _given_factors(fx)
-    if factors is not None and any(f != size[i] / source.shape[2 + i] for i, f in enumerate(factors)):
+    if (
+        not corners
+        and factors is not None
+        and any(f != size[i] / source.shape[2 + i] for i, f in enumerate(factors))
+    ):
         raise refuse(fx, f"resizes by {factors}, which are not the ratios of its sizes; give a size instead")
-    resize_to(builder, fx, pair_of(size), nearest=nearest)
+    mode: ResizeMode = "nearest" if nearest else "bilinear_corners" if corners else "bilinear"
+    resize_to(builder, fx, pair_of(size), mode)
 
 
 def _given_factors(fx: FxNode) -> list[float] | None:
@@ -212,7 +236,7 @@ def _given_factors(fx: FxNode) -> list[float] | None:
     return [float(f) for f in value] if isinstance(value, list | tuple) and fx.args[1] is None else None
 
 
-def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], *, nearest: bool) -> None:
+def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], mode: ResizeMode) -> None:
     """Append a resize; one value becomes a plain by either rule, and bilinear is what XNNPACK runs."""
     source = builder.source(fx)
     if source.shape[2:] == size:
@@ -224,7 +248,7 @@ def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], *, nearest: b
         inputs=(source.name,),
         shape=(*source.shape[:2], *size),
         size=size,
-        mode="nearest" if nearest and not single else "bilinear",
+        mode="bilinear" if single else mode,
     )
     builder.add(fx, node)
 

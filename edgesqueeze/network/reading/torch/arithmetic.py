@@ -1,0 +1,119 @@
+"""Sums, differences, products, quotients, maxima and minima of two tensors."""
+
+from math import prod
+
+import numpy as np
+from torch.fx import Node as FxNode
+
+from edgesqueeze.network.graph.nodes import Add, AnyNode, Extreme, Mul, Pointwise, Which, is_spread_over
+from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
+from edgesqueeze.network.reading.torch.constants import or_constant, per_channel_scale
+
+
+def _sum(builder: Builder, fx: FxNode) -> None:
+    factor = fx.kwargs.get("alpha", 1)
+    _added(builder, fx, 1.0, float(factor) if isinstance(factor, int | float) else 1.0)
+
+
+def _difference(builder: Builder, fx: FxNode) -> None:
+    factor = fx.kwargs.get("alpha", 1)
+    _added(builder, fx, 1.0, -float(factor) if isinstance(factor, int | float) else -1.0)
+
+
+def _reversed_difference(builder: Builder, fx: FxNode) -> None:
+    _added(builder, fx, -1.0, 1.0)
+
+
+def _added(builder: Builder, fx: FxNode, left_factor: float, right_factor: float) -> None:
+    left, right = builder.source(fx, 0), builder.source(fx, 1)
+    if prod(left.shape) < prod(right.shape):
+        left, right, left_factor, right_factor = right, left, right_factor, left_factor
+    if not is_spread_over(right.shape, left.shape):
+        raise refuse(fx, f"adds shapes {left.shape} and {right.shape}; one must be spread over the other")
+    terms = [
+        _times(builder, fx, left, left_factor, "left"),
+        _times(builder, fx, right, right_factor, "right"),
+    ]
+    names = (terms[0].name, terms[1].name)
+    builder.add(fx, Add(name=fx.name, inputs=names, shape=left.shape, activation="none"))
+
+
+def _times(builder: Builder, fx: FxNode, source: AnyNode, factor: float, side: str) -> AnyNode:
+    """A tensor times a number, as a depthwise convolution; itself if the number is 1."""
+    if factor == 1:
+        return source
+    if len(source.shape) != 4:
+        raise refuse(
+            fx, f"subtracts or scales features {source.shape}; do it on a map, or in the layer before"
+        )
+    node, weight = per_channel_scale(f"{fx.name}_{side}", source, np.full(source.shape[1], factor))
+    builder.add_weighted(fx, node, weight, None)
+    return node
+
+
+def product(builder: Builder, fx: FxNode) -> None:
+    """mul: two tensors, one of which may be of length 1 along some axes."""
+    _multiplied(builder, fx, builder.source(fx, 0), builder.source(fx, 1))
+
+
+def _quotient(builder: Builder, fx: FxNode) -> None:
+    left, right = builder.source(fx, 0), builder.source(fx, 1)
+    if prod(right.shape) > prod(left.shape):
+        raise refuse(fx, f"divides shape {left.shape} by {right.shape}")
+    inverse = Pointwise(
+        name=f"{fx.name}_inverse", inputs=(right.name,), shape=right.shape, function="reciprocal"
+    )
+    builder.add(fx, inverse)
+    _multiplied(builder, fx, left, inverse)
+
+
+def _multiplied(builder: Builder, fx: FxNode, left: AnyNode, right: AnyNode) -> None:
+    if prod(left.shape) < prod(right.shape):
+        left, right = right, left
+    if not is_spread_over(right.shape, left.shape):
+        raise refuse(
+            fx, f"multiplies shapes {left.shape} and {right.shape}; one must be spread over the other"
+        )
+    builder.add(fx, Mul(name=fx.name, inputs=(left.name, right.name), shape=left.shape))
+
+
+def _extreme(which: Which) -> Translation:
+    def translate(builder: Builder, fx: FxNode) -> None:
+        computed = [place for place, value in enumerate(fx.args[:2]) if builder.computes(value)]
+        if len(computed) == 1:
+            _bounded(builder, fx, computed[0], which)
+            return
+        left, right = builder.source(fx, 0), builder.source(fx, 1)
+        if left.shape != right.shape:
+            raise refuse(fx, f"compares tensors of different shapes, {left.shape} and {right.shape}")
+        builder.add(fx, Extreme(name=fx.name, inputs=(left.name, right.name), shape=left.shape, which=which))
+
+    return translate
+
+
+def _bounded(builder: Builder, fx: FxNode, place: int, which: Which) -> None:
+    """A tensor and a constant: a clamp."""
+    source, bound = builder.source(fx, place), builder.constant(fx, fx.args[1 - place])
+    if bound is None or bound.size != 1:
+        raise refuse(fx, "compares a tensor with a constant of more than one value")
+    function = "clamp_low" if which == "maximum" else "clamp_high"
+    node = Pointwise(
+        name=fx.name,
+        inputs=(source.name,),
+        shape=source.shape,
+        function=function,
+        parameters=(float(np.float32(bound.reshape(()))),),
+    )
+    builder.add(fx, node)
+
+
+ARITHMETIC: dict[str, Translation] = {
+    "add": or_constant(_sum),
+    "sub": or_constant(_difference),
+    "rsub": or_constant(_reversed_difference),
+    "mul": or_constant(product),
+    "div": or_constant(_quotient),
+    "maximum": _extreme("maximum"),
+    "minimum": _extreme("minimum"),
+}
+"""What torch calls them."""

@@ -1,0 +1,97 @@
+"""Operations as people write them, from torch to files that the parity gate passes: float and int8, both formats."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
+from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.proof.verification import verify_files
+from edgesqueeze.network.floats.run import graph_weights, run_graph
+from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.reading.torch.build import build_graph
+
+
+class StandardizedConv(nn.Conv2d):
+    """Weight standardization (Qiao et al. 2019)."""
+
+    def forward(self, x):
+        w = self.weight
+        w = (w - w.mean((1, 2, 3), keepdim=True)) / (w.std((1, 2, 3), keepdim=True) + 1e-5)
+        return F.conv2d(x, w, self.bias, padding=1)
+
+
+class Net(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(3, 6, 3, padding=1)
+        self.gain = nn.Parameter(torch.rand(6, 1, 1) + 0.5)
+        self.group, self.instance = nn.GroupNorm(3, 6), nn.InstanceNorm2d(6, affine=True)
+        self.plain_instance = nn.InstanceNorm2d(6)
+        self.weight_norm = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 6, 3, padding=1))
+        self.standardized = StandardizedConv(6, 6, 3)
+        self.body = body
+
+    def forward(self, x):
+        return self.body(self, self.a(x), self.b(x))
+
+
+BODIES = {
+    "sub": lambda m, a, b: a - b,
+    "add alpha": lambda m, a, b: torch.add(a, b, alpha=2),
+    "sub of a constant": lambda m, a, b: torch.sub(a, 1, alpha=2) + b,
+    "rsub": lambda m, a, b: torch.rsub(a, b),
+    "div": lambda m, a, b: a / (b.abs() + 1),
+    "softsign": lambda m, a, b: F.softsign(a),
+    "div of a constant": lambda m, a, b: 2 / (a.abs() + 1),
+    "maximum": lambda m, a, b: torch.maximum(a, b),
+    "minimum": lambda m, a, b: torch.minimum(a, b),
+    "maximum of a constant": lambda m, a, b: torch.maximum(a, torch.tensor(0.25)),
+    "minimum of a constant": lambda m, a, b: torch.minimum(torch.tensor(0.25), a),
+    "mean over channels": lambda m, a, b: a.mean(1, keepdim=True) * 2,
+    "mean over rows": lambda m, a, b: a.mean(2, keepdim=True),
+    "mean over columns": lambda m, a, b: a.mean(-1, keepdim=True),
+    "mean over all": lambda m, a, b: a.mean((1, 2, 3), keepdim=True) + b.mean((1, 2, 3), keepdim=True),
+    "mean, flat": lambda m, a, b: a.mean((2, 3)),
+    "sum over channels": lambda m, a, b: a.sum(1, keepdim=True),
+    "sum over places": lambda m, a, b: a.sum((2, 3)),
+    "amax over places": lambda m, a, b: a.amax((2, 3)),
+    "amax over channels": lambda m, a, b: a.amax(1, keepdim=True),
+    "spatial attention": lambda m, a, b: torch.cat([a.mean(1, keepdim=True), a.amax(1, keepdim=True)], 1),
+    "spatial gate": lambda m, a, b: a * torch.sigmoid(b.mean(1, keepdim=True)),
+    "row gate": lambda m, a, b: a * torch.sigmoid(b.mean(3, keepdim=True)),
+    "a mean added": lambda m, a, b: a.mean((2, 3), keepdim=True) + b,
+    "a map less its mean": lambda m, a, b: a - a.mean(1, keepdim=True),
+    "group norm": lambda m, a, b: m.group(a),
+    "instance norm": lambda m, a, b: m.instance(a),
+    "instance norm without affine": lambda m, a, b: m.plain_instance(a),
+    "reflection": lambda m, a, b: F.pad(a, (1, 2, 3, 0), mode="reflect"),
+    "replication of one": lambda m, a, b: F.pad(a, (1, 1, 1, 1), mode="replicate"),
+    "replication of more": lambda m, a, b: F.pad(a, (0, 3, 2, 1), mode="replicate"),
+    "align corners": lambda m, a, b: F.interpolate(a, scale_factor=2, mode="bilinear", align_corners=True),
+    "align corners down": lambda m, a, b: F.interpolate(a, size=(5, 3), mode="bilinear", align_corners=True),
+    "weight norm": lambda m, a, b: m.weight_norm(a),
+    "weight standardization": lambda m, a, b: m.standardized(a),
+    "layer scale": lambda m, a, b: a + m.gain * b,
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_gate_passes_all_files(name, tmp_path):
+    torch.manual_seed(3)
+    net = Net(BODIES[name]).eval()
+    x = torch.randn(24, 3, 10, 8)
+    graph = build_graph(net, x[:1])
+    torch.testing.assert_close(run_graph(graph, x, graph_weights(graph)), net(x), atol=2e-5, rtol=1e-5)
+    spec = make_spec(graph, calibrate_min_max(graph, [x]))
+    files = {
+        "model.onnx": emit_onnx(graph, None),
+        "model.tflite": emit_tflite(graph, None),
+        "model_int8.onnx": emit_onnx(graph, spec),
+        "model_int8.tflite": emit_tflite(graph, spec),
+    }
+    for file, data in files.items():
+        (tmp_path / file).write_bytes(data)
+    verify_files(graph, spec, [tmp_path / file for file in files], x.numpy()).require()
