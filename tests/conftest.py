@@ -1,6 +1,12 @@
 """Small real things that many tests share: real digits, a real network, a real run."""
 
+import gc
+import os
 from dataclasses import replace
+
+# Before anything is imported that counts the cores, and for the programs that tests start: networks here are
+# small, and threads of two workers on two cores wait for each other longer than they compute.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
@@ -10,6 +16,12 @@ from training import Recorder
 from edgesqueeze.task.task import Task, load_task
 from edgesqueeze.task.task_config import TaskConfig
 from edgesqueeze.task.training import Session
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests begin first, so that no worker is left alone with one while the others have finished."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture
@@ -33,6 +45,13 @@ def lenet_task() -> Task:
 def tiny_task() -> Task:
     """The network with batch norm of ``tiny.py`` on the same digits."""
     return build_task()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_search_for_garbage_in_what_stays():
+    """torch alone is a million objects; each collection would look through them all once more."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

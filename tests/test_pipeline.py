@@ -153,6 +153,7 @@ def test_a_run_directory_holds_what_is_promised(finished):
     assert "stage 2 prune" in (run.path / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_files(finished, tiny_task, tmp_path):
     run, _ = finished
     recipe = recipe_with(references=[])
@@ -162,6 +163,7 @@ def test_the_same_recipe_gives_the_same_files(finished, tiny_task, tmp_path):
     assert hashes(again.path) == hashes(run.path)
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumed_repeats_no_stage(finished, tiny_task):
     run, _ = finished
     before = hashes(run.path)
@@ -175,6 +177,7 @@ def test_a_finished_run_resumed_repeats_no_stage(finished, tiny_task):
     assert {p: p.stat().st_mtime_ns for p in run.path.rglob("model.safetensors")} == times
 
 
+@pytest.mark.slow
 def test_a_network_trained_on_grids_is_written_and_its_run_resumed(tiny_task, tmp_path):
     stages = [RECIPE["stages"][0], {"stage": "qat", "epochs": 1, "batch_size": 32}]
     recipe = recipe_with(stages=stages, references=[])
@@ -190,6 +193,7 @@ def test_a_network_trained_on_grids_is_written_and_its_run_resumed(tiny_task, tm
     assert hashes(run.path) == before
 
 
+@pytest.mark.slow
 def test_without_training_the_given_weights_are_the_baseline(tiny_task, tmp_path):
     recipe = recipe_with(
         stages=[{"stage": "prune", "sparsity": 0.5}], exports=[{"export": "onnx"}], references=[]
@@ -199,6 +203,7 @@ def test_without_training_the_given_weights_are_the_baseline(tiny_task, tmp_path
     assert report.baseline == "random weights"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_the_baseline_and_training_can_be_left_out(finished, tiny_task, tmp_path):
     run, earlier = finished
     checkpoint = run.path / "stages" / "01-train" / "model.safetensors"

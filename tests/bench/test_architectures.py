@@ -13,6 +13,8 @@ from bench.architecture_table import report
 ROOT = Path(__file__).parents[2]
 NAME = "shufflenet_v2_x0_5"
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments):
     command = [sys.executable, "-m", "bench.architectures", *arguments]

@@ -27,6 +27,7 @@ def run_sqz(*arguments):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
 
 
+@pytest.mark.slow
 def test_our_coder_is_timed_without_torch(tmp_path):
     path = tmp_path / "model.sqz"
     path.write_bytes(emit_sqz(build_graph(TinyNet().eval(), torch.zeros(1, 1, 28, 28)), None))

@@ -14,7 +14,7 @@ from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.network.reading.torch.build import build_graph
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")]
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ def subject(tiny_task):
     return Subject(tiny_task, has_labels=True)
 
 
+@pytest.mark.slow
 def test_a_peer_runs_on_our_file_and_is_measured_with_ours(subject, tmp_path):
     model, notes = quantize(subject, Ptq())
     assert notes == []
@@ -79,6 +80,7 @@ def test_an_environment_that_is_not_there_is_named(tmp_path):
         run_peer(Path(sys.executable), [str(PEERS / "nncf_quantize.py")], tmp_path / "out", [])
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_per_method_and_per_run(tmp_path, monkeypatch):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(

@@ -66,6 +66,7 @@ def refused(arguments, capsys, monkeypatch):
     return line
 
 
+@pytest.mark.slow
 def test_compress_prints_the_table_and_report_prints_it_again(folder):
     done = run("compress", "--recipe", "small.yaml", "--output", "out", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -78,6 +79,7 @@ def test_compress_prints_the_table_and_report_prints_it_again(folder):
     assert (folder / "out" / "artifacts" / "model.sqz").exists()
 
 
+@pytest.mark.slow
 def test_strict_turns_fired_checks_into_a_refusal_and_keeps_the_files(folder, capsys, monkeypatch):
     arguments = ["edgesqueeze", "compress", "--recipe", "small.yaml", "--output", "out", "--strict"]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -97,6 +99,7 @@ def test_strict_turns_fired_checks_into_a_refusal_and_keeps_the_files(folder, ca
     assert layers[2].split()[:3] == ["stem.0", "72", "36"]
 
 
+@pytest.mark.slow
 def test_runs_are_named_after_the_recipe_by_default(folder):
     assert (
         run("compress", "--recipe", "small.yaml", "--set", "stages.train.epochs=0", cwd=folder).returncode
@@ -257,6 +260,7 @@ def test_help_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(folder):
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"

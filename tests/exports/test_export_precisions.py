@@ -42,6 +42,7 @@ def names(suffix, precisions):
     return [plain.get(precision, f"model_{precision}.{suffix}") for precision in precisions]
 
 
+@pytest.mark.slow
 def test_a_recipe_with_everything_runs_end_to_end(tiny_task, tmp_path):
     stages = [{"stage": "prune", "sparsity": 0.5, "epochs": 0}, {"stage": "ptq", "per_channel": False}]
     asked = recipe(
@@ -71,6 +72,7 @@ def test_a_recipe_with_everything_runs_end_to_end(tiny_task, tmp_path):
     assert max(kept.values()) <= 1.05 * rows["model.onnx"].nonzero_params
 
 
+@pytest.mark.slow
 def test_without_calibration_the_weights_come_from_the_float_network(tiny_task, tmp_path):
     asked = recipe([], {"precision": UNCALIBRATED}, {"precision": UNCALIBRATED})
     report = compress(asked, tiny_task, new_run(asked, tmp_path / "run"))
@@ -86,6 +88,7 @@ SHARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stages", SHARED)
 def test_files_for_those_without_a_decoder(stages, tiny_task, tmp_path):
     asked = recipe(SHARED[stages], {"precision": ["fp32", "codebook", "int4"]}, {})
@@ -105,6 +108,7 @@ def test_files_for_those_without_a_decoder(stages, tiny_task, tmp_path):
     assert "model_codebook.onnx" in str(smaller) and "model_int4.onnx" in str(smaller)
 
 
+@pytest.mark.slow
 def test_layers_that_are_not_shared_stop_the_codebook_by_name(tiny_task, tmp_path):
     asked = recipe(
         [{"stage": "share", "num_bits": {"stem.*": 4}, "epochs": 0}], {"precision": ["codebook"]}, {}

@@ -82,6 +82,7 @@ def test_decoding_gives_the_exported_files(quantized, tmp_path):
     assert {p.name: p.read_bytes() for p in decoded} == {a.path.name: a.path.read_bytes() for a in others}
 
 
+@pytest.mark.slow
 def test_by_default_there_are_templates_of_what_the_other_exports_wrote(quantized, tmp_path):
     _, _, model = quantized
     onnx = EXPORTS["onnx"].write(model.graph, model.spec, tmp_path)

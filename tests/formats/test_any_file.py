@@ -130,6 +130,7 @@ def ones(*shape, dtype=np.float32):
     return np.ones(shape, dtype)
 
 
+@pytest.mark.slow
 def test_a_file_of_torchs_exporter_with_a_dynamic_batch(tmp_path):
     model = built_in_model("lenet5").build().eval()
     path = tmp_path / "torch.onnx"

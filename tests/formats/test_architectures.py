@@ -10,6 +10,7 @@ from torch import nn
 from torchvision import models
 from torchvision.models import segmentation
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+from torchvision.models.resnet import Bottleneck
 from torchvision.ops import StochasticDepth
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
@@ -40,18 +41,16 @@ def segmenter(make):
     return OnlyMaps(make(weights=None, weights_backbone=None, num_classes=5))
 
 
-QUICK = {
+ARCHITECTURES = {
     "mobilenet_v3_small": lambda: models.mobilenet_v3_small(num_classes=7),
     "shufflenet_v2_x0_5": lambda: models.shufflenet_v2_x0_5(num_classes=7),
     "efficientnet_b0": lambda: models.efficientnet_b0(num_classes=7),
-}
-SLOW = {
-    "densenet121": lambda: models.densenet121(num_classes=7),
+    "densenet": lambda: models.DenseNet(16, (2, 3, 3, 2), 32, num_classes=7),
     "mobilenet_v3_large": lambda: models.mobilenet_v3_large(num_classes=7),
     "mnasnet0_5": lambda: models.mnasnet0_5(num_classes=7),
     "googlenet": lambda: models.googlenet(num_classes=7, aux_logits=False, init_weights=False),
     "regnet_y_400mf": lambda: models.regnet_y_400mf(num_classes=7),
-    "resnext50_32x4d": lambda: models.resnext50_32x4d(num_classes=7),
+    "resnext": lambda: models.ResNet(Bottleneck, [1, 1, 2, 1], 7, groups=32, width_per_group=4),
     "lraspp": lambda: segmenter(segmentation.lraspp_mobilenet_v3_large),
     "deeplab": lambda: segmenter(segmentation.deeplabv3_mobilenet_v3_large),
 }
@@ -68,6 +67,7 @@ def write(directory, graph, spec):
     return load_onnx(directory / "m.onnx"), load_tflite(directory / "m.tflite")
 
 
+@pytest.mark.slow
 def test_convnext_is_exact_but_for_its_layer_norms(tmp_path):
     torch.manual_seed(0)
     model, x = small_convnext().eval(), photos(4, 32, 0)
@@ -93,10 +93,11 @@ def write_and_count(directory, graph, spec):
     return read_model_file(directory / "m.tflite").operators
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_files_of_an_architecture(name, tmp_path):
     torch.manual_seed(0)
-    model = (QUICK | SLOW)[name]()
+    model = ARCHITECTURES[name]()
     for module in model.modules():
         if isinstance(module, StochasticDepth | nn.Dropout):
             module.p = 0.0

@@ -31,10 +31,12 @@ NETWORKS = {
     "mobilenet_v2": (lambda: models.mobilenet_v2(num_classes=7), lambda count: photos(count, 64, 4)),
 }
 
+SLOW = ("alexnet", "squeezenet1_0", "resnet18", "mobilenet_v2")
+
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow) if name == "alexnet" else name for name in NETWORKS],
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NETWORKS],
 )
 def network(request):
     """A settled network, pictures, its graph and its int8 spec (calibrated on the first four pictures)."""
@@ -125,6 +127,7 @@ def test_every_tensor_of_the_reference_equals_a_file_cut_there(tmp_path):
             )
 
 
+@pytest.mark.slow
 def test_torchs_own_exporter_agrees(tmp_path, recwarn):
     torch.manual_seed(0)
     model, x = LeNet5().eval(), digits(6, 1)

@@ -20,7 +20,7 @@ task:
   calibration_images: 8
 stages:
   - {{stage: train, epochs: 1, batch_size: 8, learning_rate: 0.01}}
-  - {{stage: prune, sparsity: {{"layer*": 0.6, "*": 0.1}}, epochs: 1, batch_size: 8}}
+  - {{stage: prune, sparsity: {{"{layers}": 0.6, "*": 0.1}}, epochs: 1, batch_size: 8}}
 exports:
   - {{export: onnx}}
   - {{export: tflite}}
@@ -47,15 +47,15 @@ def folder(tmp_path_factory):
     return folder
 
 
-def recipe_for(model, classes, folder, tmp_path):
+def recipe_for(model, classes, folder, tmp_path, layers="layer*"):
     path = tmp_path / "own.yaml"
-    path.write_text(RECIPE.format(model=model, classes=classes, folder=folder))
+    path.write_text(RECIPE.format(model=model, classes=classes, folder=folder, layers=layers))
     return load_recipe(str(path))
 
 
 @pytest.mark.slow
-def test_resnet18_through_pruning_and_float_export(folder, tmp_path):
-    recipe = recipe_for("torchvision.models:resnet18", 2, folder, tmp_path)
+def test_a_squeezenet_through_pruning_and_float_export(folder, tmp_path):
+    recipe = recipe_for("torchvision.models:squeezenet1_1", 2, folder, tmp_path, "features*")
     report = compress(recipe, load_task(recipe.task, 0), new_run(recipe, tmp_path / "run"))
     rows = {row.label: row for row in report.rows}
     assert set(rows) == {"train", "prune", "model.onnx", "model.tflite", "model.sqz"}

@@ -49,6 +49,7 @@ def test_the_original_decodes(original, c_decoder):
     assert agree(original, c_decoder) == OK
 
 
+@pytest.mark.slow
 def test_damaged_files_have_the_same_verdict(original, c_decoder):
     rng = np.random.default_rng(0)
     verdicts = [agree(damaged(original, rng), c_decoder) for _ in range(NUM_FILES)]

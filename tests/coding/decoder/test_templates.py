@@ -72,6 +72,7 @@ def test_weights_are_found_and_the_rest_is_small(network):
                 assert [(array, layer) for array in expected if (array, layer) not in arrays] == []
 
 
+@pytest.mark.slow
 def test_an_array_that_is_not_there_stays_literal():
     network = lenet5()
     data = emit_model_file("model.onnx", network, None)

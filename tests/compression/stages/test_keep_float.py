@@ -45,6 +45,7 @@ def finished(tiny_task, tmp_path_factory):
     return run, compress(recipe, tiny_task, run)
 
 
+@pytest.mark.slow
 def test_a_run_says_which_layers_are_kept(finished):
     run, report = finished
     sentence = "layers kept in float: stem.0, head.1"
@@ -59,6 +60,7 @@ def test_a_run_says_which_layers_are_kept(finished):
     assert len(report.parity["integers"]) == 3
 
 
+@pytest.mark.slow
 def test_a_run_with_such_layers_is_verified_again(finished):
     run, _ = finished
     verify_paths([run.path], Inputs(30)).require()
@@ -67,6 +69,7 @@ def test_a_run_with_such_layers_is_verified_again(finished):
     verify_paths([run.path / "artifacts" / "model.sqz", *files], Inputs(5)).require()
 
 
+@pytest.mark.slow
 def test_inspect_names_them(finished):
     run, _ = finished
     for name, words in (
@@ -89,6 +92,7 @@ METHODS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_leaves_them_alone(method, lenet_task, session, tmp_path):
     stage = Ptq(keep_float=["conv1", "fc*"], **METHODS[method])

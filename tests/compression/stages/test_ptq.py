@@ -81,6 +81,7 @@ def test_an_outlier_in_one_calibration_image_hurts_min_max_most(graph, batches):
     assert all(ratio[method] > ratio["min_max"] + 3 for method in ("percentile", "moving_average")), ratio
 
 
+@pytest.mark.slow
 def test_auto_keeps_the_best_and_says_why(trained, lenet_task, session, recorder, batches):
     want = outputs(bake(trained), batches)
     chosen = sqnr_db(want, outputs(Ptq(method="auto").apply(trained, lenet_task, session), batches))
@@ -204,6 +205,7 @@ def test_adaround_beats_the_nearest_integers_and_keeps_zeros(batches):
         assert (np.abs(layer.weight - graph.tensors[f"{name}.weight"] / scale) < 1.0001).all()
 
 
+@pytest.mark.slow
 def test_every_method_at_once_reaches_the_files_unchanged(trained, lenet_task, session, batches, tmp_path):
     from edgesqueeze.compression.quantizing.graph_model import load_graph_model, serialize_graph_model
     from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz

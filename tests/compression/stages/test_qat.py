@@ -117,6 +117,7 @@ def test_a_layer_may_have_one_weight_scale(trained, lenet_task, session, tmp_pat
     verify_files(model.graph, model.spec, files, next(lenet_task.test.batches(16))[0].numpy()).require()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lsq", "moving_average"])
 def test_training_repairs_what_bad_ranges_broke(method, trained, lenet_task, session):
     spiked = torch.cat([x for x, _ in lenet_task.calibration.batches(32)])
@@ -129,6 +130,7 @@ def test_training_repairs_what_bad_ranges_broke(method, trained, lenet_task, ses
     assert repaired > 0.8
 
 
+@pytest.mark.slow
 def test_grids_frozen_from_the_start_are_those_of_ptq(trained, lenet_task, session):
     expected = Ptq().apply(trained, lenet_task, session)
     found = Qat(epochs=1, freeze_after=0).apply(trained, lenet_task, session)
@@ -148,6 +150,7 @@ def test_the_initial_ranges_are_those_of_the_calibrator_asked_for(trained, lenet
     assert found.spec.activations == expected.spec.activations
 
 
+@pytest.mark.slow
 def test_a_student_comes_closer_to_its_teacher(trained, lenet_task, session):
     def distance(stage):
         model = stage.apply(trained, lenet_task, session)

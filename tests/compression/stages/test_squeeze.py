@@ -22,6 +22,7 @@ def squeezed(task, session, **settings):
     return Squeeze(**settings).apply(task.build_model(), task, session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_every_weight_is_a_whole_number_of_exact_steps(epochs, lenet_task, session):
     model = squeezed(lenet_task, session, price=0.5 if epochs else 0.005, epochs=epochs, batch_size=64)
@@ -35,6 +36,7 @@ def test_every_weight_is_a_whole_number_of_exact_steps(epochs, lenet_task, sessi
     assert any("squeeze:" in note for note in session.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, 3])
 def test_a_higher_price_leaves_fewer_bytes(epochs, lenet_task, session):
     sizes = []
@@ -52,6 +54,7 @@ def test_pruned_weights_stay_zero(lenet_task, session):
         assert not weight[before[name] == 0].any(), name
 
 
+@pytest.mark.slow
 def test_biases_are_on_a_grid_or_left_alone(lenet_task, session):
     for bits, most in ((4, 16), (None, None)):
         model = squeezed(lenet_task, session, price=0.1, bias_bits=bits, epochs=1)
@@ -72,6 +75,7 @@ def test_a_price_that_leaves_nothing_is_refused(lenet_task, session):
         squeezed(lenet_task, session, price=50.0)
 
 
+@pytest.mark.slow
 def test_a_rising_price_takes_fewer_weights_in_the_same_time(lenet_task, session):
     zeros = []
     for ramp in (0.0, 1.0):

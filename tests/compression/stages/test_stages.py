@@ -26,6 +26,9 @@ STAGES = {
     "squeeze": Squeeze(price=0.2, epochs=1),
     "ptq": Ptq(),
 }
+EACH_STAGE = [
+    pytest.param(name, marks=pytest.mark.slow) if name in ("qat", "squeeze") else name for name in STAGES
+]
 
 
 def outputs(model, task):
@@ -53,7 +56,7 @@ def model(trained, lenet_task, tmp_path):
     return load_model(lenet_task.build_model(), path)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", EACH_STAGE)
 def test_a_stage_saves_reloads_and_bakes_to_the_same_numbers(name, model, lenet_task, session, tmp_path):
     changed = STAGES[name].apply(model, lenet_task, session)
     want = outputs(changed, lenet_task)
@@ -69,7 +72,7 @@ def test_a_stage_saves_reloads_and_bakes_to_the_same_numbers(name, model, lenet_
     assert torch.equal(outputs(again, lenet_task), want)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", EACH_STAGE)
 def test_a_stage_is_deterministic(name, trained, lenet_task, session, tmp_path):
     path = tmp_path / "trained.safetensors"
     path.write_bytes(trained)
@@ -80,7 +83,9 @@ def test_a_stage_is_deterministic(name, trained, lenet_task, session, tmp_path):
     assert torch.equal(outputs(results[0], lenet_task), outputs(results[1], lenet_task))
 
 
-@pytest.mark.parametrize("name", ["train", "prune", "share", "squeeze", "qat"])
+@pytest.mark.parametrize(
+    "name", ["train", "prune", "share", "qat", pytest.param("squeeze", marks=pytest.mark.slow)]
+)
 def test_a_stage_tells_its_progress(name, model, lenet_task, session, recorder):
     STAGES[name].apply(model, lenet_task, session)
     assert [number for number, _, _ in recorder.epochs] == [1]

@@ -107,12 +107,14 @@ def test_altered_files_are_refused(original):
         assert mutant == original or not _decodes(mutant)
 
 
+@pytest.mark.slow
 def test_altered_files_with_right_checksums_decode_or_are_refused(original):
     rng = np.random.default_rng(1)
     decoded = sum(_decodes(_with_right_checksums(_mutate(original, rng))) for _ in range(NUM_MUTANTS))
     assert 0 < decoded < NUM_MUTANTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tag", "num_mutants"), [("GRPH", NUM_MUTANTS), ("ACTQ", 500), ("TENS", NUM_MUTANTS)]
 )
@@ -125,6 +127,7 @@ def test_altered_payloads_decode_or_are_refused(payloads, tag, num_mutants):
     assert 0 < decoded < num_mutants
 
 
+@pytest.mark.slow
 def test_altered_files_with_integers_decode_or_are_refused(with_integers):
     rng = np.random.default_rng(3)
     decoded = 0
@@ -135,6 +138,7 @@ def test_altered_files_with_integers_decode_or_are_refused(with_integers):
     assert 0 < decoded < 1000
 
 
+@pytest.mark.slow
 def test_altered_integers_are_refused_or_are_integers_of_some_network(with_integers):
     rng = np.random.default_rng(4)
     parts = _payloads(with_integers)

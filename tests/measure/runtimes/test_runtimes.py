@@ -146,6 +146,7 @@ def test_the_runtimes_keep_quiet(kind, tmp_path):
     assert (done.stdout, done.stderr) == ("", "refused")
 
 
+@pytest.mark.slow
 def test_a_dynamic_batch_from_torch(tmp_path, recwarn):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2)).eval()

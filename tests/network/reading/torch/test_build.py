@@ -173,6 +173,7 @@ def test_minus_zero_becomes_zero():
     assert not np.signbit(graph.tensors["0.bias"]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
@@ -324,6 +325,7 @@ TRANSFORMERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_transformers_are_refused_with_the_operation_the_layer_and_a_way_out(name):
     make, sentence = TRANSFORMERS[name]
@@ -363,7 +365,15 @@ def test_two_inputs_are_refused():
 
 
 @pytest.mark.parametrize(
-    "name", ["alexnet", "squeezenet1_0", "squeezenet1_1", "resnet18", "mobilenet_v2", "vgg11_bn"]
+    "name",
+    [
+        pytest.param("alexnet", marks=pytest.mark.slow),
+        "squeezenet1_0",
+        "squeezenet1_1",
+        pytest.param("resnet18", marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", marks=pytest.mark.slow),
+        pytest.param("vgg11_bn", marks=pytest.mark.slow),
+    ],
 )
 def test_torchvision_networks_keep_their_numbers(name):
     torch.manual_seed(0)
