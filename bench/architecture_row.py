@@ -25,7 +25,8 @@ from edgesqueeze.measure.checks.float_operators import float_operators
 from edgesqueeze.measure.checks.honesty_files import PlacedOperator
 from edgesqueeze.measure.proof.equal_integers import prove_equal
 from edgesqueeze.measure.proof.parity import check_parity
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Floats, Graph
 from edgesqueeze.network.integers.reference import Sums, run_integer
 from edgesqueeze.network.integers.spec import QuantSpec, make_spec

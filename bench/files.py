@@ -16,7 +16,9 @@ from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.exports.onnx import OnnxExport
 from edgesqueeze.exports.tflite import TfliteExport
 from edgesqueeze.measure.runtimes.latency import Latency, LatencySettings, measure_interleaved
-from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
+from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.progress import SilentProgress
 from edgesqueeze.task.training import Session
 

@@ -24,7 +24,7 @@ from bench.subjects import Subject, add_subject_arguments, subject_from
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.sqz.file import decode_sqz
-from edgesqueeze.measure.runtimes.runtimes import load_onnx
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 

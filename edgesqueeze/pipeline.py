@@ -20,6 +20,7 @@ from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.exports import AnyExport, Artifact
 from edgesqueeze.exports.squeezed import check_decoded
 from edgesqueeze.files import make_directory
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.checks.right_answers import interval_of, right_answers
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.measure.runtimes.host import host_facts
@@ -215,11 +216,11 @@ def _export(
     # The squeezed file last: it has templates of the others.
     for place, export in sorted(enumerate(recipe.exports), key=lambda item: item[1].export == "squeezed"):
         found[place] = export.write_beside(graph, spec, run.artifacts, others)
-        others += [artifact for artifact in found[place] if artifact.format != "sqz"]
+        others += [artifact for artifact in found[place] if artifact.format is not FileFormat.SQZ]
     written = [(export, a) for place, export in enumerate(recipe.exports) for a in found[place]]
     for _, artifact in written:
         LOGGER.info("wrote %s: %d bytes, sha256 %s", artifact.path, artifact.num_bytes, artifact.sha256)
-        if artifact.format == "sqz":
+        if artifact.format is FileFormat.SQZ:
             check_decoded(artifact, others)
     return written
 
@@ -229,6 +230,8 @@ def _verify(graph: Graph, spec: QuantSpec | None, task: Task, files: list[Path])
     if not files:
         return {}
     x = next(iter(task.test.batches(VERIFIED_IMAGES)))[0].numpy()
-    found = verify_files(graph, spec, [path for path in files if path.suffix != ".sqz"], x)
+    found = verify_files(
+        graph, spec, [path for path in files if FileFormat.known(path) is not FileFormat.SQZ], x
+    )
     found.require()
     return found.to_json()

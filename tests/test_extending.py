@@ -47,6 +47,16 @@ def run(tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    words = ["bench", "--suite", "toy_suite.yaml", "--output", "bench"]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgesqueeze.cli", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     return folder / "run"
 
 
@@ -68,3 +78,9 @@ def test_the_toys_are_in_the_files(run):
     kinds = [node.op_type for node in noted.graph.node]
     assert "Exp" in kinds
     assert "Slice" in kinds
+
+
+@pytest.mark.slow
+def test_the_toy_runtime_is_measured(run):
+    report = json.loads((run.parent / "bench" / "report.json").read_text())
+    assert {row["runtime"].split()[0] for row in report["rows"]} == {"onnxruntime", "onnx"}

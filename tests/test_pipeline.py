@@ -15,7 +15,8 @@ from training import Recorder
 
 from edgesqueeze.errors import OutputError, RecipeError, UnsupportedLayerError
 from edgesqueeze.files import sha256_of
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.pipeline import compress
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.rundir import new_run, open_run, read_report

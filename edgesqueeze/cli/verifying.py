@@ -11,14 +11,13 @@ from edgesqueeze.exports.base import Artifact
 from edgesqueeze.exports.squeezed import check_decoded
 from edgesqueeze.files import sha256_of
 from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.formats.sqz.file import naming_file, read_sqz
 from edgesqueeze.measure.proof.verification import Verification, verify_files, verify_pair
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.run.rundir import open_run
 from edgesqueeze.task.task import load_task
-
-_KINDS = (".onnx", ".tflite", ".sqz")
 
 
 @dataclass(frozen=True)
@@ -46,16 +45,17 @@ def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
     if len(paths) == 1 and paths[0].is_dir():
         return _verify_run(paths[0], inputs)
     for path in paths:
-        if path.suffix.lower() not in _KINDS or not path.is_file():
-            raise ExportError(f"{path} is neither the directory of a run nor a {', '.join(_KINDS)} file")
-    squeezed = [path for path in paths if path.suffix.lower() == ".sqz"]
+        if FileFormat.known(path) is None or not path.is_file():
+            kinds = ", ".join(known.suffix for known in FileFormat)
+            raise ExportError(f"{path} is neither the directory of a run nor a {kinds} file")
+    squeezed = [path for path in paths if FileFormat.known(path) is FileFormat.SQZ]
     models = [path for path in paths if path not in squeezed]
     if len(squeezed) == 1 and models:
         with naming_file(squeezed[0]):
             graph, spec = read_sqz(squeezed[0].read_bytes())
         return verify_files(graph, spec, models, _inputs(inputs, graph.input.shape))
-    if not squeezed and sorted(path.suffix.lower() for path in models) == [".onnx", ".tflite"]:
-        facts = next(read_model_file(path) for path in models if path.suffix.lower() == ".onnx")
+    if not squeezed and sorted(FileFormat.of_model(path) for path in models) == sorted(RUNNABLE):
+        facts = next(read_model_file(path) for path in models if FileFormat.known(path) is FileFormat.ONNX)
         return verify_pair(
             models[0], models[1], _inputs(inputs, tuple(n or 1 for n in facts.inputs[0].shape))
         )
@@ -71,11 +71,11 @@ def _verify_run(path: Path, inputs: Inputs) -> Verification:
     run, recipe = open_run(path)
     task = load_task(recipe.task, recipe.seed)
     graph, spec = finished_network(recipe, task, run)
-    files = sorted(p for p in run.artifacts.glob("*") if p.suffix in _KINDS)
-    models = [p for p in files if p.suffix != ".sqz"]
+    files = sorted(p for p in run.artifacts.glob("*") if FileFormat.known(p) is not None)
+    models = [p for p in files if FileFormat.known(p) is not FileFormat.SQZ]
     if not models:
         raise OutputError(f"{path} holds no .onnx or .tflite file to verify")
-    for squeezed in (p for p in files if p.suffix == ".sqz"):
+    for squeezed in (p for p in files if FileFormat.known(p) is FileFormat.SQZ):
         check_decoded(_artifact(squeezed), [_artifact(p) for p in models])
     x = next(iter(task.test.batches(inputs.images)))[0].numpy()
     return verify_files(graph, spec, models, x)
@@ -83,7 +83,7 @@ def _verify_run(path: Path, inputs: Inputs) -> Verification:
 
 def _artifact(path: Path) -> Artifact:
     precision = "int8" if path.stem.endswith("_int8") else "fp32"
-    return Artifact(path.suffix[1:], precision, path, path.stat().st_size, sha256_of(path))
+    return Artifact(FileFormat(path.suffix[1:]), precision, path, path.stat().st_size, sha256_of(path))
 
 
 def _inputs(inputs: Inputs, shape: tuple[int, ...]) -> Floats:

@@ -3,26 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from edgesqueeze.files import sha256_of, write_atomically
-from edgesqueeze.measure.runtimes.runtimes import Predictor
+from edgesqueeze.formats.names import FileFormat, Precision
+from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
-
-Precision = Literal["fp32", "fp16", "int8", "dynamic", "int8_weights", "int4", "codebook"]
-"""``int8`` is full integer and needs a ``ptq`` or ``qat`` stage. The others keep float32 activations and need
-none: fp16, int8_weights, int4 and codebook make weights smaller, dynamic quantizes each layer's input at run
-time. ``codebook`` needs a ``share`` or ``squeeze`` stage."""
 
 
 @dataclass(frozen=True)
 class Artifact:
     """A file that was written: read from disk, not from what was meant to be written."""
 
-    format: str
+    format: FileFormat
     precision: str
     path: Path
     num_bytes: int
@@ -60,12 +55,12 @@ class Export(BaseModel):
         raise NotImplementedError
 
 
-def model_file_name(precision: str, suffix: str) -> str:
+def model_file_name(precision: str, file_format: FileFormat) -> str:
     """``model.onnx``, ``model_int8.tflite``: the names users and ``decode`` know."""
-    return f"model.{suffix}" if precision == "fp32" else f"model_{precision}.{suffix}"
+    return f"model.{file_format}" if precision == "fp32" else f"model_{precision}.{file_format}"
 
 
-def write_artifact(path: Path, data: bytes, file_format: str, precision: str) -> Artifact:
+def write_artifact(path: Path, data: bytes, file_format: FileFormat, precision: str) -> Artifact:
     """Write bytes and describe the file that is on disk afterwards."""
     write_atomically(path, data)
     return Artifact(file_format, precision, path, path.stat().st_size, sha256_of(path))

@@ -5,8 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
-from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx
+from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
+from edgesqueeze.formats.names import FileFormat, Precision
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
+from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.int4 import int4_weights
 from edgesqueeze.network.integers.spec import QuantSpec
@@ -42,9 +44,9 @@ class OnnxExport(Export):
         """Write one file per precision."""
         return [
             write_artifact(
-                directory / model_file_name(self._name(precision), "onnx"),
+                directory / model_file_name(self._name(precision), FileFormat.ONNX),
                 self._bytes(graph, spec, precision),
-                "onnx",
+                FileFormat.ONNX,
                 precision,
             )
             for precision in self.precision

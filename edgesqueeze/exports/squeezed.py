@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from edgesqueeze.errors import ParityError
-from edgesqueeze.exports.base import Artifact, Export, Precision, model_file_name, write_artifact
+from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
 from edgesqueeze.files import sha256_of
-from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx
+from edgesqueeze.formats.names import FileFormat, Precision
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
+from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 
@@ -66,7 +68,9 @@ class SqueezedExport(Export):
             names = [_file_name(template) for template in self.templates]
             files = {name: emit_model_file(name, graph, spec) for name in names}
         data = emit_sqz(graph, spec, files, Coding(self.coder, self.index_bits))
-        return [write_artifact(directory / model_file_name("fp32", "sqz"), data, "sqz", "fp32")]
+        return [
+            write_artifact(directory / model_file_name("fp32", FileFormat.SQZ), data, FileFormat.SQZ, "fp32")
+        ]
 
     def load(self, artifact: Artifact, threads: int) -> Predictor:
         """Decode the file and load the ONNX model that comes out of it."""
@@ -74,12 +78,12 @@ class SqueezedExport(Export):
 
         with tempfile.TemporaryDirectory() as folder:
             decode_sqz(artifact.path, Path(folder))
-            return load_onnx(Path(folder) / model_file_name("fp32", "onnx"), threads)
+            return load_onnx(Path(folder) / model_file_name("fp32", FileFormat.ONNX), threads)
 
 
 def _file_name(template: TemplateName) -> str:
-    suffix, precision = template.split("_")
-    return model_file_name(precision, suffix)
+    file_format, precision = template.split("_")
+    return model_file_name(precision, FileFormat(file_format))
 
 
 def check_decoded(squeezed: Artifact, others: list[Artifact]) -> None:

@@ -6,7 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
-from edgesqueeze.measure.runtimes.runtimes import Predictor, load_tflite
+from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.integers.weight_only import check_form, int8_weights
@@ -45,9 +47,9 @@ class TfliteExport(Export):
         """Write one file per precision."""
         return [
             write_artifact(
-                directory / model_file_name(self._name(precision), "tflite"),
+                directory / model_file_name(self._name(precision), FileFormat.TFLITE),
                 self._bytes(graph, spec, precision),
-                "tflite",
+                FileFormat.TFLITE,
                 precision,
             )
             for precision in self.precision

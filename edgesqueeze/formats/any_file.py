@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.cuttable import CuttableFile
 from edgesqueeze.formats.facts import FileFacts
+from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.formats.stored_values import Layers
+from edgesqueeze.network.graph.nodes import Graph
 
 
 def read_model_file(path: Path) -> FileFacts:
@@ -20,13 +23,10 @@ def read_model_file(path: Path) -> FileFacts:
         ExportError: there is no such file, its suffix is another one, or its bytes are not what the suffix
             says.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (".onnx", ".tflite"):
-        hint = "; run `edgesqueeze decode` on it first" if suffix == ".sqz" else ""
-        raise ExportError(f"{path}: found a {suffix or 'nameless'} file, .onnx and .tflite are allowed{hint}")
+    file_format = FileFormat.of_model(path)
     if not path.is_file():
         raise ExportError(f"{path}: there is no such file")
-    if suffix == ".onnx":
+    if file_format is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.read_facts import read_onnx_file
 
         return read_onnx_file(path)
@@ -42,7 +42,7 @@ def open_cuttable(path: Path) -> CuttableFile:
         ExportError: there is no such file, or its bytes are not what its suffix says.
     """
     read_model_file(path)  # refuses what is damaged, in one sentence
-    if path.suffix.lower() == ".onnx":
+    if FileFormat.of_model(path) is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.cut import OnnxFile
 
         return OnnxFile(path)
@@ -57,7 +57,7 @@ def read_int8_weights(path: Path) -> dict[str, NDArray[np.int8]]:
     Args:
         path: an ``.onnx`` or ``.tflite`` file.
     """
-    if path.suffix.lower() == ".onnx":
+    if FileFormat.of_model(path) is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.cut import OnnxFile
         from edgesqueeze.formats.onnx.stored_weights import onnx_int8_weights
 
@@ -66,3 +66,44 @@ def read_int8_weights(path: Path) -> dict[str, NDArray[np.int8]]:
     from edgesqueeze.formats.tflite.stored_weights import tflite_int8_weights
 
     return tflite_int8_weights(TfliteFile(path))
+
+
+def stored_integers(path: Path) -> Layers:
+    """Every grid and parameter that an int8 file of ours stores."""
+    if FileFormat.of_model(path) is FileFormat.ONNX:
+        from edgesqueeze.formats.onnx.cut import OnnxFile
+        from edgesqueeze.formats.onnx.stored_integers import onnx_layers
+
+        return onnx_layers(OnnxFile(path))
+    from edgesqueeze.formats.tflite.cut import TfliteFile
+    from edgesqueeze.formats.tflite.stored_integers import tflite_layers
+
+    return tflite_layers(TfliteFile(path))
+
+
+def stored_weights(path: Path) -> Layers:
+    """Every int8 weight, its scale and the float bias of a dynamic or weight-only file of ours."""
+    if FileFormat.of_model(path) is FileFormat.ONNX:
+        from edgesqueeze.formats.onnx.cut import OnnxFile
+        from edgesqueeze.formats.onnx.stored_integers import onnx_weights
+
+        return onnx_weights(OnnxFile(path))
+    from edgesqueeze.formats.tflite.cut import TfliteFile
+    from edgesqueeze.formats.tflite.stored_integers import tflite_weights
+
+    return tflite_weights(TfliteFile(path))
+
+
+def float_file(graph: Graph, file_format: FileFormat) -> bytes:
+    """A network as a float32 file that a runtime runs.
+
+    Raises:
+        ExportError: the format cannot hold it.
+    """
+    if file_format is FileFormat.ONNX:
+        from edgesqueeze.formats.onnx.write import emit_onnx
+
+        return emit_onnx(graph, None)
+    from edgesqueeze.formats.tflite.write import emit_tflite
+
+    return emit_tflite(graph, None)

@@ -8,6 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from edgesqueeze.errors import ExportError
+from edgesqueeze.formats.names import FileFormat
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ def inspect_file(path: Path) -> Inspection:
     """
     if not path.is_file():
         raise ExportError(f"{path}: there is no such file")
-    suffix = path.suffix.lower()
-    if suffix == ".sqz":
+    file_format, suffix = FileFormat.known(path), path.suffix.lower()
+    if file_format is FileFormat.SQZ:
         return _inspect_sqz(path)
+    if file_format is not None:
+        return _inspect_model(path)
     if suffix == ".safetensors":
         return _inspect_safetensors(path)
-    if suffix in (".onnx", ".tflite"):
-        return _inspect_model(path)
     kinds = ".sqz, .onnx, .tflite and .safetensors"
     raise ExportError(f"{path}: found a {suffix or 'nameless'} file; {kinds} are allowed")
 

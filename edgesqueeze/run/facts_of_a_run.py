@@ -12,6 +12,7 @@ from edgesqueeze.compression.stages import AnyStage, Prune, Share, Squeeze
 from edgesqueeze.compression.weights.weights import weight_of
 from edgesqueeze.exports import Artifact
 from edgesqueeze.formats.any_file import read_int8_weights
+from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.layers import match_layers, weighted_layers
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.checks.enough_images import AnswersEvidence
@@ -43,7 +44,7 @@ def file_evidence(artifact: Artifact, row: Row) -> FileEvidence:
         ExportError: a runtime cannot say what it makes of the file.
     """
     assert row.latency is not None
-    full_int8 = artifact.precision == "int8" and artifact.format in ("onnx", "tflite")
+    full_int8 = artifact.precision == "int8" and artifact.format in RUNNABLE
     return FileEvidence(
         name=artifact.path.name,
         format=artifact.format,
@@ -52,7 +53,7 @@ def file_evidence(artifact: Artifact, row: Row) -> FileEvidence:
         runtime=row.runtime,
         latency=row.latency,
         float_operators=float_operators(artifact.path) if full_int8 else None,
-        undelegated=undelegated(artifact.path) if artifact.format == "tflite" else None,
+        undelegated=undelegated(artifact.path) if artifact.format is FileFormat.TFLITE else None,
     )
 
 
@@ -135,7 +136,7 @@ def _squeezed(weights: Weights) -> tuple[SqueezedLayer, ...]:
 
 
 def _holds_integers(artifact: Artifact) -> bool:
-    return artifact.precision == "int8" and artifact.format in ("onnx", "tflite")
+    return artifact.precision == "int8" and artifact.format in RUNNABLE
 
 
 def _layer(

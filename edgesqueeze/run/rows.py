@@ -13,12 +13,13 @@ from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.weights.weights import bake
 from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.sqz.file import read_sqz
 from edgesqueeze.measure.bench.bench import write_built_in
-from edgesqueeze.measure.bench.suite import RuntimeName
 from edgesqueeze.measure.checks.right_answers import Right, interval_of, right_answers
 from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
-from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.predictor import Predictor
+from edgesqueeze.measure.runtimes.runtime import RUNTIMES
 from edgesqueeze.models import built_in_model
 from edgesqueeze.network.graph.counts import count_graph
 from edgesqueeze.network.graph.nodes import Floats
@@ -64,7 +65,7 @@ def model_sizes(model: nn.Module, example_input: Tensor) -> Sizes:
 
 def file_sizes(path: Path) -> Sizes:
     """The sizes of a model file, read from the file."""
-    if path.suffix == ".sqz":
+    if FileFormat.known(path) is FileFormat.SQZ:
         counts = count_graph(read_sqz(path.read_bytes())[0])
         return Sizes(counts.params, counts.nonzero_params, counts.macs, counts.effective_macs)
     facts = read_model_file(path)
@@ -105,15 +106,11 @@ def torch_candidate(row: Row, model: nn.Module, example_input: Tensor) -> Candid
 
 def reference_candidates(names: Sequence[str], directory: Path, threads: int) -> list[Candidate]:
     """Write the named built-in models as fp32 ONNX and TFLite into a directory and load them back."""
-    loaders: dict[RuntimeName, Callable[[Path, int], Predictor]] = {
-        "onnxruntime": load_onnx,
-        "litert": load_tflite,
-    }
     found: list[Candidate] = []
     for name in names:
         example = np.zeros((1, *built_in_model(name).input_shape), np.float32)
-        for runtime, path in write_built_in(name, directory / name, tuple(loaders)).items():
-            predictor = loaders[runtime](path, threads)
+        for runtime, path in write_built_in(name, directory / name, tuple(RUNTIMES)).items():
+            predictor = RUNTIMES[runtime].load(path, threads)
             found.append(_reference(f"{name}{path.suffix}", path, predictor, example))
             path.unlink()  # AlexNet takes 244 MB a file; the runtime has its own copy now
     return found

@@ -19,7 +19,8 @@ from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.proof.parity import check_parity
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import LayerNorm
 from edgesqueeze.network.integers.reference import run_integer
 from edgesqueeze.network.integers.spec import make_spec

@@ -8,7 +8,8 @@ from function_calls import CALLS, call_id, range_of
 
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.floats.run import run_graph
 from edgesqueeze.network.graph.nodes import Graph, Input, Pointwise
 from edgesqueeze.network.integers.ranges import merge_ranges

@@ -13,7 +13,8 @@ from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.integers.reference import dequantize, quantize_input, run_integer
 from edgesqueeze.network.integers.spec import float_layers, make_spec
 

@@ -12,7 +12,8 @@ from torchvision import models
 
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.reference import run_integer, run_integer_tensors
 from edgesqueeze.network.reading.torch.build import build_graph

@@ -23,7 +23,8 @@ from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
 from edgesqueeze.formats.tflite.cut import TfliteFile
 from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
 from edgesqueeze.measure.proof.float_reference import float_reference
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Concat
 from edgesqueeze.network.integers.inexact import inexact_nodes
 from edgesqueeze.network.integers.reference import quantize_by_reciprocal, quantize_input, run_integer

@@ -11,7 +11,8 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import (
     Add,

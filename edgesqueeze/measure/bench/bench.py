@@ -13,12 +13,11 @@ import numpy as np
 
 from edgesqueeze.errors import ExportError, OutputError
 from edgesqueeze.files import make_directory, write_atomically
-from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.any_file import float_file, read_model_file
 from edgesqueeze.formats.facts import FileFacts
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.bench.suite import (
-    SUFFIXES,
     Published,
-    RuntimeName,
     Suite,
     agrees,
     change_suite,
@@ -27,6 +26,7 @@ from edgesqueeze.measure.bench.suite import (
 from edgesqueeze.measure.bench.table import BenchRow, PublishedCheck, Ratios, render
 from edgesqueeze.measure.runtimes.host import HostFacts, host_facts
 from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
+from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
 from edgesqueeze.models import BUILT_IN_MODELS, built_in_model
 from edgesqueeze.network.graph.nodes import Floats, Graph
 
@@ -107,8 +107,8 @@ def write_built_in(name: str, directory: Path, runtimes: Sequence[RuntimeName]) 
     graph = _built_in_graph(name)
     written: dict[RuntimeName, Path] = {}
     for runtime in runtimes:
-        path = directory / f"model{SUFFIXES[runtime]}"
-        write_atomically(path, _emitter(runtime)(graph))
+        path = directory / f"model{RUNTIMES[runtime].runs.suffix}"
+        write_atomically(path, float_file(graph, RUNTIMES[runtime].runs))
         _LOG.info("wrote %s", path)
         written[runtime] = path
     return written
@@ -120,13 +120,13 @@ def _files(model: str, suite: Suite, directory: Path) -> list[_File]:
         written = write_built_in(model, directory / model, suite.needed_runtimes)
         return [_File(model, runtime, path, f"{model}/{path.name}") for runtime, path in written.items()]
     path = Path(model)
-    runtimes = [runtime for runtime in suite.runtimes if SUFFIXES[runtime] == path.suffix.lower()]
+    runtimes = [runtime for runtime in suite.runtimes if RUNTIMES[runtime].runs is FileFormat.known(path)]
     return [_File(model, runtime, path, model) for runtime in runtimes]
 
 
 def _protect_named_files(suite: Suite, directory: Path) -> None:
     ours = {
-        (directory / model / f"model{SUFFIXES[runtime]}").resolve()
+        (directory / model / f"model{RUNTIMES[runtime].runs.suffix}").resolve()
         for model in suite.all_models
         for runtime in suite.runtimes
         if model in BUILT_IN_MODELS
@@ -150,16 +150,6 @@ def _built_in_graph(name: str) -> Graph:
     return build_graph(model, torch.zeros(1, *entry.input_shape))
 
 
-def _emitter(runtime: RuntimeName) -> Callable[[Graph], bytes]:
-    if runtime == "onnxruntime":
-        from edgesqueeze.formats.onnx.write import emit_onnx
-
-        return lambda graph: emit_onnx(graph, None)
-    from edgesqueeze.formats.tflite.write import emit_tflite
-
-    return lambda graph: emit_tflite(graph, None)
-
-
 def _read(file: _File) -> FileFacts:
     _LOG.info("reading %s", file.path)
     return read_model_file(file.path)
@@ -167,14 +157,11 @@ def _read(file: _File) -> FileFacts:
 
 def _measure(chosen: list[tuple[_File, FileFacts]], suite: Suite) -> dict[_File, BenchRow]:
     """Rows of one runtime's files, timed in turns; the runtime's memory is freed at the end."""
-    from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
-
     settings = LatencySettings(warmup_runs=suite.warmup, samples=suite.samples, threads=suite.threads)
     names: dict[_File, str] = {}
     runs: dict[_File, Callable[[], object]] = {}
     for file, fact in chosen:
-        load = load_onnx if file.runtime == "onnxruntime" else load_tflite
-        predictor = load(file.path, suite.threads)
+        predictor = RUNTIMES[file.runtime].load(file.path, suite.threads)
         names[file] = predictor.runtime
         runs[file] = predictor.prepare(_example_input(fact))
     runtime = names[chosen[0][0]]

@@ -7,20 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edgesqueeze.formats.names import RUNNABLE, FileFormat
+from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
 from edgesqueeze.models import BUILT_IN_MODELS
-
-RuntimeName = Literal["onnxruntime", "litert"]
-SUFFIXES: Mapping[RuntimeName, str] = {"onnxruntime": ".onnx", "litert": ".tflite"}
-"""The files each runtime runs."""
 
 _PRINTED_COUNT = r"^(\d{1,3}(,\d{3})+|\d+(\.\d+)?)[KM]?$"
 _SCALES = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 
 def _known_model(value: str) -> str:
-    if value in BUILT_IN_MODELS or Path(value).suffix.lower() in SUFFIXES.values():
+    if value in BUILT_IN_MODELS or FileFormat.known(Path(value)) in RUNNABLE:
         return value
-    if Path(value).suffix.lower() == ".sqz":
+    if FileFormat.known(Path(value)) is FileFormat.SQZ:
         raise ValueError(
             "a .sqz file does not run: `edgesqueeze decode` it, then name the .onnx or .tflite file"
         )
@@ -50,7 +48,9 @@ class Suite(BaseModel):
     version: Literal[1]
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     models: tuple[ModelName, ...] = Field(min_length=1)
-    runtimes: tuple[RuntimeName, ...] = Field(default=("onnxruntime", "litert"), min_length=1)
+    runtimes: tuple[RuntimeName, ...] = Field(
+        default=(RuntimeName.ONNXRUNTIME, RuntimeName.LITERT), min_length=1
+    )
     threads: int = Field(default=1, ge=1, le=1024)
     samples: int = Field(default=50, ge=1)
     warmup: int = Field(default=5, ge=1)
@@ -64,9 +64,9 @@ class Suite(BaseModel):
             twice = [value for value in values if values.count(value) > 1]
             if twice:
                 raise ValueError(f"{what} names {twice[0]!r} {values.count(twice[0])} times; once is allowed")
-        runnable = {SUFFIXES[runtime] for runtime in self.runtimes}
+        runnable = {RUNTIMES[runtime].runs for runtime in self.runtimes}
         for model in self.all_models:
-            if model not in BUILT_IN_MODELS and Path(model).suffix.lower() not in runnable:
+            if model not in BUILT_IN_MODELS and FileFormat.known(Path(model)) not in runnable:
                 raise ValueError(
                     f"{model!r} does not run in the runtimes listed ({', '.join(self.runtimes)})"
                 )
@@ -81,9 +81,9 @@ class Suite(BaseModel):
     @property
     def needed_runtimes(self) -> tuple[RuntimeName, ...]:
         """The runtimes that run at least one of ``models``: the baseline is measured in these."""
-        suffixes = {Path(model).suffix.lower() for model in self.models if model not in BUILT_IN_MODELS}
+        formats = {FileFormat.known(Path(model)) for model in self.models if model not in BUILT_IN_MODELS}
         all_of_them = any(model in BUILT_IN_MODELS for model in self.models)
-        return tuple(r for r in self.runtimes if all_of_them or SUFFIXES[r] in suffixes)
+        return tuple(r for r in self.runtimes if all_of_them or RUNTIMES[r].runs in formats)
 
 
 def load_suite(path: Path) -> Suite:

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.measure.checks.honesty_files import PlacedOperator
-from edgesqueeze.measure.runtimes.runtimes import silent_stderr
+from edgesqueeze.measure.runtimes.litert import silent_stderr
 
 _DELEGATE = "DELEGATE"
 _ONCE = {"DEQUANTIZE", "DENSIFY"}

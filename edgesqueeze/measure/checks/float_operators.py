@@ -14,10 +14,11 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import ModelProto, NodeProto, TensorProto
 
 from edgesqueeze.errors import ExportError
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.onnx.stored_weights import layer_name
 from edgesqueeze.formats.tflite.cut import TfliteFile
 from edgesqueeze.measure.checks.honesty_files import PlacedOperator
-from edgesqueeze.measure.runtimes.runtimes import ORT_FATAL
+from edgesqueeze.measure.runtimes.onnx_runtime import ORT_FATAL
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
 _TO_INTEGER = {"QuantizeLinear", "DynamicQuantizeLinear"}
@@ -36,7 +37,7 @@ def float_operators(path: Path) -> tuple[PlacedOperator, ...]:
     Raises:
         ExportError: ONNX Runtime cannot run the file, or not say what it makes of it.
     """
-    if path.suffix.lower() == ".tflite":
+    if FileFormat.of_model(path) is FileFormat.TFLITE:
         return _tflite_float_operators(TfliteFile(path))
     return _onnx_float_operators(_optimized(path))
 

@@ -20,7 +20,8 @@ from edgesqueeze.measure.proof.float_reference import (
     FloatReference,
 )
 from edgesqueeze.measure.proof.parity_report import Divergence, FileParity
-from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.predictor import Predictor
+from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Floats
 
 
@@ -102,11 +103,10 @@ class _Watched:
 
     def __init__(self, path: Path, names: list[str]) -> None:
         self._file, self._names = open_cuttable(path), names
-        load = load_onnx if path.suffix.lower() == ".onnx" else load_tflite
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / f"watched{path.suffix}"
             copy.write_bytes(self._file.watched(names))
-            self._predictor = load(copy)
+            self._predictor = load_model(copy)
 
     def tensors(self, x: Floats) -> dict[str, Floats]:
         """Node name to its output [N, …], in the graph's order of values."""

@@ -14,11 +14,8 @@ import numpy as np
 from tabulate import tabulate
 
 from edgesqueeze.errors import ParityError
-from edgesqueeze.formats.onnx.cut import OnnxFile
-from edgesqueeze.formats.onnx.stored_integers import onnx_layers, onnx_weights
+from edgesqueeze.formats.any_file import stored_integers, stored_weights
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
-from edgesqueeze.formats.tflite.cut import TfliteFile
-from edgesqueeze.formats.tflite.stored_integers import tflite_layers, tflite_weights
 from edgesqueeze.network.graph.nodes import Graph, WeightedNode
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.spec import QuantSpec
@@ -175,16 +172,12 @@ def prove_weights(files: Sequence[Path], graph: Graph, spec: QuantSpec | None) -
 
 def read_integers(path: Path) -> StoredIntegers:
     """What an int8 file of ours stores."""
-    if path.suffix.lower() == ".onnx":
-        return StoredIntegers(path.name, onnx_layers(OnnxFile(path)))
-    return StoredIntegers(path.name, tflite_layers(TfliteFile(path)))
+    return StoredIntegers(path.name, stored_integers(path))
 
 
 def read_weights(path: Path) -> StoredIntegers:
     """What a dynamic or weight-only file of ours stores."""
-    if path.suffix.lower() == ".onnx":
-        return StoredIntegers(path.name, onnx_weights(OnnxFile(path)))
-    return StoredIntegers(path.name, tflite_weights(TfliteFile(path)))
+    return StoredIntegers(path.name, stored_weights(path))
 
 
 def spec_integers(graph: Graph, spec: QuantSpec) -> StoredIntegers:

@@ -1,35 +1,22 @@
 """What the parity gate asks of files: inner tensors, for which a file is cut and run, and differences."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.any_file import open_cuttable
 from edgesqueeze.measure.proof.parity_report import FileParity
-from edgesqueeze.measure.runtimes.runtimes import Predictor, load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Floats
 
 Values = NDArray[Any]
 _BATCH = 16
 LAYER_IMAGES = 8
 """How many inputs are enough to look into a file layer by layer."""
-
-
-def load_file(path: Path) -> Predictor:
-    """A file in the runtime its suffix stands for.
-
-    Raises:
-        ExportError: the suffix is another one, or the runtime cannot run the file.
-    """
-    loaders: dict[str, Callable[[Path], Predictor]] = {".onnx": load_onnx, ".tflite": load_tflite}
-    if path.suffix.lower() not in loaders:
-        raise ExportError(f"{path}: parity is checked on .onnx and .tflite files")
-    return loaders[path.suffix.lower()](path)
 
 
 class InnerTensors:
@@ -50,7 +37,7 @@ class InnerTensors:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"cut{self._suffix}"
             path.write_bytes(self._file.cut(name))
-            predictor = load_file(path)
+            predictor = load_model(path)
             y: Values = predictor.predict_integers(x) if self._integers else predictor.predict(x)
         order = self._file.order(name)
         if order is None:

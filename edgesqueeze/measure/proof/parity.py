@@ -14,6 +14,7 @@ import numpy as np
 from edgesqueeze.errors import ExportError, ParityError
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.facts import FileFacts
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.proof.dynamic_parity import compare_dynamic, compare_int4
 from edgesqueeze.measure.proof.fidelity import layer_fidelity, simulate
 from edgesqueeze.measure.proof.first_difference import Reference, Walk
@@ -26,9 +27,9 @@ from edgesqueeze.measure.proof.inner_tensors import (
     difference,
     differing_images,
     distance,
-    load_file,
 )
 from edgesqueeze.measure.proof.parity_report import Divergence, FileParity, ParityReport
+from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Add, Floats, GlobalAvgPool, Graph, Resize
 from edgesqueeze.network.integers.inexact import inexact_nodes
 from edgesqueeze.network.integers.reference import (
@@ -41,7 +42,7 @@ from edgesqueeze.network.integers.reference import (
 )
 from edgesqueeze.network.integers.spec import QuantSpec
 
-_SUMS: dict[str, Sums] = {".onnx": "onnxruntime", ".tflite": "xnnpack"}
+_SUMS: dict[FileFormat, Sums] = {FileFormat.ONNX: "onnxruntime", FileFormat.TFLITE: "xnnpack"}
 
 
 def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x: Floats) -> ParityReport:
@@ -109,8 +110,8 @@ class _Network:
 
 
 def _compare(path: Path, network: _Network) -> FileParity:
-    predictor, facts = load_file(path), read_model_file(path)
-    sums = _SUMS[path.suffix.lower()]
+    predictor, facts = load_model(path), read_model_file(path)
+    sums = _SUMS[FileFormat.of_model(path)]
     if facts.precision == "dynamic":
         return compare_dynamic(path, predictor, network.floats("dynamic", sums), network.x)
     if facts.precision == "int4":

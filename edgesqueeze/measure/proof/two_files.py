@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqueeze.errors import ParityError
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.onnx.cut import OnnxFile
 from edgesqueeze.measure.proof.first_difference import Stop, Walk
 from edgesqueeze.measure.proof.inner_tensors import (
@@ -15,10 +16,10 @@ from edgesqueeze.measure.proof.inner_tensors import (
     InnerTensors,
     difference,
     differing_images,
-    load_file,
 )
 from edgesqueeze.measure.proof.parity_report import FileParity
-from edgesqueeze.measure.runtimes.runtimes import predict_onnx_given
+from edgesqueeze.measure.runtimes.onnx_runtime import predict_onnx_given
+from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.inexact import TOLERANCE
 from edgesqueeze.network.integers.reference import Int8s
@@ -41,8 +42,8 @@ def compare_files(one: Path, other: Path, x: Floats) -> FileParity:
         ExportError: a file cannot be run or is not int8.
         ParityError: the files compute tensors of different shapes.
     """
-    outputs = {path: load_file(path).predict_integers(x) for path in (one, other)}
-    swapped = one.suffix.lower() == ".tflite" and other.suffix.lower() == ".onnx"
+    outputs = {path: load_model(path).predict_integers(x) for path in (one, other)}
+    swapped = FileFormat.known(one) is FileFormat.TFLITE and FileFormat.known(other) is FileFormat.ONNX
     pair = _Pair(other, one) if swapped else _Pair(one, other)
     walk = Walk(outputs[pair.follower], np.zeros(len(x), np.bool_), {})
     if pair.inexact:
@@ -74,7 +75,7 @@ class _Pair:
         self._file, self._led = InnerTensors(follower, integers=True), InnerTensors(leader, integers=True)
         self.names = tuple(name for name in self._file.names if name in self._led.names)
         self.inexact: Mapping[str, tuple[str, ...]] = {}
-        if follower.suffix.lower() == ".onnx" != leader.suffix.lower():
+        if FileFormat.known(follower) is FileFormat.ONNX is not FileFormat.known(leader):
             self._onnx = OnnxFile(follower)
             known = self._onnx.read_in_float()
             self.inexact = {name: known[name] for name in self.names if name in known}

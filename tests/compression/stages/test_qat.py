@@ -16,7 +16,8 @@ from edgesqueeze.formats.sqz.file import decode_sqz
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.measure.proof.equal_integers import read_integers
 from edgesqueeze.measure.proof.verification import verify_files
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.task.task import ArraySplit
 from edgesqueeze.task.training import Session, evaluate
 

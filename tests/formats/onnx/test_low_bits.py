@@ -14,7 +14,7 @@ from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
 from edgesqueeze.formats.onnx.write_int4 import emit_onnx_int4
 from edgesqueeze.formats.onnx.write_weights import FloatStore
 from edgesqueeze.measure.proof.float_reference import float_reference
-from edgesqueeze.measure.runtimes.runtimes import load_onnx
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Dense, Flatten, Graph
 from edgesqueeze.network.integers.int4 import int4_weights
 

@@ -9,7 +9,7 @@ import torch
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.tflite.write import emit_tflite
-from edgesqueeze.measure.runtimes.runtimes import load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.reading.torch.build import build_graph
 

@@ -27,7 +27,8 @@ from edgesqueeze.measure.proof.equal_integers import prove_equal, prove_weights
 from edgesqueeze.measure.proof.float_reference import DYNAMIC_TOLERANCE, fake_quantize_dynamic
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.measure.proof.verification import verify_files
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.counts import count_graph
 from edgesqueeze.network.integers.spec import spec_from_activations
 from edgesqueeze.network.integers.weight_only import int8_weights

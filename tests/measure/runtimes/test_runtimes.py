@@ -13,7 +13,8 @@ from torch import nn
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.litert import load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Conv, Graph, Input
 from edgesqueeze.network.integers.reference import dequantize, quantize_input, run_integer
 from edgesqueeze.network.integers.spec import activation_quant, spec_from_activations
@@ -128,7 +129,8 @@ _LOAD_AND_FAIL = """
 import sys
 from pathlib import Path
 from edgesqueeze.errors import ExportError
-from edgesqueeze.measure.runtimes.runtimes import load_onnx, load_tflite
+from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
+from edgesqueeze.measure.runtimes.litert import load_tflite
 load = {".onnx": load_onnx, ".tflite": load_tflite}[Path(sys.argv[1]).suffix]
 load(Path(sys.argv[1]))
 try:
