@@ -4,16 +4,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from edgesqueeze.coding.levels import distinct_patterns, find_step
-from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.stages import AnyStage, Prune, Share, Squeeze
-from edgesqueeze.compression.weights.weights import weight_of
+from edgesqueeze.compression.state import State
 from edgesqueeze.exports import Artifact
 from edgesqueeze.formats.any_file import read_int8_weights
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
-from edgesqueeze.layers import match_layers, weighted_layers
+from edgesqueeze.layers import match_layers
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.checks.enough_images import AnswersEvidence
 from edgesqueeze.measure.checks.float_operators import float_operators
@@ -33,8 +31,8 @@ from edgesqueeze.task.task import Task
 
 Weights = dict[str, Floats]
 """Layer to float32 weight."""
-StateOnDisk = tuple[str, AnyStage | None, nn.Module]
-"""The name of a stage's folder, the stage, and the model loaded from the folder."""
+StateOnDisk = tuple[str, AnyStage | None, State]
+"""The name of a stage's folder, the stage, and the state loaded from the folder."""
 
 
 def file_evidence(artifact: Artifact, row: Row) -> FileEvidence:
@@ -90,17 +88,17 @@ def layers_and_stages(
     zeros: dict[str, NDArray[np.bool_]] = {}
     num_bits: dict[str, int] = {}
     weights: Weights = {}
-    for folder, stage, model in states:
-        if isinstance(model, GraphModel):
+    for folder, stage, state in states:
+        found = state.layers()
+        if found is None:
             break
-        before = weights
-        weights = {name: weight_of(layer).detach().numpy() for name, layer in weighted_layers(model).items()}
+        before, weights = weights, found
         if isinstance(stage, Prune):
-            asked = match_layers(model, stage.sparsity, "prune.sparsity")
+            asked = match_layers(state.module, stage.sparsity, "prune.sparsity")
             zeros |= {name: weights[name] == 0 for name in asked}
             stages.append(StageEvidence(folder, pruned=_pruned(weights, asked)))
         elif isinstance(stage, Share):
-            bits = match_layers(model, stage.num_bits, "share.num_bits")
+            bits = match_layers(state.module, stage.num_bits, "share.num_bits")
             num_bits |= bits
             stages.append(StageEvidence(folder, shared=_shared(before, weights, bits)))
         elif isinstance(stage, Squeeze):

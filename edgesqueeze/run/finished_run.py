@@ -1,13 +1,9 @@
 """The end of the main path: every file loaded back, scored and timed, and asked whether it really worked."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
-
-from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.exports import AnyExport, Artifact
 from edgesqueeze.measure.checks.check import Check
 from edgesqueeze.measure.checks.enough_images import check_enough_images
@@ -31,20 +27,7 @@ from edgesqueeze.run.rows import (
     reference_candidates,
     torch_candidate,
 )
-from edgesqueeze.run.rundir import RunDir, StageFolder
-from edgesqueeze.task.task import Task
-
-RANDOM_WEIGHTS = "random weights"
-LoadState = Callable[[StageFolder, Task], nn.Module]
-
-
-@dataclass(frozen=True)
-class State:
-    """A stage and what it left on disk; the first state has no stage."""
-
-    folder: StageFolder
-    row: Row
-    stage: AnyStage | None = None
+from edgesqueeze.run.stage_runner import RANDOM_WEIGHTS, FinishedStage, StageRunner
 
 
 @dataclass(frozen=True)
@@ -53,40 +36,38 @@ class Finished:
 
     recipe: Recipe
     environment: dict[str, object]
-    states: tuple[State, ...]
+    stages: tuple[FinishedStage, ...]
     exported: tuple[tuple[AnyExport, Artifact], ...]
     graph: Graph
     spec: QuantSpec | None
 
     @property
-    def baseline(self) -> State:
+    def baseline(self) -> FinishedStage:
         """The last state that no technique has touched: what "smaller" and "less accurate" refer to."""
-        return [state for state in self.states if not state.row.simulated][-1]
+        return [stage for stage in self.stages if not stage.row.simulated][-1]
 
     @property
-    def shown(self) -> tuple[State, ...]:
+    def shown(self) -> tuple[FinishedStage, ...]:
         """The states worth reading: random weights that were trained afterwards are not."""
-        first = self.states[0]
+        first = self.stages[0]
         return (
-            self.states[1:]
+            self.stages[1:]
             if first.row.label == RANDOM_WEIGHTS and self.baseline is not first
-            else self.states
+            else self.stages
         )
 
 
-def measure_run(finished: Finished, task: Task, run: RunDir, load: LoadState) -> Report:
+def measure_run(finished: Finished, runner: StageRunner) -> Report:
     """Load every file back and measure it, next to the baseline in torch and the reference models.
 
     All are timed in one go, turn by turn, so that whatever else the machine does hits all alike.
 
     Args:
         finished: the run.
-        task: the model and its data.
-        run: where the files are.
-        load: how the state of a stage is loaded.
+        runner: whose task and directory they are; it loads what a stage left.
     """
-    recipe, baseline = finished.recipe, finished.baseline
-    model = load(baseline.folder, task)
+    recipe, baseline, task, run = finished.recipe, finished.baseline, runner.task, runner.run
+    model = runner.load(baseline.folder).module
     candidates = [torch_candidate(baseline.row, model, task.example_input)]
     for export, artifact in finished.exported:
         predictor = export.load(artifact, recipe.threads)
@@ -98,7 +79,7 @@ def measure_run(finished: Finished, task: Task, run: RunDir, load: LoadState) ->
         timed = add_latency([*measured, *references], recipe.threads)
     files, stands = timed[1 : len(measured)], timed[len(measured) :]
     stage_rows = [timed[0] if s is baseline else _stage_row(s, baseline.row, right) for s in finished.shown]
-    checks, layers = _checks(finished, task, files, load)
+    checks, layers = _checks(finished, runner, files)
     return Report(
         recipe=recipe.model_dump(mode="json"),
         environment=dict(finished.environment),
@@ -116,18 +97,18 @@ def _against(candidate: Candidate, baseline: Row, right: Right | None) -> Candid
     return replace(candidate, row=row)
 
 
-def _stage_row(state: State, baseline: Row, right: Right | None) -> Row:
+def _stage_row(state: FinishedStage, baseline: Row, right: Right | None) -> Row:
     return replace(state.row.against(baseline), paired=paired_with(right, state.folder.right()))
 
 
 def _checks(
-    finished: Finished, task: Task, rows: list[Row], load: LoadState
+    finished: Finished, runner: StageRunner, rows: list[Row]
 ) -> tuple[tuple[Check, ...], tuple[LayerEvidence, ...]]:
     """Did it really work? The facts are gathered here, each check is a function of them."""
     artifacts = [artifact for _, artifact in finished.exported]
     files = [file_evidence(artifact, row) for artifact, row in zip(artifacts, rows, strict=True)]
     baseline = finished.baseline.row
-    states = ((state.folder.path.name, state.stage, load(state.folder, task)) for state in finished.states)
+    states = ((s.folder.path.name, s.stage, runner.load(s.folder)) for s in finished.stages)
     layers, stages = layers_and_stages(states, artifacts)
     checks = (
         check_smaller(files, baseline.label, baseline.num_bytes or 0),
@@ -136,6 +117,6 @@ def _checks(
         check_faster(files),
         check_techniques(stages),
         check_composition(layers, [file.name for file in files if file.precision == "int8"]),
-        check_enough_images(answers_evidence(task, baseline, rows)),
+        check_enough_images(answers_evidence(runner.task, baseline, rows)),
     )
     return checks, layers

@@ -9,9 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgesqueeze.compression.quantizing.graph_model import GraphModel
-from edgesqueeze.compression.weights.weights import bake
-from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.sqz.file import read_sqz
@@ -21,9 +18,8 @@ from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interl
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES
 from edgesqueeze.models import built_in_model
-from edgesqueeze.network.graph.counts import count_graph
+from edgesqueeze.network.graph.counts import Counts, count_graph
 from edgesqueeze.network.graph.nodes import Floats
-from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.run.report import Row
 from edgesqueeze.task.task import Task
 
@@ -53,21 +49,17 @@ class Candidate:
     right: Right | None = None
 
 
-def model_sizes(model: nn.Module, example_input: Tensor) -> Sizes:
-    """The sizes of a torch model; unknown where its graph cannot be built."""
-    try:
-        graph = model.graph if isinstance(model, GraphModel) else build_graph(bake(model), example_input)
-    except UnsupportedLayerError:
+def sizes_of(counts: Counts | None) -> Sizes:
+    """The sizes of a network; unknown where its graph could not be built."""
+    if counts is None:
         return Sizes()
-    counts = count_graph(graph)
     return Sizes(counts.params, counts.nonzero_params, counts.macs, counts.effective_macs)
 
 
 def file_sizes(path: Path) -> Sizes:
     """The sizes of a model file, read from the file."""
     if FileFormat.known(path) is FileFormat.SQZ:
-        counts = count_graph(read_sqz(path.read_bytes())[0])
-        return Sizes(counts.params, counts.nonzero_params, counts.macs, counts.effective_macs)
+        return sizes_of(count_graph(read_sqz(path.read_bytes())[0]))
     facts = read_model_file(path)
     return Sizes(facts.params, facts.nonzero_params, facts.macs, facts.effective_macs)
 

@@ -1,0 +1,101 @@
+"""Running the stages of a recipe, each from the file that the one before it wrote."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from edgesqueeze.compression.stages import AnyStage
+from edgesqueeze.compression.state import State, answers_of, counts_of, load_state, state_of
+from edgesqueeze.errors import OutputError
+from edgesqueeze.measure.checks.right_answers import interval_of, right_answers
+from edgesqueeze.progress import Progress
+from edgesqueeze.run.report import Row, row_from_json
+from edgesqueeze.run.rows import sizes_of
+from edgesqueeze.run.rundir import RunDir, StageFolder
+from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import Session
+
+LOGGER = logging.getLogger(__name__)
+RANDOM_WEIGHTS = "random weights"
+
+
+@dataclass(frozen=True)
+class FinishedStage:
+    """What a stage left on disk and in the table; the model before the first stage has no stage."""
+
+    folder: StageFolder
+    row: Row
+    stage: AnyStage | None = None
+
+
+@dataclass(frozen=True)
+class StageRunner:
+    """A run's task, its directory, the seed of its recipe, and who is told."""
+
+    task: Task
+    run: RunDir
+    seed: int
+    progress: Progress
+
+    def all(self, stages: Sequence[AnyStage]) -> tuple[FinishedStage, ...]:
+        """The model before the first stage, then every stage; what has finished earlier is not repeated."""
+        done = [self._start()]
+        for index, stage in enumerate(stages, start=1):
+            done.append(self._stage(index, stage, done[-1].folder))
+        return tuple(done)
+
+    def load(self, folder: StageFolder) -> State:
+        """The state that a stage left."""
+        return load_state(folder.model, self.task.build_model)
+
+    def _start(self) -> FinishedStage:
+        """The model before the first stage: freshly built, or from the task's checkpoint."""
+        folder, checkpoint = self.run.stage(0, "start"), self.task.checkpoint
+        if folder.row() is None:
+            folder.save(state_of(self.task.initial_model()).save())
+            label = RANDOM_WEIGHTS if checkpoint is None else f"checkpoint {checkpoint.name}"
+            folder.finish(asdict(self._row(label, folder)))
+        return FinishedStage(folder, _row_of(folder))
+
+    def _stage(self, index: int, stage: AnyStage, before: StageFolder) -> FinishedStage:
+        name, folder = stage.stage, self.run.stage(index, stage.stage)
+        if folder.row() is not None:
+            self.progress.message(f"{name}: finished earlier")
+            return FinishedStage(folder, _row_of(folder), stage)
+        LOGGER.info("stage %d %s: %s", index, name, stage)
+        seed = self.seed * 1000 + index  # the stage's own, so that a resumed run draws the same numbers
+        torch.manual_seed(seed)
+        session = Session(name, seed, self.progress)
+        folder.save(state_of(stage.apply(self.load(before).module, self.task, session)).save())
+        row = replace(self._row(name, folder), notes=tuple(session.notes))
+        folder.finish(asdict(row))
+        LOGGER.info("stage %d %s: %s", index, name, row)
+        return FinishedStage(folder, _row_of(folder), stage)
+
+    def _row(self, label: str, folder: StageFolder) -> Row:
+        """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
+        state, task = self.load(folder), self.task
+        outputs, targets = answers_of(state, task.test)
+        right = right_answers(task, outputs, targets)
+        if right is not None:
+            folder.save_right(right)
+        return Row(
+            label=label,
+            path=self.run.relative(folder.model) if state.deployable else None,
+            runtime=f"torch {torch.__version__.partition('+')[0]}",
+            simulated=not state.deployable,
+            metrics=task.score(outputs, targets),
+            primary_metric=task.primary_metric,
+            num_bytes=folder.model.stat().st_size if state.deployable else None,
+            **sizes_of(counts_of(state, task.example_input)).columns(),
+            interval=interval_of(right),
+        )
+
+
+def _row_of(folder: StageFolder) -> Row:
+    data = folder.row()
+    if data is None:
+        raise OutputError(f"{folder.path} has no row.json although its stage has run")
+    return row_from_json(data)
