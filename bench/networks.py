@@ -20,7 +20,7 @@ from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.run.recipe import load_recipe
 from edgesqueeze.run.rundir import RunDir
-from edgesqueeze.task.task import load_task
+from edgesqueeze.task.loading import load_task
 
 MOST_VALUES = 1 << 12
 """A weight tensor with more distinct values than this is not shared; there are no indices to code."""

@@ -24,7 +24,7 @@ from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.run.recipe import load_recipe
 from edgesqueeze.run.rundir import RunDir
-from edgesqueeze.task.task import load_task
+from edgesqueeze.task.loading import load_task
 
 FACTOR = np.float32(2)
 

@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgesqueeze.data.splits import ArraySplit
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.files import sha256_of
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.run.recipe import load_recipe
 from edgesqueeze.task.imports import import_callable
-from edgesqueeze.task.task import ArraySplit, Task, load_task, top1_accuracy
+from edgesqueeze.task.loading import load_task
+from edgesqueeze.task.metrics import top1_accuracy
+from edgesqueeze.task.task import Task
 
 RANDOM_IMAGES = 32
 RANDOM_CLASSES = 1000

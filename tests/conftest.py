@@ -13,7 +13,8 @@ import torch
 from tiny import build_task
 from training import Recorder
 
-from edgesqueeze.task.task import Task, load_task
+from edgesqueeze.task.loading import load_task
+from edgesqueeze.task.task import Task
 from edgesqueeze.task.task_config import TaskConfig
 from edgesqueeze.task.training import Session
 

@@ -73,7 +73,7 @@ def compress(
     from edgesqueeze.pipeline import compress as run_recipe
     from edgesqueeze.run.recipe import load_recipe
     from edgesqueeze.run.rundir import new_run, open_run
-    from edgesqueeze.task.task import load_task
+    from edgesqueeze.task.loading import load_task
 
     if resume is not None:
         given = [

@@ -17,7 +17,7 @@ from edgesqueeze.measure.proof.verification import Verification, verify_files, v
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.run.rundir import open_run
-from edgesqueeze.task.task import load_task
+from edgesqueeze.task.loading import load_task
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from edgesqueeze.compression.quantizing.graph_model import (
     serialize_graph_model,
 )
 from edgesqueeze.compression.weights.weights import bake, is_plain, load_model, serialize_model, weight_of
+from edgesqueeze.data.splits import Split
 from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.graph.counts import Counts, count_graph
 from edgesqueeze.network.graph.nodes import Floats, Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.reading.torch.build import build_graph
-from edgesqueeze.task.task import Split
 from edgesqueeze.task.training import answers
 
 

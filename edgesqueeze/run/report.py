@@ -11,8 +11,11 @@ from edgesqueeze.measure.checks.check import Check, check_from_json, checks_text
 from edgesqueeze.measure.checks.honesty_layers import LayerEvidence, layer_from_json, layers_table
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.proportions import Interval, PairedTest
+from edgesqueeze.task.metrics import Unit
 
 SIMULATED = "simulated"
+SCHEMA = 1
+"""The form of report.json: raised when a reader of the form before would be misled."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Row:
     """What the stage behind the row decided, one sentence each."""
     interval: Interval | None = None
     """95 % interval of the primary metric, where it is the share of test images that are answered right."""
+    unit: Unit = "share"
+    """How the primary metric is written."""
+    higher_is_better: bool = True
     paired: PairedTest | None = None
     """Test against the baseline on the same images; None for the baseline, and where there is no interval."""
 
@@ -102,6 +108,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Plain values for report.json."""
         return {
+            "schema": SCHEMA,
             "recipe": self.recipe,
             "environment": self.environment,
             "baseline": self.baseline,
@@ -121,6 +128,9 @@ class Report:
             OutputError: the data is not a report.
         """
         try:
+            if data.get("schema", 0) > SCHEMA:  # 0: reports of before there was a number
+                found = data["schema"]
+                raise OutputError(f"report.json has schema {found}; this version reads up to {SCHEMA}")
             return cls(
                 data["recipe"],
                 data["environment"],
@@ -144,7 +154,7 @@ class Report:
             [
                 _label(row),
                 _metric(row),
-                _points(row.metric_change),
+                _change(row),
                 *([_p(row)] if known else []),
                 *_cells(row),
             ]
@@ -152,7 +162,7 @@ class Report:
         ]
         text = _render(header, body, tablefmt)
         notes = [
-            f"{name} over {self.test_examples:,} test examples; change in points. "
+            f"{name} over {self.test_examples:,} test examples; {_said(self.rows[0])}. "
             f"Change and ratio are against {self.baseline!r}. "
             "MACs are multiply-accumulates (FLOPs = 2 × MACs); effective MACs are those on non-zero weights. "
             "Latency: median [quartiles], batch 1.",
@@ -225,6 +235,8 @@ def _percent(value: float | None) -> str:
 
 def _metric(row: Row) -> str:
     """The primary metric with its interval, if it has one."""
+    if row.unit == "number":
+        return "–" if row.primary is None else f"{row.primary:.5g}"
     if row.interval is None:
         return _percent(row.primary)
     return f"{_percent(row.primary)} [{100 * row.interval.low:.2f}–{100 * row.interval.high:.2f}]"
@@ -234,8 +246,16 @@ def _p(row: Row) -> str:
     return "–" if row.paired is None else f"{row.paired.p_value:.3f}"
 
 
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.2f}"
+def _change(row: Row) -> str:
+    if row.metric_change is None:
+        return "–"
+    return f"{row.metric_change:+.3g}" if row.unit == "number" else f"{100 * row.metric_change:+.2f}"
+
+
+def _said(row: Row) -> str:
+    """What a change means."""
+    better = "" if row.higher_is_better else ", less is better"
+    return f"change in points{better}" if row.unit == "share" else f"change as it is{better}"
 
 
 def _latency(latency: Latency) -> str:

@@ -79,6 +79,8 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, label: str) -> 
         simulated=False,
         metrics=task.score(*answers),
         primary_metric=task.primary_metric,
+        unit=task.primary.unit,
+        higher_is_better=task.primary.higher_is_better,
         num_bytes=path.stat().st_size,
         **file_sizes(path).columns(),
         interval=interval_of(right),

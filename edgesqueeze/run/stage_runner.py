@@ -88,6 +88,8 @@ class StageRunner:
             simulated=not state.deployable,
             metrics=task.score(outputs, targets),
             primary_metric=task.primary_metric,
+            unit=task.primary.unit,
+            higher_is_better=task.primary.higher_is_better,
             num_bytes=folder.model.stat().st_size if state.deployable else None,
             **sizes_of(counts_of(state, task.example_input)).columns(),
             interval=interval_of(right),

@@ -7,12 +7,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgesqueeze.task.task import ArraySplit, DatasetSplit, Metric, Split, Task, load_task, top1_accuracy
+    from edgesqueeze.data.splits import ArraySplit, DatasetSplit, Split
+    from edgesqueeze.task.loading import load_task
+    from edgesqueeze.task.metrics import Measure, Metric, top1_accuracy
+    from edgesqueeze.task.task import Task
 
-__all__ = ["ArraySplit", "DatasetSplit", "Metric", "Split", "Task", "load_task", "top1_accuracy"]
+__all__ = ["ArraySplit", "DatasetSplit", "Measure", "Metric", "Split", "Task", "load_task", "top1_accuracy"]
+
+_HOME = {
+    "ArraySplit": "data.splits",
+    "DatasetSplit": "data.splits",
+    "Measure": "task.metrics",
+    "Metric": "task.metrics",
+    "Split": "data.splits",
+    "Task": "task.task",
+    "load_task": "task.loading",
+    "top1_accuracy": "task.metrics",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("edgesqueeze.task.task"), name)
+    return getattr(import_module(f"edgesqueeze.{_HOME[name]}"), name)

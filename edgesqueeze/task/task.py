@@ -1,53 +1,19 @@
-"""Task: a model, its data, its loss and its metrics.
-
-It comes from a recipe's settings or from the user's own function.
-Nothing here assumes class labels except what is built from a :class:`TaskConfig`.
-"""
+"""Task: a model, its data, its loss and its metrics. Nothing here assumes class labels."""
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.parameter import is_lazy
 
-from edgesqueeze.data.idx import load_idx_directory
-from edgesqueeze.data.image_folder import ImageSettings, load_image_folder
-from edgesqueeze.data.named import load_named
-from edgesqueeze.data.splits import (
-    ArraySplit,
-    ClassificationData,
-    DatasetSplit,
-    Normalization,
-    Sizing,
-    Split,
-    resized,
-)
-from edgesqueeze.errors import EdgeSqueezeError, TaskError
-from edgesqueeze.models import BUILT_IN_MODELS
+from edgesqueeze.data.splits import Split
 from edgesqueeze.task.checkpoint import load_checkpoint
-from edgesqueeze.task.imports import import_callable, one_line, working_directory_importable
-from edgesqueeze.task.task_config import (
-    DataConfig,
-    IdxData,
-    ImageFolderData,
-    NamedData,
-    TaskConfig,
-    is_reference,
-)
+from edgesqueeze.task.metrics import Measure, Metric, measure_of, same_class
 
-__all__ = ["ArraySplit", "DatasetSplit", "Metric", "Split", "Task", "load_task", "top1_accuracy"]
-
-Metric = Callable[[NDArray[Any], NDArray[Any]], float]
-"""(outputs [N, ...], targets [N, ...]) to one number."""
 BuildModel = Callable[[], nn.Module]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,8 +22,10 @@ class Task:
 
     ``build_model`` returns a new model each time, with the same initial weights each time; ``checkpoint``
     names the weights a run starts from, if there are any. ``example_input`` is float32 [1, C, H, W].
-    ``loss`` maps a batch of outputs and targets to a scalar. The first of ``metrics`` is the primary one;
-    higher is better. ``fingerprint`` identifies the data: equal data, equal text.
+    ``loss`` maps a batch of outputs and targets to a scalar. The first of ``metrics`` is the primary one; a
+    plain function is a share of which more is better, a :class:`~edgesqueeze.task.metrics.Measure` says
+    otherwise. ``agree`` says of two answers to the same inputs, [N, ...] each, which are the same, [N].
+    ``fingerprint`` identifies the data: equal data, equal text.
     """
 
     name: str
@@ -68,6 +36,7 @@ class Task:
     example_input: Tensor
     loss: Callable[[Tensor, Tensor], Tensor]
     metrics: Mapping[str, Metric]
+    agree: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]] = same_class
     checkpoint: Path | None = None
     fingerprint: str
 
@@ -75,6 +44,11 @@ class Task:
     def primary_metric(self) -> str:
         """The name of the first metric."""
         return next(iter(self.metrics))
+
+    @property
+    def primary(self) -> Measure:
+        """The first metric, and what a table has to know of it."""
+        return measure_of(self.metrics[self.primary_metric])
 
     def score(self, outputs: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
         """Every metric of outputs [N, ...] against targets [N, ...], in order: {name: value}."""
@@ -90,241 +64,3 @@ class Task:
         if self.checkpoint is not None:
             load_checkpoint(model, self.checkpoint)
         return model
-
-
-def top1_accuracy(outputs: NDArray[Any], targets: NDArray[Any]) -> float:
-    """The fraction of rows whose largest output is at the target's index.
-
-    Of equal outputs the first counts; a row with NaN in it is wrong.
-
-    Args:
-        outputs: scores, [N, classes].
-        targets: class indices, [N].
-
-    Raises:
-        TaskError: there are no rows, or the shapes do not fit.
-    """
-    if outputs.ndim != 2 or targets.shape != outputs.shape[:1] or len(outputs) == 0:
-        raise TaskError(
-            f"accuracy needs outputs [N, classes] and targets [N] with N at least 1, "
-            f"found {list(outputs.shape)} and {list(targets.shape)}"
-        )
-    right = (outputs.argmax(axis=1) == targets) & ~np.isnan(outputs).any(axis=1)
-    return float(right.mean())
-
-
-def load_task(config: TaskConfig | str, seed: int) -> Task:
-    """Make the task of a recipe and check that its parts fit each other.
-
-    Args:
-        config: settings, or ``package.module:build_task``, a callable without arguments that returns a Task.
-        seed: decides the initial weights; torch's global random state is left as it was.
-
-    Raises:
-        TaskError: a part is missing, cannot be loaded, or does not fit the others.
-    """
-    num_classes = None
-    if isinstance(config, str):
-        task = _task_from_function(config, seed)
-    else:
-        factory = _user_factory(config)
-        data = _load_data(config.data)
-        num_classes = data.num_classes
-        task = _classification_task(config, data, factory or _built_in_factory(config.model, data))
-    task = replace(task, build_model=_reproducible(task.build_model, seed))
-    _check_splits(task)
-    model = task.build_model()
-    output = _run_example(model, task)
-    if num_classes is not None:
-        _check_output(output, num_classes)
-    if task.checkpoint is not None:
-        load_checkpoint(model, task.checkpoint)
-    return task
-
-
-# -- from the user's function --------------------------------------------------------------------------
-
-
-def _task_from_function(reference: str, seed: int) -> Task:
-    if not is_reference(reference):
-        raise TaskError(
-            f"task {reference!r} is neither a mapping with model and data nor 'package.module:build_task'"
-        )
-    function = import_callable(reference)
-    task = _call(_with_seed(function, seed), reference)
-    if not isinstance(task, Task):
-        raise TaskError(f"{reference!r} returned {type(task).__name__}, not an edgesqueeze.task.task.Task")
-    if not task.metrics:
-        raise TaskError(f"{reference!r} returned a task without metrics; at least one is needed")
-    return task
-
-
-# -- from settings: classification ---------------------------------------------------------------------
-
-
-def _classification_task(config: TaskConfig, data: ClassificationData, build_model: BuildModel) -> Task:
-    if config.calibration_images > len(data.train):
-        raise TaskError(
-            f"calibration_images is {config.calibration_images}, "
-            f"but the training split has only {len(data.train)}"
-        )
-    calibration = data.train.first(config.calibration_images)
-    return Task(
-        name=f"{config.model} on {_data_name(config.data)}",
-        build_model=build_model,
-        train=data.train,
-        calibration=calibration,
-        test=data.test,
-        example_input=next(iter(calibration.batches(1)))[0],
-        loss=F.cross_entropy,
-        metrics={"accuracy": top1_accuracy},
-        checkpoint=config.checkpoint,
-        fingerprint=data.fingerprint,
-    )
-
-
-def _load_data(config: DataConfig) -> ClassificationData:
-    if isinstance(config, IdxData):
-        if config.mean is None or config.std is None:
-            return load_idx_directory(config.idx)
-        return load_idx_directory(config.idx, normalization=Normalization(config.mean, config.std))
-    if isinstance(config, ImageFolderData):
-        settings = ImageSettings(config.image_size, Normalization(config.mean, config.std))
-        return load_image_folder(config.image_folder, settings)
-    if isinstance(config, NamedData):
-        data = resized(load_named(config.named), Sizing(config.image_size, config.channels))
-        return data if config.train_images is None else _fewer(data, config.train_images)
-    return load_named(config)
-
-
-def _fewer(data: ClassificationData, count: int) -> ClassificationData:
-    """The same data with only the first images of its training split."""
-    if count > len(data.train):
-        raise TaskError(f"train_images is {count}, but the training split has only {len(data.train)}")
-    return replace(data, train=data.train.first(count), fingerprint=f"{data.fingerprint} first {count}")
-
-
-def _data_name(config: DataConfig) -> str:
-    if isinstance(config, IdxData):
-        return str(config.idx)
-    if isinstance(config, NamedData):
-        size = "" if config.image_size is None else " at {} × {}".format(*config.image_size)
-        part = "" if config.train_images is None else f", {config.train_images} training images"
-        return f"{config.named}{size}{part}"
-    return str(config.image_folder) if isinstance(config, ImageFolderData) else config
-
-
-def _user_factory(config: TaskConfig) -> BuildModel | None:
-    """The factory a reference names, its arguments bound; None for a built-in name."""
-    if config.model in BUILT_IN_MODELS:
-        return None
-    factory = import_callable(config.model)
-    return lambda: _call(lambda: factory(**config.model_args), config.model)
-
-
-def _built_in_factory(name: str, data: ClassificationData) -> BuildModel:
-    return lambda: BUILT_IN_MODELS[name].build(data.num_classes, data.image_shape[0])
-
-
-# -- models --------------------------------------------------------------------------------------------
-
-
-def _call(function: Callable[[], T], reference: str) -> T:
-    """Call the user's code, which may raise anything."""
-    try:
-        with working_directory_importable():
-            return function()
-    except EdgeSqueezeError:
-        raise
-    except Exception as error:
-        raise TaskError(f"{reference!r} raised {one_line(error)}") from error
-
-
-def _with_seed(function: Callable[[], T], seed: int) -> Callable[[], T]:
-    def seeded() -> T:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return function()
-
-    return seeded
-
-
-def _reproducible(build_model: BuildModel, seed: int) -> BuildModel:
-    """Build with a fixed seed, and check what comes back."""
-
-    def build() -> nn.Module:
-        model = _call(_with_seed(build_model, seed), "build_model")
-        if not isinstance(model, nn.Module):
-            raise TaskError(f"the model factory returned {type(model).__name__}, not a torch.nn.Module")
-        if any(is_lazy(p) for p in (*model.parameters(), *model.buffers())):
-            raise TaskError(
-                f"{type(model).__name__} has lazy layers, whose sizes are not known yet; give the sizes"
-            )
-        # A factory may hand out one and the same module; stages change what they are given.
-        return deepcopy(model)
-
-    return build
-
-
-@torch.no_grad()
-def _run_example(model: nn.Module, task: Task) -> object:
-    """The model's output for the example input; an error names the layer that refused, and both shapes."""
-    last = ""
-
-    def note(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            nonlocal last
-            weight = getattr(module, "weight", None)
-            if isinstance(weight, Tensor) and inputs and isinstance(inputs[0], Tensor):
-                last = f"; layer {name!r} with weight {list(weight.shape)} was given {list(inputs[0].shape)}"
-
-        return hook
-
-    handles = [m.register_forward_pre_hook(note(n)) for n, m in model.named_modules() if n]
-    try:
-        return model.eval()(task.example_input)
-    except Exception as error:  # the user's module may raise anything
-        shape = list(task.example_input.shape)
-        raise TaskError(
-            f"an input of shape {shape} does not run through {type(model).__name__}{last} ({one_line(error)})"
-        ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _check_output(output: object, num_classes: int) -> None:
-    if not isinstance(output, Tensor):
-        raise TaskError(f"the model returns {type(output).__name__}; one tensor of class scores is needed")
-    if list(output.shape) == [1, num_classes]:
-        return
-    way_out = (
-        f"set task.model_args: {{num_classes: {num_classes}}}"
-        if output.ndim == 2
-        else f"class scores of shape [1, {num_classes}] are needed"
-    )
-    raise TaskError(
-        f"the model returns {list(output.shape)} but the data has {num_classes} classes; {way_out}"
-    )
-
-
-# -- splits --------------------------------------------------------------------------------------------
-
-
-def _check_splits(task: Task) -> None:
-    example = task.example_input
-    if example.ndim != 4 or len(example) != 1 or example.dtype != torch.float32:
-        raise TaskError(
-            f"example_input is {example.dtype} {list(example.shape)}; "
-            "one float32 image [1, C, H, W] is needed"
-        )
-    for name, split in (("training", task.train), ("calibration", task.calibration), ("test", task.test)):
-        if not isinstance(split, Split):
-            raise TaskError(f"the {name} split is {type(split).__name__}, which has no len() or batches()")
-        if len(split) == 0:
-            raise TaskError(f"the {name} split has no images")
-        shape = list(next(iter(split.batches(1)))[0].shape)
-        if shape != list(example.shape):
-            raise TaskError(
-                f"the {name} split has images of shape {shape}, the example input {list(example.shape)}"
-            )

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from edgesqueeze.data.splits import Split
 from edgesqueeze.errors import TaskError
 from edgesqueeze.progress import Progress
-from edgesqueeze.task.task import Split, Task
+from edgesqueeze.task.task import Task
 
 EVALUATION_BATCH = 500
 BeforeStep = Callable[[int, int], None]

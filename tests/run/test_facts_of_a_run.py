@@ -10,9 +10,11 @@ from onnx import numpy_helper
 from sklearn.metrics import f1_score
 
 from edgesqueeze.compression.stages import Prune, Squeeze
+from edgesqueeze.compression.state import state_of
 from edgesqueeze.compression.weights.weights import bake, load_model
 from edgesqueeze.exports import Artifact
 from edgesqueeze.formats.any_file import read_int8_weights
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.checks.honesty_layers import check_composition, check_techniques
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.pipeline import compress, finished_network
@@ -110,8 +112,9 @@ def states_of(run, task):
 
 
 def composition(run, task, path, states=None):
-    artifact = Artifact("onnx", "int8", path, 1, "")
-    layers, _ = layers_and_stages(states or states_of(run, task), [artifact])
+    artifact = Artifact(FileFormat.ONNX, "int8", path, 1, "")
+    found = [(folder, stage, state_of(model)) for folder, stage, model in states or states_of(run, task)]
+    layers, _ = layers_and_stages(found, [artifact])
     return check_composition(layers, [path.name])
 
 
@@ -167,14 +170,16 @@ def test_squeezed_layers_are_judged_like_pruned_ones(tiny_task, tmp_path):
     assert status(report)["pruned and shared"] == status(report)["composition"] == "ok"
     assert all(0 < layer.pruned < layer.weights for layer in report.layers)
     stage = Squeeze(price=0.001)
-    before = ("00-start", None, tiny_task.build_model())
+    before = ("00-start", None, state_of(tiny_task.build_model()))
     squeezed = ("01-squeeze", stage, load_model(tiny_task.build_model(), run.stage(1, "squeeze").model))
     moved = bake(squeezed[2])
     moved.same.weight.data += 1e-3
-    layers, _ = layers_and_stages([before, squeezed, ("02-train", None, moved)], [])
+    layers, _ = layers_and_stages(
+        [before, (*squeezed[:2], state_of(squeezed[2])), ("02-train", None, state_of(moved))], []
+    )
     assert [finding.where for finding in check_composition(layers, []).faults] == [("same",)]
     moved.same.weight.data[0, 0, 0, 0] = np.pi
-    _, found = layers_and_stages([before, ("01-squeeze", stage, moved)], [])
+    _, found = layers_and_stages([before, ("01-squeeze", stage, state_of(moved))], [])
     assert [f.text() for f in check_techniques(found).faults] == [
         "01-squeeze left weights that are no multiples of one step: same"
     ]

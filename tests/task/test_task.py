@@ -15,13 +15,17 @@ from torch import nn
 
 from edgesqueeze.errors import TaskError
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.task.task import Task, load_task, top1_accuracy
+from edgesqueeze.task.loading import load_task
+from edgesqueeze.task.metrics import top1_accuracy
+from edgesqueeze.task.task import Task
 from edgesqueeze.task.task_config import TaskConfig
 
 USER_CODE = '''
 import torch
 from torch import nn
-from edgesqueeze.task.task import ArraySplit, Task, top1_accuracy
+from edgesqueeze.data.splits import ArraySplit
+from edgesqueeze.task.task import Task
+from edgesqueeze.task.metrics import top1_accuracy
 
 class Net(nn.Module):
     """Takes grey or colour images of any size."""
@@ -290,7 +294,7 @@ def test_task_without_classes(project):
         ("denoise", "neither a mapping with model and data nor 'package.module:build_task'"),
         ("es_user:absent", "module es_user ("),
         ("es_absent:build", "there is no module 'es_absent'"),
-        ("es_user:no_task", "'es_user:no_task' returned int, not an edgesqueeze.task.task.Task"),
+        ("es_user:no_task", "'es_user:no_task' returned int, not an edgesqueeze.task.Task"),
         ("es_user:task_raises", "'es_user:task_raises' raised RuntimeError: out of pictures"),
         ("es_user:no_metrics", "without metrics; at least one is needed"),
         ("es_user:empty_test", "the test split has no images"),

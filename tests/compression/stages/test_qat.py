@@ -10,6 +10,7 @@ from training import Recorder, weights_of
 
 from edgesqueeze.compression.stages import Prune, Ptq, Qat, Share, Squeeze, Train
 from edgesqueeze.compression.weights.weights import bake
+from edgesqueeze.data.splits import ArraySplit
 from edgesqueeze.errors import RecipeError, TaskError
 from edgesqueeze.exports import OnnxExport, SqueezedExport, TfliteExport
 from edgesqueeze.formats.sqz.file import decode_sqz
@@ -18,7 +19,6 @@ from edgesqueeze.measure.proof.equal_integers import read_integers
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
-from edgesqueeze.task.task import ArraySplit
 from edgesqueeze.task.training import Session, evaluate
 
 NUM_BITS = 3
