@@ -10,6 +10,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from tiny import build_task
 from training import Recorder
 
@@ -17,6 +18,10 @@ from edgesqueeze.task.loading import load_task
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.task_config import TaskConfig
 from edgesqueeze.task.training import Session
+
+# Of the examples' times nothing is asked: they say how busy the machine is.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items):

@@ -25,7 +25,7 @@ def _structure():
     return text + b"\0" * (-len(text) % 4) + np.array(words, "<u4").tobytes()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.one_of(st.binary(max_size=600), st.text("abc.01", max_size=600).map(str.encode)))
 def test_every_string_comes_back(data):
     assert decode_bytes(encode_bytes(data)) == data

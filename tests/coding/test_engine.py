@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgesqueeze.coding.engine import (
@@ -58,7 +58,6 @@ def test_prices_are_logarithms():
     assert np.abs(np.array(TABLES[PRICES : PRICES + 4096]) - exact).max() <= 1.01
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 1), max_size=400))
 def test_bits_come_back(bits):
     stream = _encode(bits)

@@ -40,13 +40,13 @@ def _window(payload):
     return reader.varint(), reader.varint()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(hnp.arrays(np.int32, _shapes, elements=st.integers(-LARGEST, LARGEST)))
 def test_every_integer_comes_back(symbols):
     _check(symbols)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(_shapes, st.floats(0, 1), st.sampled_from([0.5, 3.0, 1e3, 1e8]), st.integers(0, 99))
 def test_every_density_comes_back(shape, density, scale, seed):
     _check(_random(shape, density, scale, seed))

@@ -50,19 +50,19 @@ def _check(tensor):
     return payload
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(hnp.arrays(np.uint32, _shapes, elements=st.one_of(_any_bits, _awkward, st.just(0))))
 def test_every_bit_pattern_comes_back(patterns):
     _check(patterns.view(np.float32))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(_shapes, st.floats(2.0**-100, 2.0**60, width=32), st.integers(0, 99))
 def test_every_grid_comes_back(shape, step, seed):
     _check(np.float32(step) * _levels(shape, seed).astype(np.float32) + np.float32(0))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(hnp.arrays(np.float16, st.integers(1, 40)), st.integers(0, 99))
 def test_every_codebook_comes_back(values, seed):
     _check(_shared(values.astype(np.float32), seed, (9, 7)))

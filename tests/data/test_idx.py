@@ -42,7 +42,7 @@ def write_directory(folder, train=(60, 4), test=(20, 4), size=(5, 6), compress=F
     seed=st.integers(0, 2**32 - 1),
     compress=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_round_trip(tmp_path_factory, shape, seed, compress):
     array = np.random.default_rng(seed).integers(0, 256, shape)
     path = tmp_path_factory.mktemp("idx") / "x"
@@ -92,7 +92,7 @@ def test_unreadable_paths(tmp_path):
 
 
 @given(where=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), cut=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_altered_gzip_raises_only_our_error(tmp_path_factory, where, flip, cut):
     content = bytearray(gzip.compress(GOOD))
     at = int(where * len(content))

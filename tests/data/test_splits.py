@@ -44,7 +44,7 @@ def rows(split, batch_size, seed=None):
 
 @pytest.mark.parametrize("kind", ["array", "dataset"])
 @given(count=st.integers(1, 40), batch_size=st.integers(1, 50), seed=st.integers(0, 2**63))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_row_once_in_order_or_shuffled(kind, count, batch_size, seed):
     split = split_of(kind, count)
     assert isinstance(split, Split)
@@ -216,7 +216,6 @@ def test_grayscale_data_that_does_not_fit(train, test, words):
 
 
 @given(count=st.integers(0, 300), seed=st.integers(0, 2**32))
-@settings(deadline=None)
 def test_fixed_order_is_a_permutation(count, seed):
     assert sorted(fixed_order(count, seed)) == list(range(count))
 

@@ -13,7 +13,7 @@ WEIGHTS = arrays.arrays(np.float32, (5, 7), elements=st.floats(-4, 4, width=32))
 
 
 @given(weights=WEIGHTS, kept=arrays.arrays(np.bool_, (5, 7)), dead_zone=st.sampled_from([0.5, 0.6]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_weights_go_to_the_nearest_level(weights, kept, dead_zone):
     step = np.float32(0.375)
     wanted = np.rint(weights / step)

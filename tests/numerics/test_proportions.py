@@ -13,7 +13,7 @@ from edgesqueeze.numerics.proportions import (
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 5000), st.data())
 def test_the_interval_is_wilsons(total, data):
     right = data.draw(st.integers(0, total))
@@ -24,7 +24,7 @@ def test_the_interval_is_wilsons(total, data):
     assert found.low - 1e-12 <= right / total <= found.high + 1e-12
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_the_paired_test_is_the_exact_binomial_one(lost, won):
     found = mcnemar_exact(lost, won)

@@ -31,7 +31,7 @@ def cost(weights, levels, step, price):
 
 
 @given(step=st.floats(1e-6, 1e3), level=st.integers(-LARGEST_LEVEL, LARGEST_LEVEL))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_level_of_an_exact_step_is_an_exact_float32(step, level):
     exact = exact_step(step)
     assert abs(exact / step - 1) < 1 / 128

@@ -183,7 +183,7 @@ def test_truncated_anywhere(tmp_path, whole_files, suffix):
     flip=st.integers(1, 255),
     suffix=st.sampled_from([".safetensors", ".pt", ".pth"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_altered_byte_loads_or_raises_only_our_error(tmp_path_factory, whole_files, where, flip, suffix):
     content = bytearray(whole_files[suffix])
     content[int(where * len(content))] ^= flip

@@ -72,7 +72,7 @@ def test_chunks_must_meet():
             decode_stream(ByteReader(data), alphabet, count)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60), st.integers(0, 40), st.integers(1, 300))
 def test_arbitrary_bytes_decode_or_are_refused(data, alphabet, count):
     try:

@@ -41,13 +41,11 @@ def _check(tensor, index_bits=None):
     return payload
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.uint32, _shapes, elements=st.one_of(_any_bits, _awkward, st.just(0))))
 def test_every_bit_pattern_comes_back(patterns):
     _check(patterns.view(np.float32))
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 3000),
     st.floats(0, 1),
@@ -152,7 +150,7 @@ def test_payloads_of_another_size_are_refused():
             decode_tensor(payload, (last,))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from([0, 1, 2, 3]), st.integers(2, 12), st.binary(max_size=50), st.integers(1, 200))
 def test_arbitrary_payloads_decode_or_are_refused(encoding, index_bits, data, num_weights):
     head = encoding | (index_bits << 4 if encoding in (SPARSE, SPARSE_CODEBOOK) else 0)

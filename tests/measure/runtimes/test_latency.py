@@ -2,24 +2,41 @@
 
 import gc
 import json
-import time
 
 import pytest
 
 from edgesqueeze.errors import RecipeError
+from edgesqueeze.measure.runtimes import latency as module
 from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved, measure_latency
 
 QUICK = LatencySettings(warmup_runs=3, samples=7, warmup_s=0.0, min_sample_s=0.0)
 
 
-def sleeper(seconds):
-    return lambda: time.sleep(seconds)
+class Clock:
+    """A clock that goes on only while something runs: no answer here depends on how busy the machine is."""
+
+    def __init__(self):
+        self.now_ns = 0
+
+    def run_of(self, seconds):
+        """Something that takes so long."""
+
+        def run():
+            self.now_ns += round(seconds * 1e9)
+
+        return run
 
 
-def test_a_known_duration_is_found():
-    latency = measure_latency(sleeper(0.004), QUICK)
-    assert 0.004 <= latency.p25_s <= latency.median_s <= latency.p75_s
-    assert latency.median_s < 0.04  # a loaded machine oversleeps, but not tenfold in the median
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "perf_counter_ns", lambda: clock.now_ns)
+    return clock
+
+
+def test_a_known_duration_is_found(clock):
+    latency = measure_latency(clock.run_of(0.004), QUICK)
+    assert latency.p25_s == latency.median_s == latency.p75_s == pytest.approx(0.004)
     assert (latency.samples, latency.warmup) == (7, 3)
 
 
@@ -30,19 +47,22 @@ def test_threads_and_batch_size_are_reported():
     assert set(data) == {"median_s", "p25_s", "p75_s", "samples", "threads", "batch_size", "warmup"}
 
 
-def test_warm_up_lasts_for_both_the_count_and_the_time():
+def test_the_real_clock_goes_on():
+    assert measure_latency(lambda: sum(range(1000)), QUICK).p25_s > 0
+
+
+def test_warm_up_lasts_for_both_the_count_and_the_time(clock):
     settings = LatencySettings(warmup_runs=2, samples=1, warmup_s=0.05, min_sample_s=0.0)
-    assert measure_latency(sleeper(0.002), settings).warmup > 2
-    assert measure_latency(sleeper(0.06), settings).warmup == 2
+    assert measure_latency(clock.run_of(0.002), settings).warmup == 25
+    assert measure_latency(clock.run_of(0.06), settings).warmup == 2
 
 
-def test_fast_runs_are_repeated_until_a_sample_is_long_enough():
-    calls = []
+def test_fast_runs_are_repeated_until_a_sample_is_long_enough(clock):
+    calls, run = [], clock.run_of(1e-6)
     settings = LatencySettings(warmup_runs=1, samples=3, warmup_s=0.0, min_sample_s=0.01)
-    latency = measure_latency(lambda: calls.append(None), settings)
-    # Appending takes far less than a microsecond's worth of the 10 ms, so thousands fit in each sample.
-    assert len(calls) > 3_000
-    assert latency.median_s < 0.001
+    latency = measure_latency(lambda: calls.append(run()), settings)
+    assert len(calls) >= 3 * 10_000
+    assert latency.median_s == pytest.approx(1e-6)
 
 
 def test_candidates_take_turns_in_rotating_order():
@@ -53,9 +73,10 @@ def test_candidates_take_turns_in_rotating_order():
     assert "".join(order) == "abc" + "abc" + "aabbcc" + "bbccaa" + "ccaabb"
 
 
-def test_the_ratio_of_two_candidates_is_found():
-    latencies = measure_interleaved({"one": sleeper(0.004), "three": sleeper(0.012)}, QUICK)
-    assert 2 < latencies["three"].median_s / latencies["one"].median_s < 4
+def test_the_ratio_of_two_candidates_is_found(clock):
+    runs = {"one": clock.run_of(0.004), "three": clock.run_of(0.012)}
+    latencies = measure_interleaved(runs, QUICK)
+    assert latencies["three"].median_s / latencies["one"].median_s == pytest.approx(3)
 
 
 def test_the_garbage_collector_rests_and_comes_back():

@@ -188,7 +188,7 @@ def sum_grids(draw):
 
 
 @given(sum_grids())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_sum_on_aligned_grids_is_the_nearest_integer(grids):
     *terms, out = grids
     aligned = [replace(t, scale=sum_scale(t.scale, out.scale) or t.scale) for t in terms]
@@ -196,7 +196,7 @@ def test_a_sum_on_aligned_grids_is_the_nearest_integer(grids):
 
 
 @given(sum_grids())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_sum_on_other_grids_is_rounded_once_more_for_each_term(grids):
     *terms, out = grids
     allowed = 0.51
