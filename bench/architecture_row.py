@@ -21,8 +21,8 @@ from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
+from edgesqueeze.measure.checks.file_facts import PlacedOperator
 from edgesqueeze.measure.checks.float_operators import float_operators
-from edgesqueeze.measure.checks.honesty_files import PlacedOperator
 from edgesqueeze.measure.proof.equal_integers import prove_equal
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.measure.runtimes.litert import load_tflite

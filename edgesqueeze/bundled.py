@@ -3,12 +3,14 @@
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
+ROOT = _PACKAGE.parent
+"""What the package lies in: the checkout, or where packages are installed."""
 
 
 def bundled_folder(name: str) -> Path:
     """The folder of bundled ``recipes`` or ``bench`` suites."""
     packaged = _PACKAGE / "bundled" / name
-    return packaged if packaged.is_dir() else _PACKAGE.parent / name
+    return packaged if packaged.is_dir() else ROOT / name
 
 
 def bundled_recipes() -> dict[str, Path]:

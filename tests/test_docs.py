@@ -22,7 +22,7 @@ from edgesqueeze.exports.onnx import OnnxExport
 from edgesqueeze.exports.squeezed import SqueezedExport
 from edgesqueeze.exports.tflite import TfliteExport
 from edgesqueeze.measure.checks.check import Check, Finding
-from edgesqueeze.measure.checks.honesty_layers import LayerEvidence, StoredLayer
+from edgesqueeze.measure.checks.layer_facts import LayerEvidence, StoredLayer
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.proportions import Interval, PairedTest
 from edgesqueeze.run.recipe import Recipe

@@ -14,9 +14,9 @@ from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.layers import match_layers
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.checks.enough_images import AnswersEvidence
+from edgesqueeze.measure.checks.file_facts import FileEvidence
 from edgesqueeze.measure.checks.float_operators import float_operators
-from edgesqueeze.measure.checks.honesty_files import FileEvidence
-from edgesqueeze.measure.checks.honesty_layers import (
+from edgesqueeze.measure.checks.layer_facts import (
     LayerEvidence,
     PrunedLayer,
     SharedLayer,

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from edgesqueeze.exports import AnyExport, Artifact
 from edgesqueeze.measure.checks.check import Check
+from edgesqueeze.measure.checks.composition import check_composition
+from edgesqueeze.measure.checks.delegate import check_delegated
 from edgesqueeze.measure.checks.enough_images import check_enough_images
-from edgesqueeze.measure.checks.honesty_files import (
-    check_delegated,
-    check_faster,
-    check_integer_operators,
-    check_smaller,
-)
-from edgesqueeze.measure.checks.honesty_layers import LayerEvidence, check_composition, check_techniques
+from edgesqueeze.measure.checks.faster import check_faster
+from edgesqueeze.measure.checks.integer_operators import check_integer_operators
+from edgesqueeze.measure.checks.layer_facts import LayerEvidence
+from edgesqueeze.measure.checks.pruned_and_shared import check_techniques
 from edgesqueeze.measure.checks.right_answers import Right, paired_with
+from edgesqueeze.measure.checks.smaller import check_smaller
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.run.facts_of_a_run import answers_evidence, file_evidence, kept_in_float, layers_and_stages

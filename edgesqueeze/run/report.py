@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from edgesqueeze.errors import OutputError
 from edgesqueeze.measure.checks.check import Check, check_from_json, checks_text, require
-from edgesqueeze.measure.checks.honesty_layers import LayerEvidence, layer_from_json, layers_table
+from edgesqueeze.measure.checks.layer_facts import LayerEvidence, layer_from_json, layers_table
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.proportions import Interval, PairedTest
 from edgesqueeze.task.metrics import Unit

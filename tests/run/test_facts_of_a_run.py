@@ -15,7 +15,8 @@ from edgesqueeze.compression.weights.weights import bake, load_model
 from edgesqueeze.exports import Artifact
 from edgesqueeze.formats.any_file import read_int8_weights
 from edgesqueeze.formats.names import FileFormat
-from edgesqueeze.measure.checks.honesty_layers import check_composition, check_techniques
+from edgesqueeze.measure.checks.composition import check_composition
+from edgesqueeze.measure.checks.pruned_and_shared import check_techniques
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.pipeline import compress, finished_network
 from edgesqueeze.run.facts_of_a_run import answers_evidence, kept_in_float, layers_and_stages

@@ -10,10 +10,10 @@ import io
 import zipfile
 from pathlib import Path
 
+from edgesqueeze.bundled import ROOT
 from edgesqueeze.files import make_directory, write_atomically
 
 _PACKAGE = "edgesqueeze"
-_ROOT = Path(__file__).parents[3]
 _ENTRY = f"{_PACKAGE}.coding.decoder.unsqueeze"
 _MAIN = f"import sys\n\nfrom {_ENTRY} import main\n\nsys.exit(main(sys.argv[1:]))\n"
 _SOURCES = ("unsqueeze.c", "unsqueeze.h")
@@ -40,7 +40,7 @@ def archive() -> bytes:
     modules = _modules()
     entries = {"__main__.py": _MAIN, f"{_PACKAGE}/__init__.py": '"""The decoder of .sqz files."""\n'}
     for name in sorted(modules):
-        entries[modules[name].relative_to(_ROOT).as_posix()] = modules[name].read_text(encoding="utf-8")
+        entries[modules[name].relative_to(ROOT).as_posix()] = modules[name].read_text(encoding="utf-8")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, text in entries.items():
@@ -58,7 +58,7 @@ def _modules() -> dict[str, Path]:
         name = wanted.pop()
         if name in found or name == _PACKAGE:
             continue
-        path = _ROOT.joinpath(*name.split("."))
+        path = ROOT.joinpath(*name.split("."))
         found[name] = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         wanted += [name.rpartition(".")[0], *_imports(found[name])]
     return found

@@ -1,7 +1,7 @@
 """Did it really work? What every check says, in one shape.
 
-A check is a pure function from facts to a :class:`Check`: on files in ``honesty_files``, on weights in
-``honesty_layers``, on answers in ``honesty_metric``. ``evidence`` gathers the facts, once.
+A check is a pure function from facts to a :class:`Check`, in a file of its name beside this one. The facts
+are those of ``file_facts``, ``layer_facts`` and ``enough_images``; ``run.facts_of_a_run`` gathers them, once.
 """
 
 from collections.abc import Sequence

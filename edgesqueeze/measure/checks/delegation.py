@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.measure.checks.honesty_files import PlacedOperator
+from edgesqueeze.measure.checks.file_facts import PlacedOperator
 from edgesqueeze.measure.runtimes.litert import silent_stderr
 
 _DELEGATE = "DELEGATE"

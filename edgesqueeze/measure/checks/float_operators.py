@@ -17,7 +17,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.onnx.stored_weights import layer_name
 from edgesqueeze.formats.tflite.cut import TfliteFile
-from edgesqueeze.measure.checks.honesty_files import PlacedOperator
+from edgesqueeze.measure.checks.file_facts import PlacedOperator
 from edgesqueeze.measure.runtimes.onnx_runtime import ORT_FATAL
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from edgesqueeze.bundled import ROOT
+
 _FEATURES = {
     # What the kernel calls it, and what the field does.
     "sse4_2": "sse4.2",
@@ -118,7 +120,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    root = Path(__file__).parents[2]
+    root = ROOT
     # An installed package may lie inside somebody else's checkout, whose commit says nothing about us.
     if not (root / ".git").exists() or not (root / "edgesqueeze").is_dir():
         return None

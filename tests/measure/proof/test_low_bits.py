@@ -14,7 +14,8 @@ from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import OPSET_OF_INT4, Emitter
 from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
 from edgesqueeze.formats.onnx.write_int4 import Int4Store, emit_onnx_int4
-from edgesqueeze.measure.checks.honesty_files import FileEvidence, check_smaller
+from edgesqueeze.measure.checks.file_facts import FileEvidence
+from edgesqueeze.measure.checks.smaller import check_smaller
 from edgesqueeze.measure.proof.float_reference import float_reference, quantize_in_blocks
 from edgesqueeze.measure.proof.low_bits import prove_low_bits
 from edgesqueeze.measure.proof.parity import check_parity

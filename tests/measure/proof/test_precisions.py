@@ -275,10 +275,12 @@ def test_one_changed_number_is_found(plain, fault):
 
 def test_a_whole_file_that_answers_otherwise_than_its_nodes_is_noticed(plain, monkeypatch):
     graph, _, paths = plain
-    from edgesqueeze.measure.runtimes import runtimes
+    from edgesqueeze.measure.runtimes import onnx_runtime
 
-    right = runtimes._OnnxPredictor.predict
-    monkeypatch.setattr(runtimes._OnnxPredictor, "predict", lambda self, x: right(self, x) * np.float32(1.1))
+    right = onnx_runtime._OnnxPredictor.predict
+    monkeypatch.setattr(
+        onnx_runtime._OnnxPredictor, "predict", lambda self, x: right(self, x) * np.float32(1.1)
+    )
     entry = check_parity(graph, None, [paths["model_dynamic.onnx"]], pictures(2)).files[0]
     assert not entry.holds and entry.first is None
 

@@ -189,7 +189,7 @@ def test_minus_zero_becomes_zero():
         (lambda m, x: m.a(x).view(1, 2, 3, 10, 10).relu(), "not supported|not the output"),
         (lambda m, x: m.a(x).view(1, 2, 3, 10, 10).reshape(1, 3, 20, 10), "only a channel shuffle"),
         (lambda m, x: (lambda y: y.mean(2, keepdim=True) * y.mean(3, keepdim=True))(m.a(x)), "spread over"),
-        (lambda m, x: (lambda y: y * y[:, :, ::2])(m.a(x)), "slice of something else"),
+        (lambda m, x: m.a(x)[:, :, ::2], "slice of something else"),
         (lambda m, x: F.pad(m.a(x), (1, 1), value=2.0), "with other than zeros"),
         (lambda m, x: F.pad(m.a(x), (0, 0, 0, 0, 1, 0)), "other than height and width"),
         (lambda m, x: F.interpolate(m.a(x), 7, mode="bicubic"), "'upsample_bicubic2d' .*not supported"),

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from edgesqueeze.measure.checks.honesty_layers import (
+from edgesqueeze.measure.checks.composition import check_composition
+from edgesqueeze.measure.checks.layer_facts import (
     LayerEvidence,
     PrunedLayer,
     SharedLayer,
     SqueezedLayer,
     StageEvidence,
     StoredLayer,
-    check_composition,
-    check_techniques,
     layer_from_json,
     layers_table,
 )
+from edgesqueeze.measure.checks.pruned_and_shared import check_techniques
 
 PRUNED = PrunedLayer("conv", 25, 0.5, 13)  # 12.5 weights are kept, which rounds to 12
 SHARED = SharedLayer("conv", 2, 12, 4)

@@ -13,16 +13,13 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.any_file import read_int8_weights
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.checks.delegate import check_delegated
 from edgesqueeze.measure.checks.delegation import left_over, undelegated
+from edgesqueeze.measure.checks.faster import check_faster
+from edgesqueeze.measure.checks.file_facts import FileEvidence, PlacedOperator
 from edgesqueeze.measure.checks.float_operators import float_operators
-from edgesqueeze.measure.checks.honesty_files import (
-    FileEvidence,
-    PlacedOperator,
-    check_delegated,
-    check_faster,
-    check_integer_operators,
-    check_smaller,
-)
+from edgesqueeze.measure.checks.integer_operators import check_integer_operators
+from edgesqueeze.measure.checks.smaller import check_smaller
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.run.facts_of_a_run import kept_in_float
