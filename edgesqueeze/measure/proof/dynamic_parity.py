@@ -110,7 +110,7 @@ class _Watched:
 
     def tensors(self, x: Floats) -> dict[str, Floats]:
         """Node name to its output [N, …], in the graph's order of values."""
-        found = dict(zip(self._names, self._predictor.predict_all(x), strict=True))
+        found = dict(zip(self._names, self._predictor.predict_all(x).values(), strict=True))
         for name, y in found.items():
             order = self._file.order(name)
             if order is not None:

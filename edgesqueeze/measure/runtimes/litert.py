@@ -63,13 +63,15 @@ class _TflitePredictor:
             return quantize_input(self._predict_raw(x), _tflite_output_grid(self._path))
         return as_int8(self._predict_raw(x))
 
-    def predict_all(self, x: Floats) -> list[Floats]:
+    def predict_all(self, x: Floats) -> dict[str, Floats]:
         found: list[list[Floats]] = [[] for _ in self._outputs]
         for i in range(len(x)):
             self.prepare(x[i : i + 1])()
             for parts, details in zip(found, self._outputs, strict=True):
                 parts.append(self._interpreter.get_tensor(details["index"]))
-        return [channels_first(np.concatenate(parts)) for parts in found]
+        names = [str(details["name"]) for details in self._outputs]
+        answers = [channels_first(np.concatenate(parts)) for parts in found]
+        return dict(zip(names, answers, strict=True))
 
     def prepare(self, x: Floats) -> Callable[[], object]:
         self._interpreter.set_tensor(self._inputs[0]["index"], self._converted(x))

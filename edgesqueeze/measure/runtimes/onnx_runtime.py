@@ -73,9 +73,10 @@ class _OnnxPredictor:
             return as_int8(self.predict(x))
         return quantize_input(self.predict(x), _onnx_output_grid(self._path))
 
-    def predict_all(self, x: Floats) -> list[Floats]:
+    def predict_all(self, x: Floats) -> dict[str, Floats]:
         runs = [self._session.run(None, self._feed(x[i : i + 1])) for i in range(len(x))]
-        return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+        names = [output.name for output in self._session.get_outputs()]
+        return {n: np.concatenate(parts) for n, parts in zip(names, zip(*runs, strict=True), strict=True)}
 
     def predict_given(self, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
         name, kind, parts = self._session.get_inputs()[0].name, np.dtype(np.uint8), []

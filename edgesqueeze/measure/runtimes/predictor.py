@@ -36,8 +36,8 @@ class Predictor(Protocol):
         """
         ...
 
-    def predict_all(self, x: Floats) -> list[Floats]:
-        """Like :meth:`predict`, but of every output of a float file, in the file's order.
+    def predict_all(self, x: Floats) -> dict[str, Floats]:
+        """Like :meth:`predict`, but of every output of a float file by its name, in the file's order.
 
         Raises:
             ExportError: the file has an input of another shape or type.
