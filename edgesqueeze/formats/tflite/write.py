@@ -16,6 +16,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.order import file_orders
+from edgesqueeze.formats.tflite.versions import USUAL_VERSIONS, VERSIONS
 from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer_norm
 from edgesqueeze.formats.tflite.write_functions import write_function
 from edgesqueeze.formats.tflite.write_maps import write_map
@@ -66,36 +67,6 @@ _OP = schema.BuiltinOperator
 _RATIO_LIMIT = 256.0
 _SMALLEST_ADD_RATIO = 2.0**-10
 _SMALLEST_MUL_RATIO = 2.0**-16
-# The lowest operator version that allows (float32, int8) operands.
-_VERSIONS: dict[int, tuple[int, int]] = {
-    _OP.CONV_2D: (1, 3),
-    _OP.DEPTHWISE_CONV_2D: (1, 3),
-    _OP.FULLY_CONNECTED: (1, 5),
-    _OP.MAX_POOL_2D: (1, 2),
-    _OP.AVERAGE_POOL_2D: (1, 2),
-    _OP.MEAN: (1, 2),
-    _OP.CONCATENATION: (1, 2),
-    _OP.ADD: (1, 2),
-    _OP.PAD: (1, 2),
-    _OP.PADV2: (1, 2),
-    _OP.RESHAPE: (1, 1),
-    _OP.RELU: (1, 2),
-    _OP.RELU6: (1, 2),
-    _OP.MUL: (1, 2),
-    _OP.LOGISTIC: (1, 2),
-    _OP.HARD_SWISH: (1, 1),
-    _OP.SLICE: (1, 2),
-    _OP.TRANSPOSE: (1, 2),
-    _OP.RESIZE_BILINEAR: (3, 3),
-    _OP.RESIZE_NEAREST_NEIGHBOR: (1, 2),
-    _OP.TRANSPOSE_CONV: (3, 3),
-    _OP.DEPTH_TO_SPACE: (1, 2),
-    _OP.SOFTMAX: (1, 2),
-    _OP.GELU: (1, 1),
-    _OP.QUANTIZE: (1, 1),
-    _OP.DEQUANTIZE: (1, 2),
-}
-_USUAL_VERSIONS = (1, 2)
 EndType = Literal["int8", "float32"]
 """What a full-int8 file takes and gives."""
 
@@ -206,21 +177,21 @@ class _Emitter:
 
     def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
         """Append an operator in the version that this file's precision needs."""
-        version = _VERSIONS.get(code, _USUAL_VERSIONS)[self.spec is not None]
+        version = VERSIONS.get(code, USUAL_VERSIONS)[self.spec is not None]
         self.model.operator(code, version, inputs, output, options)
 
     def _weighted(self, code: int, node: WeightedNode, operands: list[int], options: Generated) -> None:
         """Append a layer; one kept in float in an int8 file stands between DEQUANTIZE and QUANTIZE."""
         output = self.tensors[node.name]
         if self.spec is None or node.name in self.spec.weights:
-            self.model.operator(code, self.store.version(node, _VERSIONS[code]), operands, output, options)
+            self.model.operator(code, self.store.version(node, VERSIONS[code]), operands, output, options)
             return
         source, *parameters = operands
         shape = self.model.shape(source)
         real = self.model.tensor(f"{node.name}.input", shape, "float32")
         result = self.model.tensor(f"{node.name}.float", self.model.shape(output), "float32")
         self.operator(_OP.DEQUANTIZE, [source], real, schema.DequantizeOptionsT())
-        self.model.operator(code, _VERSIONS[code][0], [real, *parameters], result, options)
+        self.model.operator(code, VERSIONS[code][0], [real, *parameters], result, options)
         self.operator(_OP.QUANTIZE, [result], output, schema.QuantizeOptionsT())
 
     # -- operations --------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
-from edgesqueeze.formats.tflite.padding import needed_pads, same_pads
 from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import (
     Add,
@@ -16,6 +15,7 @@ from edgesqueeze.network.graph.nodes import (
     Input,
     MaxPool,
     NormNode,
+    Pads,
     Pointwise,
     Softmax,
     WeightedNode,
@@ -86,3 +86,24 @@ def _zero_is_lowest(writer: PaddingWriter, name: str) -> bool:
     if isinstance(node, Pointwise):
         return FUNCTIONS[node.function].nonnegative
     return not isinstance(node, Input) and all(_zero_is_lowest(writer, source) for source in node.inputs)
+
+
+def _reach(node: Conv | MaxPool, axis: int) -> int:
+    """How many input rows (axis 0) or columns (axis 1) all windows together span."""
+    dilation = node.dilation[axis] if isinstance(node, Conv) else 1
+    return (node.shape[2 + axis] - 1) * node.stride[axis] + dilation * (node.kernel[axis] - 1) + 1
+
+
+def needed_pads(node: Conv | MaxPool, shape: tuple[int, ...]) -> Pads:
+    """The part of a node's padding that its windows really touch."""
+    top, left = node.pads[:2]
+    bottom, right = (max(_reach(node, axis) - shape[2 + axis] - node.pads[axis], 0) for axis in (0, 1))
+    return top, left, bottom, right
+
+
+def same_pads(node: Conv | MaxPool, shape: tuple[int, ...]) -> Pads | None:
+    """The padding that TFLite's SAME rule gives this node, or None where SAME gives another output size."""
+    if any(node.shape[2 + axis] != -(-shape[2 + axis] // node.stride[axis]) for axis in (0, 1)):
+        return None
+    rows, columns = (max(_reach(node, axis) - shape[2 + axis], 0) for axis in (0, 1))
+    return rows // 2, columns // 2, rows - rows // 2, columns - columns // 2
