@@ -123,17 +123,22 @@ def float_weights(weights: Sequence[WeightFact]) -> tuple[str, ...]:
     return floats if len(floats) < len(kernels) else ()
 
 
-def precision_label(weights: Sequence[WeightFact], arithmetic: Collection[Arithmetic]) -> str:
+def precision_label(
+    weights: Sequence[WeightFact], arithmetic: Collection[Arithmetic], *, on_grids: bool
+) -> str:
     """One label for a file, from its weights and what its operations with weights compute in.
 
     Biases do not count, since int8 networks keep them in 32 bits. int8 weights that are turned into floats
     make a network of int8_weights, or a dynamic one if some are multiplied as they are, even if it has
     float32 weights as well; likewise int4 and codebook. Other integers, or integer layers beside float ones,
-    make a mixed one. A file without weights is fp32, what its runtime computes in.
+    make a mixed one. A file without weights is int8 if its tensors are on 8-bit grids (``on_grids``), else
+    fp32, what its runtime computes in.
     """
     kernels = {
         "codebook" if w.is_indices else PRECISIONS.get(w.dtype, w.dtype) for w in weights if not w.is_bias
     }
+    if not weights and on_grids:
+        return "int8"
     if not kernels:
         kernels = {PRECISIONS.get(w.dtype, w.dtype) for w in weights} or {"fp32"}
     kinds = set(arithmetic)

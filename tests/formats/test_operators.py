@@ -30,6 +30,8 @@ class Net(nn.Module):
         self.gain = nn.Parameter(torch.rand(6, 1, 1) + 0.5)
         self.group, self.instance = nn.GroupNorm(3, 6), nn.InstanceNorm2d(6, affine=True)
         self.plain_instance = nn.InstanceNorm2d(6)
+        self.slopes, self.slope = nn.PReLU(6), nn.PReLU()
+        nn.init.uniform_(self.slopes.weight, -0.2, 0.6)
         self.weight_norm = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 6, 3, padding=1))
         self.standardized = StandardizedConv(6, 6, 3)
         self.body = body
@@ -39,6 +41,8 @@ class Net(nn.Module):
 
 
 BODIES = {
+    "prelu": lambda m, a, b: m.slopes(a),
+    "prelu of one slope": lambda m, a, b: m.slope(a),
     "sub": lambda m, a, b: a - b,
     "add alpha": lambda m, a, b: torch.add(a, b, alpha=2),
     "sub of a constant": lambda m, a, b: torch.sub(a, 1, alpha=2) + b,
@@ -78,11 +82,7 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
-def test_the_gate_passes_all_files(name, tmp_path):
-    torch.manual_seed(3)
-    net = Net(BODIES[name]).eval()
-    x = torch.randn(24, 3, 10, 8)
+def check_all_files(net, x, folder):
     graph = build_graph(net, x[:1])
     torch.testing.assert_close(run_graph(graph, x, graph_weights(graph)), net(x), atol=2e-5, rtol=1e-5)
     spec = make_spec(graph, calibrate_min_max(graph, [x]))
@@ -93,5 +93,41 @@ def test_the_gate_passes_all_files(name, tmp_path):
         "model_int8.tflite": emit_tflite(graph, spec),
     }
     for file, data in files.items():
-        (tmp_path / file).write_bytes(data)
-    verify_files(graph, spec, [tmp_path / file for file in files], x.numpy()).require()
+        (folder / file).write_bytes(data)
+    verify_files(graph, spec, [folder / file for file in files], x.numpy()).require()
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_gate_passes_all_files(name, tmp_path):
+    torch.manual_seed(3)
+    check_all_files(Net(BODIES[name]).eval(), torch.randn(24, 3, 10, 8), tmp_path)
+
+
+class Alone(nn.Module):
+    """A network without a layer, or with a source so small that only an offset counts."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.conv, self.body = nn.Conv2d(3, 4, 3), body
+
+    def forward(self, x):
+        return self.body(self, x)
+
+
+ALONE = {
+    "a max pool": lambda m, x: F.max_pool2d(x, 2),
+    "nothing": lambda m, x: x,
+    "a slice": lambda m, x: x[:, :, 1:, 1:],
+    "a concatenation": lambda m, x: torch.cat([x, x], 1),
+    "a relu": lambda m, x: F.relu(x),
+    **{
+        f"a hard sigmoid of {scale:g}": lambda m, x, scale=scale: F.hardsigmoid(m.conv(x) * scale)
+        for scale in (1.0, 1e-6, 1e-8, 1e-12, 0.0)
+    },
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_gate_passes_networks_that_are_hardly_there(name, tmp_path):
+    torch.manual_seed(3)
+    check_all_files(Alone(ALONE[name]).eval(), torch.randn(16, 3, 8, 8), tmp_path)

@@ -1,7 +1,7 @@
 """Facts of an ONNX file, from its graph."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -148,8 +148,12 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
         operators=dict(Counter(_label(node) for node in nodes).most_common()),
         weight_dtypes=dtype_totals(weights),
         float_weights=float_weights(weights),
-        precision=precision_label(weights, _arithmetic(nodes, constants)),
+        precision=precision_label(weights, _arithmetic(nodes, constants), on_grids=_quantizes(nodes)),
     )
+
+
+def _quantizes(nodes: Sequence[NodeProto]) -> bool:
+    return any(node.op_type == "QuantizeLinear" for node in nodes)
 
 
 def _data_files(folder: Path, model: ModelProto) -> set[Path]:

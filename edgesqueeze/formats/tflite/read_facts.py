@@ -121,7 +121,11 @@ def _facts(path: Path, data: bytes) -> FileFacts:
         operators=dict(operators.most_common()),
         weight_dtypes=dtype_totals(weights),
         float_weights=float_weights(weights),
-        precision=precision_label(weights, {kind for graph in graphs for kind in graph.arithmetic()}),
+        precision=precision_label(
+            weights,
+            {kind for graph in graphs for kind in graph.arithmetic()},
+            on_grids=main.tensor_fact(int(main.graph.inputs[0])).dtype in ("int8", "uint8"),
+        ),
     )
 
 

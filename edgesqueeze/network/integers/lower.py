@@ -46,6 +46,7 @@ from edgesqueeze.network.integers.align import (
 from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec, WeightQuant
 from edgesqueeze.network.integers.subpixel import spread, subpixel, subpixel_integers
 from edgesqueeze.network.integers.tables import is_table_safe
+from edgesqueeze.numerics.integers import BIAS_MAX
 
 _SIXTH = 1 / 6
 
@@ -220,6 +221,9 @@ def _depthwise(name: str, source: str, shape: tuple[int, ...]) -> Conv:
 def _constant(layer: Conv, integer: int, factor: float, offset: float, input_scale: float) -> WeightQuant:
     """Equal weights ``factor``, held as ``integer``, and equal biases ``offset`` for every channel."""
     channels, scale = layer.shape[1], np.float32(factor / integer)
+    if abs(offset) > BIAS_MAX * float(scale) * input_scale:  # a source so small that only the offset counts
+        scale = np.float32(abs(offset) / (BIAS_MAX // 2 * input_scale))
+        integer = round(factor / float(scale))
     bias = np.rint(offset / float(scale * np.float32(input_scale)))
     return WeightQuant(
         weight=np.full((channels, 1, *layer.kernel), integer, np.int8),

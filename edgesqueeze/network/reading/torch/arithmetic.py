@@ -1,11 +1,21 @@
 """Sums, differences, products, quotients, maxima and minima of two tensors."""
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 from torch.fx import Node as FxNode
 
-from edgesqueeze.network.graph.nodes import Add, AnyNode, Extreme, Mul, Pointwise, Which, is_spread_over
+from edgesqueeze.network.graph.nodes import (
+    Add,
+    AnyNode,
+    Clamp,
+    Extreme,
+    Mul,
+    Pointwise,
+    Which,
+    is_spread_over,
+)
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
 from edgesqueeze.network.reading.torch.constants import or_constant, per_channel_scale
 
@@ -107,12 +117,43 @@ def _bounded(builder: Builder, fx: FxNode, place: int, which: Which) -> None:
     builder.add(fx, node)
 
 
+def _prelu(builder: Builder, fx: FxNode) -> None:
+    """PReLU (He et al. 2015, arXiv 1502.01852): one slope, or one per channel.
+
+    One per channel is max(x, 0) - slope · max(-x, 0): sums and depthwise convolutions, which both runtimes
+    compute alike.
+    """
+    source, slopes = builder.source(fx), builder.constant(fx, fx.args[1])
+    if slopes is None:
+        raise refuse(fx, "has no slopes")
+    if slopes.size == 1:
+        numbers = (float(np.float32(slopes.reshape(()))),)
+        node = Pointwise(
+            name=fx.name, inputs=(source.name,), shape=source.shape, function="leaky_relu", parameters=numbers
+        )
+        builder.add(fx, node)
+        return
+    if len(source.shape) != 4:
+        raise refuse(fx, f"has {slopes.size} slopes for features {source.shape}; one, or a map, is allowed")
+    name = builder.layer_name(fx)
+    positive = Clamp(name=f"{name}.positive", inputs=(source.name,), shape=source.shape, activation="relu")
+    builder.add(fx, positive)
+    mirrored, minus = per_channel_scale(f"{name}.negative", source, np.full(slopes.size, -1.0))
+    negative = replace(mirrored, activation="relu")
+    builder.add_weighted(fx, negative, minus, None)
+    scaled, weight = per_channel_scale(name, negative, -slopes.astype(np.float64))
+    builder.add_weighted(fx, scaled, weight, None)
+    inputs = (positive.name, scaled.name)
+    builder.add(fx, Add(name=fx.name, inputs=inputs, shape=source.shape, activation="none"))
+
+
 ARITHMETIC: dict[str, Translation] = {
     "add": or_constant(_sum),
     "sub": or_constant(_difference),
     "rsub": or_constant(_reversed_difference),
     "mul": or_constant(product),
     "div": or_constant(_quotient),
+    "prelu": _prelu,
     "maximum": _extreme("maximum"),
     "minimum": _extreme("minimum"),
 }
