@@ -63,6 +63,17 @@ BODIES = {
     "sum over places": lambda m, a, b: a.sum((2, 3)),
     "amax over places": lambda m, a, b: a.amax((2, 3)),
     "amax over channels": lambda m, a, b: a.amax(1, keepdim=True),
+    "glu": lambda m, a, b: F.glu(torch.cat([a, b], 1), 1),
+    "every other row": lambda m, a, b: a[:, :, ::2],
+    "every third column from the second": lambda m, a, b: a[:, :, :, 1::3],
+    "every other channel": lambda m, a, b: a[:, ::2],
+    "focus": lambda m, a, b: torch.cat(
+        [a[..., ::2, ::2], a[..., 1::2, ::2], a[..., ::2, 1::2], a[..., 1::2, 1::2]], 1
+    ),
+    "pixel unshuffle": lambda m, a, b: F.pixel_unshuffle(a, 2),
+    "channel shuffle": lambda m, a, b: F.channel_shuffle(a, 3),
+    "adaptive max pool": lambda m, a, b: F.adaptive_max_pool2d(a, (5, 2)),
+    "average pool with a divisor": lambda m, a, b: F.avg_pool2d(a, 2, divisor_override=3),
     "spatial attention": lambda m, a, b: torch.cat([a.mean(1, keepdim=True), a.amax(1, keepdim=True)], 1),
     "spatial gate": lambda m, a, b: a * torch.sigmoid(b.mean(1, keepdim=True)),
     "row gate": lambda m, a, b: a * torch.sigmoid(b.mean(3, keepdim=True)),

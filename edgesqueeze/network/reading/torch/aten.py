@@ -20,8 +20,11 @@ from edgesqueeze.network.graph.nodes import (
     Dense,
     GlobalAvgPool,
     MaxPool,
+    Mul,
     Pads,
     Pair,
+    Pointwise,
+    Slice,
 )
 from edgesqueeze.network.reading.torch.arithmetic import ARITHMETIC
 from edgesqueeze.network.reading.torch.builder import (
@@ -38,6 +41,7 @@ from edgesqueeze.network.reading.torch.functions import function_translations, s
 from edgesqueeze.network.reading.torch.layouts import LAYOUTS, linear_last
 from edgesqueeze.network.reading.torch.maps import MAPS, concat, pad, resize_to
 from edgesqueeze.network.reading.torch.reductions import REDUCTIONS
+from edgesqueeze.network.reading.torch.strides import STRIDES
 
 
 def _conv(builder: Builder, fx: FxNode) -> None:
@@ -167,8 +171,6 @@ def _avg_pool(builder: Builder, fx: FxNode) -> None:
     )
     kernel, (rows, columns) = pair_of(args["kernel"]), pair_of(args["padding"] or 0)
     stride = pair_of(args["stride"] or kernel)
-    if args["divisor_override"] is not None:
-        raise refuse(fx, "is an average pool with a divisor of its own")
     source, shape = builder.source(fx), shape_of(fx)
     spans = ((shape[2] - 1) * stride[0] + kernel[0], (shape[3] - 1) * stride[1] + kernel[1])
     if spans[0] > source.shape[2] + 2 * rows or spans[1] > source.shape[3] + 2 * columns:
@@ -178,6 +180,37 @@ def _avg_pool(builder: Builder, fx: FxNode) -> None:
             raise refuse(fx, "is an average pool that does not count its padding; use count_include_pad=True")
         source = pad(builder, fx, (rows, columns, rows, columns))
     _average(builder, fx, source, kernel, stride)
+    divisor = args["divisor_override"]
+    if divisor is not None:
+        pooled = builder.nodes[builder.made[fx]]
+        factor = np.full(pooled.shape[1], kernel[0] * kernel[1] / divisor)
+        affine(builder, fx, pooled, (factor, np.zeros_like(factor)), f"{fx.name}_divided")
+
+
+def _adaptive_max_pool(builder: Builder, fx: FxNode) -> None:
+    """Its first result; the places of the largest values are another."""
+    source, size = builder.source(fx), pair_of(arguments_of(fx, ["input", "size"])["size"])
+    if source.shape[2] % size[0] or source.shape[3] % size[1]:
+        raise refuse(fx, f"pools {source.shape[2:]} to {size}; a size that divides is allowed")
+    kernel = (source.shape[2] // size[0], source.shape[3] // size[1])
+    shape, pads = (*source.shape[:2], *size), (0, 0, 0, 0)
+    builder.add(
+        fx,
+        MaxPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=kernel, pads=pads),
+    )
+
+
+def _glu(builder: Builder, fx: FxNode) -> None:
+    """Half of the channels times the sigmoid of the others."""
+    source, dim = builder.source(fx), arguments_of(fx, ["input", "dim"])["dim"]
+    if len(source.shape) != 4 or (-1 if dim is None else dim) % 4 != 1:
+        raise refuse(fx, "gates along another dimension than the channels of a map")
+    half, shape = source.shape[1] // 2, shape_of(fx)
+    left = Slice(name=f"{fx.name}_left", inputs=(source.name,), shape=shape, start=0, stop=half)
+    right = Slice(name=f"{fx.name}_right", inputs=(source.name,), shape=shape, start=half, stop=2 * half)
+    gate = Pointwise(name=f"{fx.name}_gate", inputs=(right.name,), shape=shape, function="sigmoid")
+    for node in (left, right, gate, Mul(name=fx.name, inputs=(left.name, gate.name), shape=shape)):
+        builder.add(fx, node)
 
 
 def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
@@ -233,6 +266,7 @@ TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
     **ARITHMETIC,
     **REDUCTIONS,
+    **STRIDES,
     **LAYOUTS,
     **MAPS,
     "conv2d": _conv,
@@ -245,6 +279,8 @@ TRANSLATIONS: dict[str, Translation] = {
     "clamp": _bounded,
     "clamp_min": _bounded,
     "max_pool2d": _max_pool,
+    "glu": _glu,
+    "adaptive_max_pool2d": _adaptive_max_pool,
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive_avg_pool,
     "cat": _concat,

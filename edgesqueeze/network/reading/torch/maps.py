@@ -28,6 +28,7 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
+from edgesqueeze.network.reading.torch.strides import every, every_channel
 
 _MOST_PARTS = 5
 
@@ -107,16 +108,32 @@ def channels(builder: Builder, fx: FxNode) -> None:
     if shape == source.shape:
         builder.same(fx, source)
         return
-    dim = (args["dim"] or 0) % len(source.shape)
-    if len(source.shape) != 4 or dim == 0 or (args["step"] or 1) != 1:
-        raise refuse(fx, "is a slice of something else than neighbouring channels, rows or columns of a map")
+    dim, step = (args["dim"] or 0) % len(source.shape), args["step"] or 1
+    if len(source.shape) != 4 or dim == 0:
+        raise refuse(fx, "is a slice of something else than channels, rows or columns of a map")
     start = args["start"] or 0
     start = max(start + source.shape[dim], 0) if start < 0 else start
-    if dim == 1:
+    end = source.shape[dim] - start - ((shape[dim] - 1) * step + 1)
+    if step != 1:
+        _every(builder, fx, (dim, start, end, step))
+    elif dim == 1:
         _slice(builder, fx, start, start + shape[1])
+    else:
+        crop(builder, fx, source, (start, 0, end, 0) if dim == 2 else (0, start, 0, end))
+
+
+def _every(builder: Builder, fx: FxNode, part: tuple[int, int, int, int]) -> None:
+    """A slice with a step: dimension, what is left out in front and behind, step."""
+    source, (dim, start, end, step) = builder.source(fx), part
+    if dim == 1:
+        if start or end >= step:
+            raise refuse(fx, f"takes every {step}th channel from {start} on; all from the first are allowed")
+        every_channel(builder, fx, source, step, fx.name)
         return
-    end = source.shape[dim] - start - shape[dim]
-    crop(builder, fx, source, (start, 0, end, 0) if dim == 2 else (0, start, 0, end))
+    if start or end:
+        pads = (start, 0, end, 0) if dim == 2 else (0, start, 0, end)
+        source = crop(builder, fx, source, pads, f"{fx.name}_from")
+    every(builder, fx, source, (step, 1) if dim == 2 else (1, step), fx.name)
 
 
 def _slice(builder: Builder, fx: FxNode, start: int, stop: int) -> None:
@@ -167,11 +184,27 @@ def _mirrored(builder: Builder, fx: FxNode, source: AnyNode, mode: str) -> None:
         last = node
 
 
-def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads) -> None:
+def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads, name: str | None = None) -> Crop:
     """Append a map without its outermost rows and columns."""
     top, left, bottom, right = pads
     shape = (*source.shape[:2], source.shape[2] - top - bottom, source.shape[3] - left - right)
-    builder.add(fx, Crop(name=fx.name, inputs=(source.name,), shape=shape, pads=pads))
+    node = Crop(name=name or fx.name, inputs=(source.name,), shape=shape, pads=pads)
+    builder.add(fx, node)
+    return node
+
+
+def pixel_unshuffle(builder: Builder, fx: FxNode) -> None:
+    """Blocks of places become channels c · factor² + place."""
+    source, factor = builder.source(fx), int(arguments_of(fx, ["input", "factor"])["factor"])
+    parts: list[AnyNode] = []
+    for place in range(factor**2):
+        name, (row, column) = f"{fx.name}_{place}", divmod(place, factor)
+        part = crop(builder, fx, source, (row, column, 0, 0), f"{name}_from") if place else source
+        parts.append(every(builder, fx, part, (factor, factor), name))
+    concat(builder, fx, [part.name for part in parts])
+    joined = builder.nodes[builder.made[fx]]
+    ordered = Shuffle(name=f"{fx.name}_channels", inputs=(joined.name,), shape=joined.shape, groups=factor**2)
+    builder.add(fx, ordered)
 
 
 def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
@@ -254,6 +287,7 @@ def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], mode: ResizeM
 
 
 MAPS: dict[str, Translation] = {
+    "pixel_unshuffle": pixel_unshuffle,
     "getitem": getitem,
     "view": reshape,
     "_unsafe_view": reshape,
