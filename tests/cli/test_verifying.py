@@ -54,6 +54,7 @@ def command(arguments, monkeypatch):
     return left.value.code
 
 
+@pytest.mark.slow
 def test_compress_verifies_what_it_wrote(finished):
     run, report = finished
     assert report.parity["holds"] is True
@@ -65,6 +66,7 @@ def test_compress_verifies_what_it_wrote(finished):
     assert "model_int8.onnx = model_int8.tflite" in report.table("simple")
 
 
+@pytest.mark.slow
 def test_a_run_is_verified_on_its_test_images(finished, capsys, monkeypatch):
     run, _ = finished
     assert command([run.path, "--images", 40], monkeypatch) == 0
@@ -73,6 +75,7 @@ def test_a_run_is_verified_on_its_test_images(finished, capsys, monkeypatch):
     assert "stored numbers are equal" in text
 
 
+@pytest.mark.slow
 def test_a_run_with_a_wrong_file_is_refused(finished, tmp_path, capsys, monkeypatch):
     run, _ = finished
     copy = tmp_path / "copy"
@@ -87,6 +90,7 @@ def test_a_run_with_a_wrong_file_is_refused(finished, tmp_path, capsys, monkeypa
     assert printed.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_sqz_file_of_another_network_is_refused(finished, tmp_path):
     run, _ = finished
     copy = tmp_path / "copy"

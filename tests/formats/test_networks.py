@@ -32,12 +32,10 @@ NETWORKS = {
     "mobilenet_v2": (lambda: models.mobilenet_v2(num_classes=7), lambda count: photos(count, 64, 4)),
 }
 
-SLOW = ("alexnet", "squeezenet1_0", "resnet18", "mobilenet_v2")
-
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NETWORKS],
+    params=[pytest.param(name, marks=pytest.mark.slow) if name != "lenet5" else name for name in NETWORKS],
 )
 def network(request):
     """A settled network, pictures, its graph and its int8 spec (calibrated on the first four pictures)."""
@@ -113,6 +111,7 @@ def test_weights_are_stored_once_and_as_bytes(network):
         assert len(emit(graph, spec)) < weights + 16 * channels + 700 * len(graph.nodes)
 
 
+@pytest.mark.slow
 def test_every_tensor_of_the_reference_equals_a_file_cut_there(tmp_path):
     torch.manual_seed(0)
     x = photos(4, 64, 5)

@@ -24,6 +24,8 @@ from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import new_run, read_report
 
+pytestmark = pytest.mark.slow  # whole runs; tests/test_pipeline.py has the one that --fast makes
+
 STAGES = [
     {"stage": "train", "epochs": 1, "learning_rate": 0.05, "batch_size": 32},
     {"stage": "prune", "sparsity": {"same": 0.5, "head*": 0.3}},
@@ -153,7 +155,6 @@ def test_layers_without_integers_are_those_kept_in_float(finished, tiny_task):
     assert kept_in_float(graph, without) == {"same"}
 
 
-@pytest.mark.slow
 def test_stages_that_do_nothing_fire(tiny_task, tmp_path):
     stages = [{"stage": "prune", "sparsity": 0.0}, {"stage": "share", "num_bits": {"head*": 8}}]
     _, _, report = run_of(tmp_path, tiny_task, stages)
@@ -164,7 +165,6 @@ def test_stages_that_do_nothing_fire(tiny_task, tmp_path):
     assert status(report)["smaller"] == "not checked"
 
 
-@pytest.mark.slow
 def test_squeezed_layers_are_judged_like_pruned_ones(tiny_task, tmp_path):
     stages = [{"stage": "squeeze", "price": 0.001}, {"stage": "ptq"}]
     run, _, report = run_of(tmp_path, tiny_task, stages, [{"export": "onnx", "precision": ["int8"]}])
@@ -186,7 +186,6 @@ def test_squeezed_layers_are_judged_like_pruned_ones(tiny_task, tmp_path):
     ]
 
 
-@pytest.mark.slow
 def test_a_metric_that_is_no_share_of_right_answers_is_said(tiny_task, tmp_path):
     def macro_f1(outputs, targets):
         return float(f1_score(targets, outputs.argmax(1), average="macro", zero_division=0.0))

@@ -32,7 +32,7 @@ def trained(lenet_task):
     return stage.apply(lenet_task.build_model(), lenet_task, Session("train", 0, Recorder()))
 
 
-@pytest.fixture(scope="module", params=["lenet", "tiny"])
+@pytest.fixture(scope="module", params=[pytest.param("lenet", marks=pytest.mark.slow), "tiny"])
 def chain(request, lenet_task, tiny_task, tmp_path_factory):
     """Prune, share, train on grids, write: the shared model, the quantized one, and its files."""
     task = lenet_task if request.param == "lenet" else tiny_task
@@ -97,6 +97,7 @@ def test_what_squeeze_has_put_on_a_grid_stays_on_it(tiny_task, session):
     assert any(not np.array_equal(found[f"{name}.weight"], before[name]) for name in steps)
 
 
+@pytest.mark.slow
 def test_layers_can_be_kept_in_float(trained, lenet_task, session, tmp_path):
     stage = Qat(epochs=1, keep_float=["conv1", "fc*"])
     model = stage.apply(trained, lenet_task, session)

@@ -35,6 +35,7 @@ def torch_flops(model: nn.Module, x: torch.Tensor) -> int:
     return counter.get_total_flops()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_reference_networks(name):
     entry = built_in_model(name)

@@ -365,7 +365,7 @@ def test_two_inputs_are_refused():
     "name",
     [
         pytest.param("alexnet", marks=pytest.mark.slow),
-        "squeezenet1_0",
+        pytest.param("squeezenet1_0", marks=pytest.mark.slow),
         "squeezenet1_1",
         pytest.param("resnet18", marks=pytest.mark.slow),
         pytest.param("mobilenet_v2", marks=pytest.mark.slow),
