@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import load_state
 from edgesqueeze.errors import OutputError, RecipeError
@@ -25,6 +27,7 @@ from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import StageRunner
 from edgesqueeze.task.task import Task
+from edgesqueeze.trees import map_tree
 
 LOGGER = logging.getLogger(__name__)
 VERIFIED_IMAGES = 16
@@ -130,7 +133,7 @@ def _verify(graph: Graph, spec: QuantSpec | None, task: Task, files: Sequence[Pa
     """The parity gate; what it found, for the report."""
     if not files:
         return {}
-    x = next(iter(task.test.batches(VERIFIED_IMAGES)))[0].numpy()
+    x = map_tree(Tensor.numpy, next(iter(task.test.batches(VERIFIED_IMAGES)))[0])
     found = verify_files(graph, spec, [path for path in files if FileFormat.known(path) in RUNNABLE], x)
     found.require()
     return found.to_json()

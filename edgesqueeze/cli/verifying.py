@@ -1,10 +1,13 @@
 """What ``edgesqueeze verify`` does: find a network, its files and inputs, and compare them."""
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from edgesqueeze.errors import ExportError, OutputError
 from edgesqueeze.exports.base import Artifact
@@ -14,10 +17,11 @@ from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.formats.sqz.file import naming_file, read_sqz
 from edgesqueeze.measure.proof.verification import Verification, verify_files, verify_pair
-from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.network.graph.nodes import Floats, Shape
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.run.rundir import open_run
 from edgesqueeze.task.loading import load_task
+from edgesqueeze.trees import Tree, map_tree
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,13 @@ def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
     if len(squeezed) == 1 and models:
         with naming_file(squeezed[0]):
             graph, spec = read_sqz(squeezed[0].read_bytes())
-        return verify_files(graph, spec, models, _inputs(inputs, graph.input.shape))
+        return verify_files(
+            graph, spec, models, _inputs(inputs, {node.name: node.shape for node in graph.inputs})
+        )
     if not squeezed and sorted(FileFormat.of_model(path) for path in models) == sorted(RUNNABLE):
         facts = next(read_model_file(path) for path in models if FileFormat.known(path) is FileFormat.ONNX)
-        return verify_pair(
-            models[0], models[1], _inputs(inputs, tuple(n or 1 for n in facts.inputs[0].shape))
-        )
+        shapes = {entry.name: tuple(n or 1 for n in entry.shape) for entry in facts.inputs}
+        return verify_pair(models[0], models[1], _inputs(inputs, shapes))
     raise ExportError(
         "give the directory of a run, or one .sqz file with .onnx and .tflite files to compare with it, "
         "or one int8 .onnx and one int8 .tflite file"
@@ -77,7 +82,7 @@ def _verify_run(path: Path, inputs: Inputs) -> Verification:
         raise OutputError(f"{path} holds no .onnx or .tflite file to verify")
     for squeezed in (p for p in files if FileFormat.known(p) is FileFormat.SQZ):
         check_decoded(_artifact(squeezed), [_artifact(p) for p in models])
-    x = next(iter(task.test.batches(inputs.images)))[0].numpy()
+    x = map_tree(Tensor.numpy, next(iter(task.test.batches(inputs.images)))[0])
     return verify_files(graph, spec, models, x)
 
 
@@ -86,17 +91,31 @@ def _artifact(path: Path) -> Artifact:
     return Artifact(FileFormat(path.suffix[1:]), precision, path, path.stat().st_size, sha256_of(path))
 
 
-def _inputs(inputs: Inputs, shape: tuple[int, ...]) -> Floats:
+def _inputs(inputs: Inputs, shapes: dict[str, Shape]) -> Tree:
+    """An array for the one input, or a tuple of arrays, in the order of the inputs."""
     if inputs.npy is None:
-        noise = np.random.default_rng(inputs.seed).normal(size=(inputs.images, *shape[1:]))
-        return noise.astype(np.float32)
+        rng = np.random.default_rng(inputs.seed)
+        found = [rng.normal(size=(inputs.images, *s[1:])).astype(np.float32) for s in shapes.values()]
+    else:
+        stored = _stored(inputs.npy, list(shapes))
+        found = [_checked(inputs.npy, stored[name], shape)[: inputs.images] for name, shape in shapes.items()]
+    return tuple(found) if len(found) > 1 else found[0]
+
+
+def _stored(path: Path, names: list[str]) -> dict[str, Any]:
+    """The arrays of a file by the names of the inputs: one of an .npy, all of an .npz."""
     try:
-        x = np.load(inputs.npy, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{inputs.npy} cannot be read as an .npy file: {error}") from error
+        found = np.load(path, allow_pickle=False)
+        arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {names[0]: found}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ExportError(f"{path} cannot be read as an .npy file: {error}") from error
+    if set(arrays) != set(names):
+        raise ExportError(f"{path} holds {', '.join(arrays)}; an .npz file with {', '.join(names)} is wanted")
+    return arrays
+
+
+def _checked(path: Path, x: Any, shape: Shape) -> Floats:
     if not isinstance(x, np.ndarray) or x.dtype != np.float32 or len(x) == 0 or x.shape[1:] != shape[1:]:
         found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
-        raise ExportError(
-            f"{inputs.npy} holds {found}; float32 [N, {', '.join(map(str, shape[1:]))}] is wanted"
-        )
-    return x[: inputs.images]
+        raise ExportError(f"{path} holds {found}; float32 [N, {', '.join(map(str, shape[1:]))}] is wanted")
+    return x

@@ -5,10 +5,8 @@ Whoever holds a state need not know which: this file is the one place that does.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from edgesqueeze.compression.quantizing.graph_model import (
@@ -26,6 +24,7 @@ from edgesqueeze.network.graph.nodes import Floats, Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.training import answers
+from edgesqueeze.trees import Tree
 
 
 class State(Protocol):
@@ -42,7 +41,7 @@ class State(Protocol):
         """The bytes of its file, safetensors."""
         ...
 
-    def network(self, example_input: torch.Tensor) -> tuple[Graph, QuantSpec | None]:
+    def network(self, example_input: Tree) -> tuple[Graph, QuantSpec | None]:
         """Its graph, and its integers if it is quantized.
 
         Raises:
@@ -70,7 +69,7 @@ class FloatState:
         """Its state dict with a header."""
         return serialize_model(self.module)
 
-    def network(self, example_input: torch.Tensor) -> tuple[Graph, QuantSpec | None]:
+    def network(self, example_input: Tree) -> tuple[Graph, QuantSpec | None]:
         """Read from torch, with plain weights."""
         return build_graph(bake(self.module), example_input), None
 
@@ -92,7 +91,7 @@ class QuantizedState:
         """Floats, integers and structure."""
         return serialize_graph_model(self._model)
 
-    def network(self, example_input: torch.Tensor) -> tuple[Graph, QuantSpec | None]:
+    def network(self, example_input: Tree) -> tuple[Graph, QuantSpec | None]:
         """What it holds already."""
         del example_input
         return self._model.graph, self._model.spec
@@ -118,12 +117,12 @@ def load_state(path: Path, build_model: Callable[[], nn.Module]) -> State:
     return FloatState(load_model(build_model().eval(), path))
 
 
-def answers_of(state: State, split: Split) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What torch computes for a split: outputs [N, ...] and targets [N, ...]."""
+def answers_of(state: State, split: Split) -> tuple[Tree, Tree]:
+    """What torch computes for a split: outputs [N, ...] and targets [N, ...], or trees of them."""
     return answers(state.module, split)
 
 
-def counts_of(state: State, example_input: torch.Tensor) -> Counts | None:
+def counts_of(state: State, example_input: Tree) -> Counts | None:
     """Parameters and multiply-accumulates; None where the graph cannot be built."""
     try:
         return count_graph(state.network(example_input)[0])

@@ -13,6 +13,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from edgesqueeze.errors import TaskError
+from edgesqueeze.trees import Tree, leaves
+
+_RANKS = (2, 4)
+"""The dimensions of a batch of vectors, or of images."""
 
 
 @runtime_checkable
@@ -23,10 +27,11 @@ class Split(Protocol):
         """The number of images."""
         ...
 
-    def batches(
-        self, batch_size: int, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Any, Any]]:
         """Pairs of images, float32 [n, C, H, W], and targets, [n, ...]; the last batch may be smaller.
+
+        For a network of several inputs the first is a tuple, or a dictionary by their names; targets may be
+        such trees as well.
 
         The order is the stored one without a generator, and shuffled by the generator with one. The
         global random state of torch is neither read nor changed.
@@ -131,7 +136,8 @@ class DatasetSplit:
     """A map-style torch data set, read as batches need it.
 
     Args:
-        dataset: its items are pairs of a float32 image [C, H, W] and a target.
+        dataset: its items are pairs of a float32 image [C, H, W] and a target; of several inputs a tuple or a
+            dictionary of images or vectors, and of several targets likewise.
     """
 
     def __init__(self, dataset: Dataset[Any]) -> None:
@@ -148,7 +154,7 @@ class DatasetSplit:
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[tuple[Tree, Tree]]:
         """See :meth:`Split.batches`.
 
         Raises:
@@ -157,7 +163,7 @@ class DatasetSplit:
         _check_batch_size(batch_size)
         return self._batches(batch_size, generator)
 
-    def _batches(self, batch_size: int, generator: torch.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, batch_size: int, generator: torch.Generator | None) -> Iterator[tuple[Tree, Tree]]:
         if len(self) == 0:
             return
         loader = DataLoader(
@@ -173,11 +179,13 @@ class DatasetSplit:
                     f"an item of {type(self._dataset).__name__} is not a pair of image and target"
                 )
             x, y = batch
-            if not isinstance(x, Tensor) or x.ndim != 4 or x.dtype != torch.float32:
-                found = _describe(x) if isinstance(x, Tensor) else type(x).__name__
-                raise TaskError(
-                    f"a batch of {type(self._dataset).__name__} is {found}; float32 [n, C, H, W] is needed"
-                )
+            for part in leaves(x):
+                if not isinstance(part, Tensor) or part.ndim not in _RANKS or part.dtype != torch.float32:
+                    found = _describe(part) if isinstance(part, Tensor) else type(part).__name__
+                    owner = type(self._dataset).__name__
+                    raise TaskError(
+                        f"a batch of {owner} is {found}; float32 [n, C, H, W] or [n, features] is needed"
+                    )
             yield x, y
 
 

@@ -17,9 +17,13 @@ Shape = tuple[int, ...]
 
 
 class CuttableFile(Protocol):
-    """A parsed file. ``names`` are the nodes at which it can be cut, in execution order."""
+    """A parsed file.
+
+    ``names`` are the nodes at which it can be cut, in execution order; ``results`` maps its outputs to nodes.
+    """
 
     names: tuple[str, ...]
+    results: dict[str, str]
 
     def cut(self, name: str) -> bytes:
         """A file that computes one node and nothing behind it."""

@@ -20,9 +20,11 @@ def check_size(graph: Graph, spec: QuantSpec | None) -> None:
         ExportError: they take more than 2 GB; protobuf and flatbuffers both end there.
     """
     quantized = {} if spec is None else spec.weights
-    size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in quantized.values())
-    for node in (node for node in graph.parametric if node.name not in quantized):
-        size += graph.weight(node).nbytes + graph.bias(node).nbytes
+    size = 0
+    for node in graph.owners:
+        layer = quantized.get(node.name)
+        held = (graph.weight(node), graph.bias(node)) if layer is None else (layer.weight, layer.bias)
+        size += sum(array.nbytes for array in held)
     if size > LARGEST_WEIGHTS:
         raise ExportError(f"the weights take {size} bytes; an ONNX or TFLite file holds less than 2 GB")
 

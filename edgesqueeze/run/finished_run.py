@@ -71,7 +71,9 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
     candidates = [torch_candidate(baseline.row, model, task.example_input)]
     for export, artifact in finished.exported:
         predictor = export.load(artifact, recipe.threads)
-        candidates.append(file_candidate(artifact.path, predictor, task, run.relative(artifact.path)))
+        candidate = file_candidate(artifact.path, predictor, task, finished.graph.returns)
+        row = replace(candidate.row, path=run.relative(artifact.path))
+        candidates.append(replace(candidate, row=row))
     right = baseline.folder.right()
     measured = [_against(c, baseline.row, right) for c in candidates]
     with tempfile.TemporaryDirectory() as folder:

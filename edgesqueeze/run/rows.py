@@ -22,6 +22,8 @@ from edgesqueeze.network.graph.counts import Counts, count_graph
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.run.report import Row
 from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import call
+from edgesqueeze.trees import Tree, filled, joined, map_tree
 
 _BATCH = 64
 
@@ -64,17 +66,24 @@ def file_sizes(path: Path) -> Sizes:
     return Sizes(facts.params, facts.nonzero_params, facts.macs, facts.effective_macs)
 
 
-def file_candidate(path: Path, predictor: Predictor, task: Task, label: str) -> Candidate:
-    """Run a file over the whole test split; ``label`` also names it in the report."""
+def file_candidate(path: Path, predictor: Predictor, task: Task, returns: Tree) -> Candidate:
+    """Run a file over the whole test split.
+
+    Args:
+        path: the file.
+        predictor: the same, loaded.
+        task: whose test split.
+        returns: what the network returns, with the names of its outputs: see ``Graph``.
+    """
     outputs, targets = [], []
     for x, y in task.test.batches(_BATCH):
-        outputs.append(predictor.predict(x.numpy()))
-        targets.append(y.numpy())
-    answers = np.concatenate(outputs), np.concatenate(targets)
+        outputs.append(filled(returns, predictor.predict_all(map_tree(Tensor.numpy, x))))
+        targets.append(map_tree(Tensor.numpy, y))
+    answers = joined(outputs, np.concatenate), joined(targets, np.concatenate)
     right = right_answers(task, *answers)
     row = Row(
         label=path.name,
-        path=label,
+        path=path.name,
         runtime=predictor.runtime,
         simulated=False,
         metrics=task.score(*answers),
@@ -85,15 +94,15 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, label: str) -> 
         **file_sizes(path).columns(),
         interval=interval_of(right),
     )
-    return Candidate(row, predictor.prepare(task.example_input.numpy()), right)
+    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), right)
 
 
-def torch_candidate(row: Row, model: nn.Module, example_input: Tensor) -> Candidate:
+def torch_candidate(row: Row, model: nn.Module, example_input: Tree) -> Candidate:
     """Time a model in torch, as it would run where it was trained."""
 
     def run() -> object:
         with torch.inference_mode():
-            return model(example_input)
+            return call(model, example_input)
 
     return Candidate(row, run)
 

@@ -28,6 +28,8 @@ from edgesqueeze.task.task_config import (
     TaskConfig,
     is_reference,
 )
+from edgesqueeze.task.training import call
+from edgesqueeze.trees import Tree, leaves, map_tree
 
 T = TypeVar("T")
 
@@ -201,11 +203,11 @@ def _run_example(model: nn.Module, task: Task) -> object:
 
     handles = [m.register_forward_pre_hook(note(n)) for n, m in model.named_modules() if n]
     try:
-        return model.eval()(task.example_input)
+        return call(model.eval(), task.example_input)
     except Exception as error:  # the user's module may raise anything
-        shape = list(task.example_input.shape)
+        shape, name = _shapes(task.example_input), type(model).__name__
         raise TaskError(
-            f"an input of shape {shape} does not run through {type(model).__name__}{last} ({one_line(error)})"
+            f"an input of shape {shape} does not run through {name}{last} ({one_line(error)})"
         ) from error
     finally:
         for handle in handles:
@@ -231,19 +233,23 @@ def _check_output(output: object, num_classes: int) -> None:
 
 
 def _check_splits(task: Task) -> None:
-    example = task.example_input
-    if example.ndim != 4 or len(example) != 1 or example.dtype != torch.float32:
-        raise TaskError(
-            f"example_input is {example.dtype} {list(example.shape)}; "
-            "one float32 image [1, C, H, W] is needed"
-        )
+    for example in leaves(task.example_input):
+        if example.ndim not in (2, 4) or len(example) != 1 or example.dtype != torch.float32:
+            raise TaskError(
+                f"example_input is {example.dtype} {list(example.shape)}; "
+                "one float32 image [1, C, H, W] or vector [1, features] is needed for every input"
+            )
+    wanted = _shapes(task.example_input)
     for name, split in (("training", task.train), ("calibration", task.calibration), ("test", task.test)):
         if not isinstance(split, Split):
             raise TaskError(f"the {name} split is {type(split).__name__}, which has no len() or batches()")
         if len(split) == 0:
             raise TaskError(f"the {name} split has no images")
-        shape = list(next(iter(split.batches(1)))[0].shape)
-        if shape != list(example.shape):
-            raise TaskError(
-                f"the {name} split has images of shape {shape}, the example input {list(example.shape)}"
-            )
+        found = _shapes(next(iter(split.batches(1)))[0])
+        if found != wanted:
+            raise TaskError(f"the {name} split has images of shape {found}, the example input {wanted}")
+
+
+def _shapes(inputs: Tree) -> Tree:
+    """The shapes of the inputs, in their structure."""
+    return map_tree(lambda x: list(x.shape), inputs)

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import TaskError
+from edgesqueeze.trees import Tree
 
-Metric = Callable[[NDArray[Any], NDArray[Any]], float]
-"""(outputs [N, ...], targets [N, ...]) to one number. A plain function is a share, and higher is better."""
+Metric = Callable[[Any, Any], float]
+"""(outputs [N, ...], targets [N, ...]), or trees of them, to one number.
+
+A plain function is a share, and higher is better."""
 Unit = Literal["share", "number"]
 """How a metric is written: as percent with changes in points, or as it is."""
 
@@ -23,7 +26,7 @@ class Measure:
     higher_is_better: bool = True
     unit: Unit = "share"
 
-    def __call__(self, outputs: NDArray[Any], targets: NDArray[Any]) -> float:
+    def __call__(self, outputs: Tree, targets: Tree) -> float:
         """The metric of outputs [N, ...] against targets [N, ...]."""
         return self.compute(outputs, targets)
 

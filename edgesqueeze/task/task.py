@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from edgesqueeze.data.splits import Split
 from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.metrics import Measure, Metric, measure_of, same_class
+from edgesqueeze.trees import Tree
 
 BuildModel = Callable[[], nn.Module]
 
@@ -22,7 +23,9 @@ class Task:
 
     ``build_model`` returns a new model each time, with the same initial weights each time; ``checkpoint``
     names the weights a run starts from, if there are any. ``example_input`` is float32 [1, C, H, W].
-    ``loss`` maps a batch of outputs and targets to a scalar. The first of ``metrics`` is the primary one; a
+    ``loss`` maps a batch of outputs and targets to a scalar. A network of several inputs is given a tuple, or
+    a dictionary by their names, in batches as in ``example_input``; what a network of several outputs returns
+    is given to ``loss``, ``metrics`` and ``agree`` as it is. The first of ``metrics`` is the primary one; a
     plain function is a share of which more is better, a :class:`~edgesqueeze.task.metrics.Measure` says
     otherwise. ``agree`` says of two answers to the same inputs, [N, ...] each, which are the same, [N].
     ``fingerprint`` identifies the data: equal data, equal text.
@@ -33,10 +36,10 @@ class Task:
     train: Split
     calibration: Split
     test: Split
-    example_input: Tensor
-    loss: Callable[[Tensor, Tensor], Tensor]
+    example_input: Tree
+    loss: Callable[[Any, Any], Tensor]
     metrics: Mapping[str, Metric]
-    agree: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]] = same_class
+    agree: Callable[[Any, Any], NDArray[np.bool_]] = same_class
     checkpoint: Path | None = None
     fingerprint: str
 
@@ -50,7 +53,7 @@ class Task:
         """The first metric, and what a table has to know of it."""
         return measure_of(self.metrics[self.primary_metric])
 
-    def score(self, outputs: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
+    def score(self, outputs: Tree, targets: Tree) -> dict[str, float]:
         """Every metric of outputs [N, ...] against targets [N, ...], in order: {name: value}."""
         return {name: float(metric(outputs, targets)) for name, metric in self.metrics.items()}
 

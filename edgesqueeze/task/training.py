@@ -6,11 +6,10 @@ Every stage that trains uses it: masks and codebooks live in the model, so the l
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
@@ -18,12 +17,13 @@ from edgesqueeze.data.splits import Split
 from edgesqueeze.errors import TaskError
 from edgesqueeze.progress import Progress
 from edgesqueeze.task.task import Task
+from edgesqueeze.trees import Tree, arguments, joined, length_of, map_tree
 
 EVALUATION_BATCH = 500
 BeforeStep = Callable[[int, int], None]
 """Called with the number of the coming step, from 0, and the number of all steps."""
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(inputs [N, C, H, W], outputs, targets) to a scalar."""
+Loss = Callable[[Tree, Tree, Tree], Tensor]
+"""(inputs [N, C, H, W], outputs, targets) to a scalar, or trees of them."""
 
 
 class TrainingSettings(BaseModel):
@@ -84,13 +84,14 @@ def fit(
         for x, y in task.train.batches(settings.batch_size, generator):
             if before_step is not None:
                 before_step(done, settings.epochs * steps)
-            loss = task.loss(model(x), y) if loss_of is None else loss_of(x, model(x), y)
+            outputs = call(model, x)
+            loss = task.loss(outputs, y) if loss_of is None else loss_of(x, outputs, y)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             scheduler.step()
             done += 1
-            total, count = total + loss.item() * len(x), count + len(x)
+            total, count = total + loss.item() * length_of(x), count + length_of(x)
             session.progress.step(loss.item())
         _check_finite(total, session.label, epoch)
         metric = next(iter(evaluate(model, task.test, task).values()))
@@ -105,20 +106,26 @@ def _check_finite(total: float, label: str, epoch: int) -> None:
         )
 
 
+def call(model: nn.Module, x: Tree) -> Tree:
+    """What a module returns for a batch: one tensor, a tuple, or a dictionary by the names of its inputs."""
+    args, named = arguments(x)
+    return model(*args, **named)
+
+
 def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
     """Every metric of the task over a split, computed by torch: {name: value}."""
     return task.score(*answers(model, split))
 
 
 @torch.no_grad()
-def answers(model: nn.Module, split: Split) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What torch computes for a split: outputs [N, ...] and targets [N, ...]."""
+def answers(model: nn.Module, split: Split) -> tuple[Tree, Tree]:
+    """What torch computes for a split: outputs [N, ...] and targets [N, ...], or trees of them."""
     model.eval()
     outputs, targets = [], []
     for x, y in split.batches(EVALUATION_BATCH):
-        outputs.append(model(x).numpy())
-        targets.append(y.numpy())
-    return np.concatenate(outputs), np.concatenate(targets)
+        outputs.append(map_tree(Tensor.numpy, call(model, x)))
+        targets.append(map_tree(Tensor.numpy, y))
+    return joined(outputs, np.concatenate), joined(targets, np.concatenate)
 
 
 def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

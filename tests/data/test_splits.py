@@ -155,7 +155,10 @@ def test_dataset_without_length():
         ((torch.zeros(2, 1, 2, 2),), "not a pair of image and target"),
         ((torch.zeros(2, 1, 2, 2), torch.zeros(2), torch.zeros(2)), "not a pair of image and target"),
         ((torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(2)), "uint8 [2, 1, 2, 2]; float32"),
-        ((torch.zeros(2, 4), torch.zeros(2)), "float32 [2, 4]; float32 [n, C, H, W] is needed"),
+        (
+            (torch.zeros(2, 4, 4), torch.zeros(2)),
+            "float32 [2, 4, 4]; float32 [n, C, H, W] or [n, features] is",
+        ),
     ],
 )
 def test_datasets_with_other_items(tensors, words):

@@ -116,7 +116,7 @@ def test_a_file_that_is_not_what_was_coded_is_noticed(quantized, tmp_path):
     with torch.no_grad():
         for parameter in plain.parameters():
             parameter.add_(0.01)
-    other = build_graph(plain, torch.zeros(1, *model.graph.input.shape[1:]))
+    other = build_graph(plain, torch.zeros(1, *model.graph.inputs[0].shape[1:]))
     with pytest.raises(ParityError, match=r"model\.onnx decoded from model\.sqz is not the exported file"):
         check_decoded(squeezed, OnnxExport().write(other, None, tmp_path))
 

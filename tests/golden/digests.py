@@ -7,7 +7,8 @@ def network_digest(graph):
     """Nodes and tensors."""
     digest = hashlib.sha256()
     for node in graph.nodes:
-        fields = sorted(vars(node).items())
+        # What came later than the golden files and has nothing to say there is left out.
+        fields = sorted((k, v) for k, v in vars(node).items() if (k, v) != ("weights_of", ""))
         digest.update(f"{type(node).__name__} {fields}\n".encode())
     for name, tensor in graph.tensors.items():
         digest.update(f"{name} {tensor.shape}\n".encode() + tensor.astype("<f4").tobytes())

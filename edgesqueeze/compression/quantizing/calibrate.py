@@ -11,6 +11,7 @@ from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Graph
 from edgesqueeze.network.integers.ranges import Range, merge_ranges, share_groups
 from edgesqueeze.numerics.ranges import NUM_BINS, Histogram, entropy_range, mse_range, percentile_range
+from edgesqueeze.trees import Tree
 
 RangeMethod = Literal["min_max", "moving_average", "percentile", "entropy", "mse"]
 """How the range of an activation is chosen."""
@@ -20,13 +21,13 @@ MOMENTUM = 0.9
 
 
 def calibrate(
-    graph: Graph, batches: Sequence[Tensor], method: RangeMethod, percentile: float = 99.99
+    graph: Graph, batches: Sequence[Tree], method: RangeMethod, percentile: float = 99.99
 ) -> dict[str, Range]:
     """The range of every node's output, equal within a share-group.
 
     Args:
         graph: the float network.
-        batches: calibration inputs [N, C, H, W].
+        batches: calibration inputs [N, C, H, W], or trees of several.
         method: ``min_max`` takes the extremes; ``moving_average`` the exponential moving average of each
             batch's extremes (Jacob et al. 2018, arXiv 1712.05877, section 3.1); for the others see
             :mod:`edgesqueeze.numerics.ranges`. With ``entropy`` the network's input keeps its extremes:
@@ -41,7 +42,7 @@ def calibrate(
     groups = share_groups(graph)
     found: dict[str, Range] = {}
     for group, histogram in _histograms(graph, batches, extremes).items():
-        if method == "entropy" and group == groups[graph.input.name]:
+        if method == "entropy" and group in {groups[node.name] for node in graph.inputs}:
             found[group] = extremes[group]
         elif method == "percentile":
             found[group] = percentile_range(histogram, percentile)
@@ -51,7 +52,7 @@ def calibrate(
 
 
 @torch.no_grad()
-def calibrate_min_max(graph: Graph, batches: Iterable[Tensor]) -> dict[str, Range]:
+def calibrate_min_max(graph: Graph, batches: Iterable[Tree]) -> dict[str, Range]:
     """Lowest and highest value of every tensor over the batches, merged over share-groups."""
     seen: dict[str, Range] = {}
 
@@ -68,7 +69,7 @@ def calibrate_min_max(graph: Graph, batches: Iterable[Tensor]) -> dict[str, Rang
 
 
 @torch.no_grad()
-def calibrate_moving_average(graph: Graph, batches: Sequence[Tensor]) -> dict[str, Range]:
+def calibrate_moving_average(graph: Graph, batches: Sequence[Tree]) -> dict[str, Range]:
     """Exponential moving averages of each batch's lowest and highest values, merged over share-groups."""
     seen: dict[str, Range] = {}
 
@@ -88,7 +89,7 @@ def calibrate_moving_average(graph: Graph, batches: Sequence[Tensor]) -> dict[st
 
 
 @torch.no_grad()
-def _histograms(graph: Graph, batches: Sequence[Tensor], ranges: dict[str, Range]) -> dict[str, Histogram]:
+def _histograms(graph: Graph, batches: Sequence[Tree], ranges: dict[str, Range]) -> dict[str, Histogram]:
     """One histogram per share-group over its whole range, of all values of its tensors."""
     groups = share_groups(graph)
     counts = {group: np.zeros(NUM_BINS) for group in groups.values()}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.trees import Tree
 
 
 class Teacher:
@@ -18,7 +19,7 @@ class Teacher:
         self._graph, self._weights = graph, graph_weights(graph)
         self._temperature = temperature
 
-    def loss(self, x: Tensor, outputs: Tensor) -> Tensor:
+    def loss(self, x: Tree, outputs: Tensor) -> Tensor:
         """T² times the divergence KL(teacher || student) of the class probabilities at temperature T.
 
         Classes are on axis 1 of ``outputs``; the mean is taken over images (and places, of a map).

@@ -5,10 +5,13 @@ stand between them (Nagel et al. 2019, "Data-free quantization through weight eq
 correction", arXiv 1906.04721, section 4.1). ReLU6 does not scale, so pairs around it are left alone.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.network.graph.nodes import (
+    AnyNode,
     AvgPool,
     Conv,
     Flatten,
@@ -31,12 +34,18 @@ def equalizable_pairs(graph: Graph) -> list[Pair]:
     for first in graph.weighted:
         if first.activation == "relu6":
             continue
-        users = graph.users(first.name)
-        while len(users) == 1 and isinstance(users[0], MaxPool | AvgPool | GlobalAvgPool | Flatten):
-            users = graph.users(users[0].name)
-        if len(users) == 1 and isinstance(users[0], WeightedNode):
-            pairs.append((first, users[0]))
+        reader = _only_reader(graph, first)
+        while isinstance(reader, MaxPool | AvgPool | GlobalAvgPool | Flatten):
+            reader = _only_reader(graph, reader)
+        if isinstance(reader, WeightedNode):
+            pairs.append((first, reader))
     return pairs
+
+
+def _only_reader(graph: Graph, node: AnyNode) -> AnyNode | None:
+    """The one node that a tensor goes to; None if there are others, or if it is an output."""
+    users = graph.users(node.name)
+    return users[0] if len(users) == 1 and node not in graph.output_nodes.values() else None
 
 
 def equalize(graph: Graph) -> Graph:
@@ -51,7 +60,7 @@ def equalize(graph: Graph) -> Graph:
     for _ in range(_SWEEPS):
         if all(_equalize_pair(tensors, pair) < _CLOSE for pair in pairs):
             break
-    return Graph(graph.nodes, {name: tensor.astype(np.float32) for name, tensor in tensors.items()})
+    return replace(graph, tensors={name: tensor.astype(np.float32) for name, tensor in tensors.items()})
 
 
 def _equalize_pair(tensors: dict[str, NDArray[np.float64]], pair: Pair) -> float:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from edgesqueeze.compression.quantizing.simulation import dequantized_weights, fake_quantize
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.network.floats.run import run_graph
-from edgesqueeze.network.graph.node_json import structure_from_json, structure_to_json
+from edgesqueeze.network.graph.node_json import graph_from_json, graph_to_json
 from edgesqueeze.network.graph.nodes import AnyNode, Graph
 from edgesqueeze.network.integers.gates import with_gates
 from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec, WeightQuant, float_layers
+from edgesqueeze.trees import Tree
 
 _FLOAT, _INTEGER = "float/", "int8/"
 _PARTS = ("weight", "scale", "bias")
@@ -33,9 +34,9 @@ class GraphModel(nn.Module):
         self._gated, gates = with_gates(graph)
         self._grids = spec.activations | gates
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The simulated int8 output for a batch [N, C, H, W]."""
-        return run_graph(self._gated, x, self._weights, self._fake_quantize)
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Tree:
+        """The simulated int8 output for a batch [N, C, H, W], or a tree of several."""
+        return run_graph(self._gated, named or inputs, self._weights, self._fake_quantize)
 
     def _fake_quantize(self, node: AnyNode, y: Tensor) -> Tensor:
         return fake_quantize(y, self._grids[node.name])
@@ -44,14 +45,17 @@ class GraphModel(nn.Module):
 def serialize_graph_model(model: GraphModel) -> bytes:
     """Float tensors and integers as safetensors, the structure and the activation grids in the header."""
     header = {
-        "nodes": structure_to_json(model.graph),
+        **graph_to_json(model.graph),
         "activations": {n: [q.scale, q.zero_point] for n, q in model.spec.activations.items()},
     }
     kept = float_layers(model.graph, model.spec)
     if kept:
         header["keep_float"] = list(kept)
+    owners = {node.name for node in model.graph.owners}
     tensors: dict[str, NDArray[Any]] = {f"{_FLOAT}{n}": t for n, t in model.graph.tensors.items()}
     for name, quant in model.spec.weights.items():
+        if name not in owners:
+            continue  # a layer that is used again
         for part in _PARTS:
             tensors[f"{_INTEGER}{name}.{part}"] = np.ascontiguousarray(getattr(quant, part))
     return bytes(save(tensors, {"graph": json.dumps(header, sort_keys=True)}))
@@ -81,10 +85,10 @@ def load_graph_model(path: Path) -> GraphModel:
             header = json.loads(file.metadata()["graph"])
             stored = {key: np.asarray(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118 (not a mapping)
         tensors = {k.removeprefix(_FLOAT): t for k, t in stored.items() if k.startswith(_FLOAT)}
-        graph = Graph(structure_from_json(header["nodes"]), tensors)
+        graph = graph_from_json(header, tensors)
         grids = {n: ActivationQuant(float(s), int(z)) for n, (s, z) in header["activations"].items()}
         weights = {
-            node.name: WeightQuant(*(stored[f"{_INTEGER}{node.name}.{part}"] for part in _PARTS))
+            node.name: WeightQuant(*(stored[f"{_INTEGER}{node.owner}.{part}"] for part in _PARTS))
             for node in graph.weighted
             if node.name not in header.get("keep_float", [])
         }

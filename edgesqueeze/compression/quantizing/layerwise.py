@@ -14,8 +14,9 @@ from torch import Tensor
 
 from edgesqueeze.compression.quantizing.simulation import dequantized_layer, fake_quantize
 from edgesqueeze.network.floats.run import compute_node, graph_weights
-from edgesqueeze.network.graph.nodes import Graph, Input, WeightedNode
+from edgesqueeze.network.graph.nodes import Graph, Input, WeightedNode, last_readers
 from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
+from edgesqueeze.trees import Tree, by_name, joined
 
 Adjust = Callable[[WeightedNode, Tensor, Tensor, WeightQuant], WeightQuant]
 """A layer, its int8 input and its float output before the activation, over all images: better integers."""
@@ -29,38 +30,42 @@ _WARM_UP = 0.2
 
 
 @torch.no_grad()
-def adjust_layers(graph: Graph, spec: QuantSpec, batches: Sequence[Tensor], adjust: Adjust) -> QuantSpec:
+def adjust_layers(graph: Graph, spec: QuantSpec, batches: Sequence[Tree], adjust: Adjust) -> QuantSpec:
     """The spec with every layer's integers adjusted, in execution order; layers kept in float have none.
+
+    A layer that is used more than once is adjusted for its first use.
 
     All activations of the calibration batches that a later node reads are in memory at once.
     """
     weights = graph_weights(graph)
     adjusted = dict(spec.weights)
-    x = torch.cat(list(batches))
+    x = by_name(joined(batches, torch.cat), [node.name for node in graph.inputs])
     exact: dict[str, Tensor] = {}
     quantized: dict[str, Tensor] = {}
-    last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
+    last_reader = last_readers(graph)
     for node in graph.nodes:
         grid = spec.activations[node.name]
         if isinstance(node, Input):
-            exact[node.name], quantized[node.name] = x, fake_quantize(x, grid)
+            exact[node.name], quantized[node.name] = x[node.name], fake_quantize(x[node.name], grid)
             continue
         reads, reads_quantized = ([values[n] for n in node.inputs] for values in (exact, quantized))
         layer = weights
         if isinstance(node, WeightedNode) and node.name in adjusted:
-            target = compute_node(replace(node, activation="none"), reads, weights)
-            quant = adjust(node, reads_quantized[0], target, adjusted[node.name])
+            quant = adjusted[node.owner]
+            if not node.weights_of:
+                target = compute_node(replace(node, activation="none"), reads, weights)
+                quant = adjust(node, reads_quantized[0], target, quant)
             adjusted[node.name] = quant
             layer = {node.name: dequantized_layer(quant, spec.activations[node.inputs[0]].scale)}
         exact[node.name] = compute_node(node, reads, weights)
         quantized[node.name] = fake_quantize(compute_node(node, reads_quantized, layer), grid)
         for name in set(node.inputs):
-            if last_reader[name] == node.name:
+            if last_reader.get(name) == node.name:
                 del exact[name], quantized[name]
     return QuantSpec(spec.activations, adjusted)
 
 
-def correct_biases(graph: Graph, spec: QuantSpec, batches: Sequence[Tensor]) -> QuantSpec:
+def correct_biases(graph: Graph, spec: QuantSpec, batches: Sequence[Tree]) -> QuantSpec:
     """Biases moved by the mean error of each output channel before the activation.
 
     (Nagel et al. 2019, arXiv 1906.04721, section 4.2; the mean is measured as in their appendix D.)
@@ -78,7 +83,7 @@ def correct_biases(graph: Graph, spec: QuantSpec, batches: Sequence[Tensor]) -> 
 
 
 def round_adaptively(
-    graph: Graph, spec: QuantSpec, batches: Sequence[Tensor], steps: int, seed: int
+    graph: Graph, spec: QuantSpec, batches: Sequence[Tree], steps: int, seed: int
 ) -> QuantSpec:
     """Weights rounded up or down, whichever keeps the layer's output, instead of to the nearest.
 

@@ -16,6 +16,8 @@ from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import activation_grids, spec_from_activations, usable_scale
 from edgesqueeze.numerics.ranges import mse_scales
+from edgesqueeze.task.training import call
+from edgesqueeze.trees import Tree, joined, leaves, length_of
 
 WeightMethod = Literal["min_max", "mse"]
 """How a weight's scale is chosen, per output channel or per tensor."""
@@ -44,8 +46,8 @@ class Plan:
         return ", ".join(names)
 
 
-def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> GraphModel:
-    """The int8 form of a float graph, decided on calibration batches [N, C, H, W].
+def quantize_graph(graph: Graph, batches: Sequence[Tree], plan: Plan) -> GraphModel:
+    """The int8 form of a float graph, decided on calibration batches [N, C, H, W], or trees.
 
     Equalization comes first, since it changes the float weights and so all that follows; biases are
     corrected last, for the integers the weights really have.
@@ -56,7 +58,7 @@ def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> Graph
     grids = activation_grids(graph, ranges)
     scales = {}
     if plan.weights == "mse":
-        for node in (node for node in graph.weighted if node.name not in plan.keep_float):
+        for node in (n for n in graph.weighted if not n.weights_of and n.name not in plan.keep_float):
             input_scale = grids[node.inputs[0]].scale
             weight = graph.weight(node)
             found = mse_scales(weight if plan.per_channel else weight.reshape(1, -1))
@@ -72,11 +74,11 @@ def quantize_graph(graph: Graph, batches: Sequence[Tensor], plan: Plan) -> Graph
 class PlanSearch:
     """Plans tried on calibration batches; the one whose output is closest to the float network's wins.
 
-    Closeness is the signal-to-quantization-noise ratio of the output in decibels: it needs no labels, and
-    unlike accuracy it tells plans apart on a few hundred images.
+    Closeness is the signal-to-quantization-noise ratio of the output (of several, the worst) in decibels: it
+    needs no labels, and unlike accuracy it tells plans apart on a few hundred images.
     """
 
-    def __init__(self, graph: Graph, batches: Sequence[Tensor]) -> None:
+    def __init__(self, graph: Graph, batches: Sequence[Tree]) -> None:
         self._graph, self._batches = graph, batches
         self._expected = _outputs(graph, batches)
         self._tried: dict[Plan, float] = {}
@@ -86,8 +88,11 @@ class PlanSearch:
         """Quantize by a plan and measure it; only the best model so far is kept."""
         model = quantize_graph(self._graph, self._batches, plan)
         with torch.no_grad():
-            found = torch.cat([model(x) for x in self._batches])
-        self._tried[plan] = sqnr_db(self._expected, found)
+            found = joined([call(model, x) for x in self._batches], torch.cat)
+        pairs = zip(leaves(self._expected), leaves(found), strict=True)
+        self._tried[plan] = min(
+            sqnr_db(expected, y) for expected, y in pairs
+        )  # no output may pay for another
         self._models[plan] = model
         self._models = {self.best_plan: self._models[self.best_plan]}
 
@@ -103,7 +108,7 @@ class PlanSearch:
 
     def summary(self) -> str:
         """What was kept and why, in one sentence."""
-        best, images = self.best_plan, len(self._expected)
+        best, images = self.best_plan, length_of(self._expected)
         others = "; ".join(f"{plan}: {ratio:.2f}" for plan, ratio in self._tried.items() if plan != best)
         return (
             f"auto kept {best}, whose output is closest to the float network's on {images} calibration "
@@ -119,6 +124,6 @@ def sqnr_db(expected: Tensor, found: Tensor) -> float:
 
 
 @torch.no_grad()
-def _outputs(graph: Graph, batches: Sequence[Tensor]) -> Tensor:
+def _outputs(graph: Graph, batches: Sequence[Tree]) -> Tree:
     weights = graph_weights(graph)
-    return torch.cat([run_graph(graph, x, weights) for x in batches])
+    return joined([run_graph(graph, x, weights) for x in batches], torch.cat)

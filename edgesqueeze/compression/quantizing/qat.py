@@ -6,6 +6,7 @@ dropout gone, as in every graph.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ from edgesqueeze.network.integers.align import align_grids
 from edgesqueeze.network.integers.gates import with_gates
 from edgesqueeze.network.integers.ranges import Range
 from edgesqueeze.network.integers.spec import activation_grids, spec_from_activations, usable_scale
+from edgesqueeze.trees import Tree
 
 QatMethod = Literal["lsq", "moving_average"]
 """How grids come about: learned step sizes, or moving averages of extremes."""
@@ -91,22 +93,22 @@ class QatNetwork(nn.Module):
         self._graph, self._keep_float, self._forms = graph, keep_float, dict(forms or {})
         # The quantizer clamps anyway: a ReLU of its own would be one more pass over memory.
         gated, self._gates = with_gates(graph)
-        self._bare = Graph(tuple(without_activation(node) for node in gated.nodes), graph.tensors)
-        self._place = {node.name: i for i, node in enumerate(graph.weighted)}
+        self._bare = replace(gated, nodes=tuple(without_activation(node) for node in gated.nodes))
+        self._owners = tuple(node for node in graph.weighted if not node.weights_of)
+        self._place = {node.name: i for i, node in enumerate(self._owners)}
         self.layers = nn.ModuleList(
-            [QatLayer(graph.weight(n), graph.bias(n), self._forms.get(n.name)) for n in graph.weighted]
+            [QatLayer(graph.weight(n), graph.bias(n), self._forms.get(n.name)) for n in self._owners]
         )
         grids = activation_grids(graph, ranges)
         spec = spec_from_activations(graph, grids, keep_float=keep_float, per_channel=per_channel)
         self.steps = LearnedSteps(graph, spec) if method == "lsq" else MovingAverages(graph, spec, ranges)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The simulated int8 output for a batch [N, C, H, W]."""
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Tree:
+        """The simulated int8 output for a batch [N, C, H, W], or a tree of several."""
         grids = self.steps.grids()
-        weights = {
-            node.name: self._quantized(node, grids[node.inputs[0]].scale) for node in self._graph.weighted
-        }
-        return run_graph(self._bare, x, weights, self._quantize)
+        layers = {node.name: self._quantized(node, grids[node.inputs[0]].scale) for node in self._owners}
+        weights = {node.name: layers[node.owner] for node in self._graph.weighted}
+        return run_graph(self._bare, named or inputs, weights, self._quantize)
 
     def _quantize(self, node: AnyNode, y: Tensor) -> Tensor:
         if node.copies:
@@ -132,7 +134,7 @@ class QatNetwork(nn.Module):
 
     @property
     def _quantized_nodes(self) -> tuple[WeightedNode, ...]:
-        return tuple(node for node in self._graph.weighted if node.name not in self._keep_float)
+        return tuple(node for node in self._owners if node.name not in self._keep_float)
 
     def _floats(self, node: WeightedNode) -> tuple[Tensor, Tensor]:
         layer = self.layers[self._place[node.name]]
@@ -170,7 +172,7 @@ class QatNetwork(nn.Module):
         """The trained network and every integer of it; settles it first."""
         self.settle()
         grids, tensors, scales = self.steps.grids(), dict(self._graph.tensors), {}
-        for node in self._graph.weighted:
+        for node in self._owners:
             weight, bias = self._floats(node)
             if node in self._quantized_nodes:
                 scale = self.steps.scales(node.name, weight)
@@ -179,7 +181,7 @@ class QatNetwork(nn.Module):
                 scales[node.name] = scale.numpy()
             tensors[weight_name(node)] = weight.numpy().copy()
             tensors[bias_name(node)] = bias.numpy().copy()
-        graph = Graph(self._graph.nodes, tensors)
+        graph = replace(self._graph, tensors=tensors)
         return GraphModel(graph, spec_from_activations(graph, grids, scales, self._keep_float))
 
 

@@ -102,7 +102,8 @@ class LearnedSteps(Steps):
         self._steps = [
             self._activation_step(graph, group, self.factors[i]) for group, i in self._place.items()
         ]
-        self._layers = {name: i for i, name in enumerate(spec.weights)}
+        owners = [node.name for node in graph.owners if node.name in spec.weights]
+        self._layers = {name: i for i, name in enumerate(owners)}
         self._scales = {name: torch.from_numpy(quant.scale) for name, quant in spec.weights.items()}
         self.weight_factors = nn.ParameterList(
             [nn.Parameter(torch.ones(len(self._scales[name]))) for name in self._layers]

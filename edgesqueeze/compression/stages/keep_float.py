@@ -32,7 +32,7 @@ def kept_layers(graph: Graph, globs: Collection[str], where: str, session: Sessi
     """
     if not globs:
         return ()
-    names = [node.name for node in graph.weighted]
+    names = [node.name for node in graph.weighted if not node.weights_of]
     kept = match_names(names, globs, where)
     if len(kept) == len(names):
         raise RecipeError(f"{where} keeps every layer in float; leave the stage out to get a float network")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import RANGE_METHODS, RangeMethod
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
@@ -17,6 +17,7 @@ from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Session
+from edgesqueeze.trees import Tree
 
 CALIBRATION_BATCH = 64
 DEFAULT_PERCENTILE = 99.99
@@ -100,7 +101,7 @@ class Ptq(Stage):
             keep_float=kept,
         )
 
-    def _finish(self, graph: Graph, batches: list[Tensor], plan: Plan, session: Session) -> GraphModel:
+    def _finish(self, graph: Graph, batches: list[Tree], plan: Plan, session: Session) -> GraphModel:
         if self.adaround:
             plan = replace(plan, adaround_steps=self.adaround_steps, seed=session.seed)
         return quantize_graph(graph, batches, plan)

@@ -20,6 +20,7 @@ from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Loss, Session, TrainingSettings, fit
+from edgesqueeze.trees import Tree
 
 CALIBRATION_BATCH = 64
 DEFAULT_TEMPERATURE = 4.0
@@ -88,13 +89,12 @@ class Qat(TrainingSettings, Stage):
         return network.finished()
 
     def _distilled(self, graph: Graph, task: Task) -> Loss:
-        if graph.output.shape[1] < 2:
-            raise RecipeError(
-                f"qat.distill needs class scores, the model returns {list(graph.output.shape)}; leave it out"
-            )
+        if len(graph.outputs) > 1 or graph.output.shape[1] < 2:
+            shapes = ", ".join(str(list(node.shape)) for node in graph.output_nodes.values())
+            raise RecipeError(f"qat.distill needs class scores, the model returns {shapes}; leave it out")
         teacher = Teacher(graph, self.temperature)
 
-        def loss(x: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        def loss(x: Tree, outputs: Tree, targets: Tree) -> Tensor:
             own = torch.zeros(()) if self.distill == 1 else task.loss(outputs, targets)
             return (1 - self.distill) * own + self.distill * teacher.loss(x, outputs)
 

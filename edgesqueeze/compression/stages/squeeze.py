@@ -39,7 +39,8 @@ from edgesqueeze.numerics.rate_distortion import (
     total_bits,
 )
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Session, TrainingSettings, fit
+from edgesqueeze.task.training import Session, TrainingSettings, call, fit
+from edgesqueeze.trees import length_of
 
 UPDATE_EVERY = 50
 """Steps between two looks at what levels cost."""
@@ -238,9 +239,9 @@ def _sensitivities(
     weights = [_float_weight(layer) for layer in layers.values()]
     used = 0
     for (x, y), _ in zip(batches, range(SENSITIVITY_BATCHES), strict=False):
-        gradients = torch.autograd.grad(task.loss(model(x), y), weights)
+        gradients = torch.autograd.grad(task.loss(call(model, x), y), weights)
         for name, gradient in zip(layers, gradients, strict=True):
-            totals[name] += float(gradient.double().pow(2).mean()) * len(x) / 2
+            totals[name] += float(gradient.double().pow(2).mean()) * length_of(x) / 2
         used += 1
     return {name: total / used for name, total in totals.items()}
 

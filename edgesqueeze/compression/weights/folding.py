@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from edgesqueeze.errors import UnsupportedLayerError
+from edgesqueeze.task.training import call
+from edgesqueeze.trees import Tree, leaves
 
 FoldedPair = tuple[str, str]
 """Names of a convolution and of the batch norm that was folded into it."""
@@ -25,7 +27,7 @@ def mark_folded(model: nn.Module, pairs: list[FoldedPair]) -> None:
     setattr(model, _RECORD, [*folded_pairs(model), *pairs])
 
 
-def fold_batch_norm(model: nn.Module, example_input: Tensor) -> list[FoldedPair]:
+def fold_batch_norm(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
     """Fold every batch norm in place and return the pairs.
 
     Raises:
@@ -33,7 +35,7 @@ def fold_batch_norm(model: nn.Module, example_input: Tensor) -> list[FoldedPair]
     """
     pairs = _find_pairs(model, example_input)
     with torch.no_grad():
-        before = model(example_input)
+        before = list(leaves(call(model, example_input)))
     for conv_name, norm_name in pairs:
         conv, norm = model.get_submodule(conv_name), model.get_submodule(norm_name)
         assert isinstance(conv, nn.Conv2d)
@@ -47,14 +49,18 @@ def fold_batch_norm(model: nn.Module, example_input: Tensor) -> list[FoldedPair]
             "leave weight sharing out for this model"
         )
     with torch.no_grad():
-        after = model(example_input)
-    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3 * float(before.abs().max())):
+        after = list(leaves(call(model, example_input)))
+    if not all(map(_is_close, before, after)):
         raise UnsupportedLayerError(
             "folding batch norm changes what the model computes (something else reads the convolution too); "
             "leave weight sharing out for this model"
         )
     mark_folded(model, pairs)
     return pairs
+
+
+def _is_close(before: Tensor, after: Tensor) -> bool:
+    return torch.allclose(before, after, rtol=1e-3, atol=1e-3 * float(before.abs().max()))
 
 
 def apply_folding(model: nn.Module, pairs: list[FoldedPair]) -> None:
@@ -67,7 +73,7 @@ def apply_folding(model: nn.Module, pairs: list[FoldedPair]) -> None:
         _replace_by_identity(model, norm_name)
 
 
-def _find_pairs(model: nn.Module, example_input: Tensor) -> list[FoldedPair]:
+def _find_pairs(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
     """Pairs found by watching tensors flow from a convolution into a batch norm in one forward pass."""
     produced: dict[int, str] = {}
     kept_alive: list[Tensor] = []
@@ -91,11 +97,11 @@ def _find_pairs(model: nn.Module, example_input: Tensor) -> list[FoldedPair]:
             hooks.append(module.register_forward_pre_hook(pair))
     try:
         with torch.no_grad():
-            model.eval()(example_input)
+            call(model.eval(), example_input)
     finally:
         for hook in hooks:
             hook.remove()
-    return pairs
+    return list(dict.fromkeys(pairs))  # layers that are called again are folded once
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:

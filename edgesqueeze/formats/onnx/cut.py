@@ -44,6 +44,14 @@ class OnnxFile:
             if name is not None:
                 self._ends[name] = node
         self.names = tuple(self._ends)
+        self.results = {value.name: self._result(value.name) for value in self.model.graph.output}
+
+    def _result(self, output: str) -> str:
+        """The node whose tensor an output is."""
+        maker = self.makers[output]
+        while maker.op_type == "Identity" and maker.input[0] in self.makers:
+            maker = self.makers[maker.input[0]]
+        return next((name for name, end in self._ends.items() if end is maker), output)
 
     def _quantized_name(self, node: NodeProto) -> str | None:
         """The node whose integers this makes, or makes real again right away."""

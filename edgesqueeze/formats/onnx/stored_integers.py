@@ -9,6 +9,7 @@ from edgesqueeze.formats.onnx.cut import OnnxFile
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
 
 _UINT8_OFFSET = 128
+_LAYERS = ("Conv", "ConvTranspose", "Gemm")
 Place = tuple[int, int, int]
 """Where a QOperator has a tensor, its scale and its zero point among its inputs."""
 
@@ -43,15 +44,21 @@ def onnx_weights(file: OnnxFile) -> Layers:
                 weight = (weight.astype("int16") - constants[node.input[3]]).astype("int8")
             scale, bias = (constants[nodes[f"{name}/{part}"].input[1]] for part in ("scale", "raw"))
             layers[name] = _weight(weight if weight.ndim == 4 else weight.T, scale, bias)
-        elif node.op_type in ("Conv", "Gemm") and node.input[1] in constants:  # kept in float
+        elif node.op_type in _LAYERS and node.input[1] in constants:  # kept in float
             parameters = _dequantized_parameters(file, node, constants)
+            parameters["weight"] = _in_layout(node, parameters["weight"])
             layers[node.name.removesuffix("/raw")] = parameters
-        elif node.op_type in ("Conv", "Gemm"):
+        elif node.op_type in _LAYERS:
             product = file.makers[node.input[1]]
-            weight = constants[file.makers[product.input[0]].input[0]]
+            weight = _in_layout(node, constants[file.makers[product.input[0]].input[0]])
             bias = constants[node.input[2]]
             layers[node.name.removesuffix("/raw")] = _weight(weight, constants[product.input[1]], bias)
     return layers
+
+
+def _in_layout(node: NodeProto, weight: Array) -> Array:
+    """A weight as the graph has it: ONNX has that of a transposed convolution as [in, out, …]."""
+    return weight.swapaxes(0, 1) if node.op_type == "ConvTranspose" else weight
 
 
 def _constants(file: OnnxFile) -> dict[str, Array]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.onnx.write_maps import MAPS, OnnxWriter, write_map
 from edgesqueeze.formats.onnx.write_weights import (
@@ -60,6 +61,8 @@ UINT8_OFFSET = 128
 
 def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
     """The bytes of an ONNX model with one float input "input" [1, C, H, W] and one float output "output".
+
+    Several inputs and outputs have the names that the graph gives them.
 
     The same graph and spec always give the same bytes.
 
@@ -109,17 +112,28 @@ class Emitter:
     initializers: list[TensorProto] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+    operands: dict[str, list[str]] = field(default_factory=dict)
+    """Owner of a weight and a bias to what an operator reads of them: stored once for all that use them."""
+    named: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
 
     def run(self) -> bytes:
         """The bytes of the file."""
         for node in self.graph.nodes:
             self._node(node)
-        self._name_output()
-        ends = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, node.shape)
-            for name, node in (("input", self.graph.input), ("output", self.graph.output))
-        ]
-        body = helper.make_graph(self.nodes, "edgesqueeze", ends[:1], ends[1:], self.initializers)
+        return self._finished()
+
+    def _finished(self) -> bytes:
+        for output in self.graph.outputs:
+            self._name_output(self.values[output.node], output.name)
+        inputs, outputs = (
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, node.shape)
+                for name, node in ends.items()
+            ]
+            for ends in ({node.name: node for node in self.graph.inputs}, self.graph.output_nodes)
+        )
+        body = helper.make_graph(self.nodes, "edgesqueeze", inputs, outputs, self.initializers)
         model = helper.make_model(
             body,
             producer_name="edgesqueeze",
@@ -133,14 +147,22 @@ class Emitter:
         return (("", self.opset),)
 
     def _node(self, node: AnyNode) -> None:
-        y = "input" if isinstance(node, Input) else self._activated(node, self._operation(node))
+        y = node.name if isinstance(node, Input) else self._activated(node, self._operation(node))
         self.values[node.name] = self._round_trip(node.name, y, node.name)
 
-    def _name_output(self) -> None:
-        if self.nodes:
-            self.nodes[-1].output[0] = "output"
+    def _name_output(self, value: str, name: str) -> None:
+        """Give a value the name of an output; one that has a name already is copied."""
+        if name in self.named or any(name in node.output or name in node.input for node in self.nodes):
+            raise ExportError(f"output {name!r} is called like another tensor of the file; rename it")
+        maker = next((node for node in self.nodes if value in node.output), None)
+        if maker is None or value in self.named:
+            self._op("Identity", [value], name, {})
         else:
-            self._op("Identity", ["input"], "output", {})
+            for node in self.nodes:
+                for names in (node.input, node.output):
+                    names[:] = [name if known == value else known for known in names]
+            self.values = {key: name if known == value else known for key, known in self.values.items()}
+        self.named.add(name)
 
     # -- building blocks ---------------------------------------------------------------------------
 
@@ -158,7 +180,10 @@ class Emitter:
         return output
 
     def _constant(self, name: str, values: NDArray[Any]) -> str:
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        """A constant, stored once: only a layer that is used again has one of a known name."""
+        if name not in self.stored:
+            self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+            self.stored.add(name)
         return name
 
     def _shared(self, name: str, values: NDArray[Any]) -> str:
@@ -202,7 +227,9 @@ class Emitter:
         if isinstance(node, WeightedNode):
             if self.dynamic is not None and self.dynamic.reads_integers(node):
                 return self.dynamic.write_dynamic(self._layer_writer, node, inputs[0], attributes)
-            inputs += self.store.store(self._layer_writer, node)
+            if node.owner not in self.operands:
+                self.operands[node.owner] = self.store.store(self._layer_writer, node)
+            inputs += self.operands[node.owner]
         return self._op(kind, inputs, f"{node.name}/raw", attributes)
 
     @property

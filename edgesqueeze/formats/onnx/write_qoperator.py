@@ -69,15 +69,19 @@ class _QOperatorEmitter(Emitter):
 
     def _node(self, node: AnyNode) -> None:
         if isinstance(node, Input):
-            self._quantize(node, "input")
+            self._quantize(node, node.name)
         elif not self._move(node) and not self._compute(node):
             for name in node.inputs:
                 self._dequantize(name)
             self._quantize(node, self._activated(node, self._operation(node)))
 
-    def _name_output(self) -> None:
-        self._dequantize(self.graph.output.name)
-        super()._name_output()
+    def run(self) -> bytes:
+        """The bytes of the file."""
+        for node in self.graph.nodes:
+            self._node(node)
+        for output in self.graph.outputs:
+            self._dequantize(output.node)
+        return self._finished()
 
     def _quantize(self, node: AnyNode, value: str) -> None:
         grid = self._grid(self.integers, node.name)

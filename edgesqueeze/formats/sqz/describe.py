@@ -143,7 +143,7 @@ def _describe_sections(squeezed: SqueezedFile) -> Iterator[SectionDescription]:
 
 def _describe_tensors(squeezed: SqueezedFile, graph: Graph) -> Iterator[CodedDescription]:
     meta, block = squeezed.meta, squeezed.tensors_block
-    for node, layer, parts in zip(graph.parametric, meta.layers, squeezed.parts, strict=True):
+    for node, layer, parts in zip(graph.owners, meta.layers, squeezed.parts, strict=True):
         for (name, shape), part in zip(_names(node, layer), parts, strict=True):
             if name.endswith(_STEPS):
                 steps = read_steps(part.payload, layer.num_channels)

@@ -1,10 +1,14 @@
 """The graph section of a .sqz file of version 2: rows of numbers, then the names.
 
 A row is kind, inputs, numbers as in docs/format.md; inputs count backwards (1 is the node just before).
-Kernels and channels of weighted nodes are left out, since the file says the shapes of all weights.
+Kernels and channels of weighted nodes are left out, since the file says the shapes of all weights. Behind the
+names stand, if there are any, the layers that use the weights of another, and outputs other than the one of
+the last node.
 """
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from struct import Struct
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
@@ -12,7 +16,7 @@ from edgesqueeze.errors import CorruptFileError
 from edgesqueeze.formats.sqz.structure import FIELDS, KINDS, WORDS, float_bits
 from edgesqueeze.network.graph.check import check_structure, complete_shapes
 from edgesqueeze.network.graph.node_json import parameter_count, structure_from_json
-from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Pointwise
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Output, Pointwise
 from edgesqueeze.network.graph.nodes.node import Parametric
 
 Shape = tuple[int, ...]
@@ -22,25 +26,34 @@ _RANKS = {name: kind.weight_rank for name, kind in NODE_KINDS.items() if issubcl
 """The dimensions of a node's weight."""
 _FROM_WEIGHTS = ("channels", "kernel")
 _FLOAT, _BITS = Struct("<f"), Struct("<I")
+_SHARED, _OUTPUT = "shared", "output"
+"""How a line behind the names begins."""
+_DIGITS = 9
 
 
-def encode_graph(nodes: Sequence[AnyNode]) -> bytes:
+def encode_graph(graph: Graph) -> bytes:
     """The bytes of the section.
 
     Raises:
         CodecError: nodes that do not fit together.
     """
-    check_structure(nodes)
+    nodes = graph.nodes
+    check_structure(nodes, graph.outputs)
     places = {node.name: place for place, node in enumerate(nodes)}
     numbers = [len(nodes)]
     for place, node in enumerate(nodes):
         numbers += _row(node, [place - places[name] for name in node.inputs])
-    names = "".join(f"{node.name}\n" for node in nodes)
+    shared = [(node.name, node.weights_of) for node in graph.parametric if node.weights_of]
+    lines = [node.name for node in nodes]
+    lines += [f"{_SHARED} {places[name]} {places[owner]}" for name, owner in shared]
+    if graph.outputs != (Output("output", nodes[-1].name),):
+        lines += [f"{_OUTPUT} {places[output.node]} {output.name}" for output in graph.outputs]
+    names = "".join(f"{line}\n" for line in lines)
     return b"".join(encode_varint(number) for number in numbers) + names.encode("utf-8")
 
 
-def decode_graph(data: bytes, shapes: Sequence[Shape]) -> tuple[AnyNode, ...]:
-    """The nodes, checked to fit together and to have weights of these shapes, in their order.
+def decode_graph(data: bytes, shapes: Sequence[Shape]) -> Graph:
+    """The graph without tensors, checked to fit together and to have weights of these shapes, in their order.
 
     Raises:
         CodecError: the bytes are no graph, or not one with such weights.
@@ -49,18 +62,37 @@ def decode_graph(data: bytes, shapes: Sequence[Shape]) -> tuple[AnyNode, ...]:
     count = reader.varint()
     if count > reader.remaining:
         raise CorruptFileError(f"{count} nodes are claimed in {reader.remaining} bytes")
-    left = iter(shapes)
-    rows = [_read_row(reader, place, left) for place in range(count)]
-    if next(left, None) is not None:
-        raise CorruptFileError("the file has weights of more layers than the graph")
-    names = _names(bytes(reader.take(reader.remaining)), count)
+    rows = [_read_row(reader, place) for place in range(count)]
+    lines = _lines(bytes(reader.take(reader.remaining)), count)
+    names, extras = lines[:count], _extras(lines[count:], count)
     items = [
         {**row, "name": name, "inputs": [names[place] for place in inputs]}
         for (inputs, row), name in zip(rows, names, strict=True)
     ]
+    _add_weights(items, shapes, extras.owners)
     nodes = complete_shapes(structure_from_json(items))
-    check_structure(nodes)
-    return nodes
+    outputs = tuple(Output(name, names[place]) for place, name in extras.outputs)
+    check_structure(nodes, outputs)
+    return Graph(nodes, {}, outputs)
+
+
+def _add_weights(
+    items: Sequence[dict[str, object]], shapes: Sequence[Shape], owners: Mapping[int, int]
+) -> None:
+    """Give the rows what follows from the shapes of the weights; owners come before those that use theirs."""
+    left, shape_at = iter(shapes), dict[int, Shape]()
+    for place, item in enumerate(items):
+        kind = str(item["kind"])
+        if kind not in _RANKS:
+            continue
+        shape = next(left, None) if place not in owners else shape_at.get(owners[place])
+        item |= _from_weight(kind, place, shape)
+        if place in owners:
+            item["weights_of"] = items[owners[place]]["name"]
+        elif shape is not None:
+            shape_at[place] = shape
+    if next(left, None) is not None:
+        raise CorruptFileError("the file has weights of more layers than the graph")
 
 
 def _row(node: AnyNode, distances: list[int]) -> list[int]:
@@ -92,8 +124,8 @@ def _fields(kind: str) -> dict[str, int]:
     }
 
 
-def _read_row(reader: ByteReader, place: int, shapes: Iterator[Shape]) -> Row:
-    """A row as structure_from_json wants it, but for its name; of its shape only channels are right."""
+def _read_row(reader: ByteReader, place: int) -> Row:
+    """A row as structure_from_json wants it, but for its name and what its weight tells."""
     number = reader.varint()
     if number >= len(KINDS):
         raise CorruptFileError(f"node {place} is of kind {number}; known are 0 to {len(KINDS) - 1}")
@@ -119,8 +151,6 @@ def _read_row(reader: ByteReader, place: int, shapes: Iterator[Shape]) -> Row:
     if kind == "Pointwise":
         bits = _varints(reader, parameter_count(str(row["function"])))
         row |= {"parameters": [_float_of(place, number) for number in bits]} if bits else {}
-    if kind in _RANKS:
-        row |= _from_weight(kind, place, next(shapes, None))
     return inputs, row
 
 
@@ -142,11 +172,39 @@ def _varints(reader: ByteReader, count: int) -> list[int]:
     return [reader.varint() for _ in range(count)]
 
 
-def _names(data: bytes, count: int) -> list[str]:
+def _lines(data: bytes, count: int) -> list[str]:
     try:
-        names = data.decode("utf-8").split("\n")
+        lines = data.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise CorruptFileError(f"the names of the nodes are not UTF-8: {error}") from error
-    if len(names) != count + 1 or names.pop():
+    if len(lines) <= count or lines.pop():
         raise CorruptFileError(f"the graph has {count} nodes, but not as many names")
-    return names
+    return lines
+
+
+@dataclass
+class _Extras:
+    """What stands behind the names: layers that use the weights of others, by their places, and outputs."""
+
+    owners: dict[int, int] = dataclasses.field(default_factory=dict)
+    outputs: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+
+
+def _extras(lines: Sequence[str], count: int) -> _Extras:
+    found = _Extras()
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        number, _, what = rest.partition(" ")
+        if word == _SHARED:
+            found.owners[_place(number, count)] = _place(what, count)
+        elif word == _OUTPUT:
+            found.outputs.append((_place(number, count), what))
+        else:
+            raise CorruptFileError(f"behind the names of the nodes stands {line[:60]!r}")
+    return found
+
+
+def _place(number: str, count: int) -> int:
+    if not number.isascii() or not number.isdigit() or len(number) > _DIGITS or int(number) >= count:
+        raise CorruptFileError(f"found {number[:60]!r} where the place of one of {count} nodes is wanted")
+    return int(number)

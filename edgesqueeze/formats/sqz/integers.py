@@ -147,6 +147,17 @@ def check_layers(graph: Graph, spec: QuantSpec) -> None:
     for node in graph.weighted:
         if node.name in spec.weights:
             _check_layer(graph, node, spec.weights[node.name])
+            _check_owner(graph, node, spec)
+
+
+def _check_owner(graph: Graph, node: WeightedNode, spec: QuantSpec) -> None:
+    """Refuse integers of a layer's second use that are not those of its first: a file holds them once."""
+    one, other = spec.weights[node.name], spec.weights.get(node.owner)
+    grids = [spec.activations[n.inputs[0]] for n in (node, graph.by_name[node.owner])]
+    parts = ("weight", "scale", "bias")
+    equal = other is not None and all(np.array_equal(getattr(one, p), getattr(other, p)) for p in parts)
+    if not equal or grids[0] != grids[1]:
+        raise CodecError(f"layer {node.name!r} uses the weights of {node.owner!r} with other integers")
 
 
 def _check_layer(graph: Graph, node: WeightedNode, quant: WeightQuant) -> None:

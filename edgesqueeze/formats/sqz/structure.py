@@ -14,7 +14,7 @@ from edgesqueeze.coding.byte_reader import ByteReader
 from edgesqueeze.errors import CodecError
 from edgesqueeze.network.graph.check import check_structure, complete_shapes
 from edgesqueeze.network.graph.node_json import field_types, field_words, parameter_count, structure_from_json
-from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Pointwise
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Pointwise
 from edgesqueeze.network.graph.nodes.node import Parametric
 
 
@@ -42,13 +42,17 @@ _PLAIN, _ZLIB = 0, 1
 _FLOAT, _FLOAT_BITS = Struct("<f"), Struct("<I")
 
 
-def encode_structure(nodes: Sequence[AnyNode]) -> bytes:
+def encode_structure(graph: Graph) -> bytes:
     """The GRPH payload: a method byte, then JSON as it is (0) or packed by zlib (1), whichever is smaller.
 
     Raises:
-        CodecError: nodes that do not fit together, or more than 16 MiB of JSON.
+        CodecError: nodes that do not fit together, several inputs or outputs or a layer used twice, which
+            this version cannot say, or more than 16 MiB of JSON.
     """
-    check_structure(nodes)
+    nodes = graph.nodes
+    check_structure(nodes, graph.outputs)
+    if len(graph.inputs) + len(graph.outputs) > 2 or len(graph.owners) < len(graph.parametric):
+        raise CodecError("version 1 has one input, one output, and every layer once; write version 2")
     places = {node.name: place for place, node in enumerate(nodes)}
     rows = [_row(node, [place - places[name] for name in node.inputs]) for place, node in enumerate(nodes)]
     text = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode("utf-8")

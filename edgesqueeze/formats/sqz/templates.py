@@ -56,7 +56,7 @@ def make_templates(graph: Graph, spec: QuantSpec | None, files: Mapping[str, byt
     Raises:
         AssertionError: a template does not give its file, which is a bug.
     """
-    sources = [_Source(graph, spec, node) for node in graph.parametric]
+    sources = [_Source(graph, spec, node) for node in graph.owners]
     layers = [source.layer for source in sources]
     templates = []
     for name, data in files.items():

@@ -43,7 +43,7 @@ def emit_v1(graph: Graph, spec: QuantSpec | None, index_bits: int | None = None)
         CodecError: tensors that do not fit the structure, a spec that does not fit the graph, or a graph
             too large for the format.
     """
-    structure = encode_structure(graph.nodes)
+    structure = encode_structure(graph)
     layout = tensor_layout(graph.nodes)
     check_tensors(graph, layout)
     blocks = [(GRAPH_TAG, structure)]
@@ -210,7 +210,7 @@ def tensor_layout(nodes: Sequence[AnyNode]) -> dict[str, Shape]:
     """
     graph = Graph(tuple(nodes), {})
     layout: dict[str, Shape] = {}
-    for node in graph.parametric:
+    for node in graph.owners:
         layout[weight_name(node)] = weight_shape(graph, node)
         layout[bias_name(node)] = (node.shape[1],)
     total = sum(prod(shape) for shape in layout.values())

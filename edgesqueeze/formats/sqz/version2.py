@@ -7,7 +7,7 @@ docs/format.md specifies the bytes.
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,14 +69,14 @@ def emit_v2(graph: Graph, spec: QuantSpec | None, files: Mapping[str, bytes], co
         CodecError: tensors that do not fit the structure, a spec that does not fit the graph, or a graph
             too large for the format.
     """
-    structure = encode_graph(graph.nodes)
+    structure = encode_graph(graph)
     check_tensors(graph, tensor_layout(graph.nodes))
     grids: dict[str, ActivationQuant] = {} if spec is None else group_grids(graph, spec)
     if spec is not None:
         check_layers(graph, spec)
     order, groups = list(grids), share_groups(graph)
     layers, parts = [], []
-    for node in graph.parametric:
+    for node in graph.owners:
         payloads = [graph.weight(node), graph.bias(node)]
         coded = [encode_tensor(coding.number, tensor, coding.index_bits) for tensor in payloads]
         layer = Layer(graph.weight(node).shape)
@@ -120,9 +120,9 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
         CodecError: they do not fit together.
     """
     meta = squeezed.meta
-    graph = Graph(decode_graph(meta.graph, [layer.shape for layer in meta.layers]), {})
+    graph = decode_graph(meta.graph, [layer.shape for layer in meta.layers])
     layout = tensor_layout(graph.nodes)
-    for node, layer in zip(graph.parametric, meta.layers, strict=True):
+    for node, layer in zip(graph.owners, meta.layers, strict=True):
         wanted = layout[weight_name(node)]
         if wanted != layer.shape:
             raise CorruptFileError(
@@ -133,13 +133,14 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
     layers = list(squeezed.layers())
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled decoding lets other threads run
         list(pool.map(lambda values: values.weight, layers))
-    for node, values in zip(graph.parametric, layers, strict=True):
+    for node, values in zip(graph.owners, layers, strict=True):
         tensors[weight_name(node)], tensors[bias_name(node)] = values.weight, values.bias
         if activations and values.layer.has_integers:
             if values.input_scale != activations[node.inputs[0]].scale:
                 raise CorruptFileError(f"layer {node.name!r} claims another grid than its input has")
             weights[node.name] = WeightQuant(values.int8_weight, values.scale, values.int32_bias)
-    graph = Graph(graph.nodes, tensors)
+    weights |= {n.name: weights[n.owner] for n in graph.weighted if n.owner in weights}
+    graph = replace(graph, tensors=tensors)
     return graph, QuantSpec(activations, weights) if activations else None
 
 

@@ -33,6 +33,15 @@ class TfliteFile:
         integers = {name: i for name, i in computed.items() if self._is_int8(i)}
         # The float tensors of an int8 file are inside of nodes.
         self.names = tuple(integers or computed)
+        ends = [end for signature in self.model.signatureDefs or [] for end in signature.outputs]
+        self.results = {end.name.decode(): self._result(int(end.tensorIndex)) for end in ends}
+
+    def _result(self, index: int) -> str:
+        """The node whose tensor an output is; behind an int8 one may stand a DEQUANTIZE."""
+        maker = self.makers.get(index)
+        if maker is not None and self.code(maker) == schema.BuiltinOperator.DEQUANTIZE:
+            index = int(maker.inputs[0])
+        return str(self.graph.tensors[index].name.decode())
 
     def _is_int8(self, index: int) -> bool:
         return bool(self.graph.tensors[index].type == schema.TensorType.INT8)

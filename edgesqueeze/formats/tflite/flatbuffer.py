@@ -3,6 +3,7 @@
 Only the schema that ships with LiteRT and the flatbuffers library are used. Nothing here knows a network.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,22 +141,24 @@ class FlatModel:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
         self._operators.append(operator)
 
-    def pack(self, source: int, result: int) -> bytes:
-        """The file, with one signature that names the two ends "input" and "output"."""
+    def pack(self, sources: Mapping[str, int], results: Mapping[str, int]) -> bytes:
+        """The file, with one signature that names the tensors of inputs and outputs."""
         self._zero_points.clear()  # they are offsets in one file
         # Room for the constants from the start: the library grows by doubling and copying.
         builder = flatbuffers.Builder(self._data_bytes + 64 * len(self._buffers) + (1 << 20))
-        builder.Finish(self._model(source, result).Pack(builder), _FILE_ID)
+        builder.Finish(self._model(sources, results).Pack(builder), _FILE_ID)
         return bytes(builder.Output())
 
-    def _model(self, source: int, result: int) -> Generated:
+    def _model(self, sources: Mapping[str, int], results: Mapping[str, int]) -> Generated:
         graph = schema.SubGraphT()
         graph.name = "main"
         graph.tensors, graph.operators = self._tensors, self._operators
-        graph.inputs, graph.outputs = np.array([source], np.int32), np.array([result], np.int32)
+        graph.inputs, graph.outputs = (np.array(list(ends.values()), np.int32) for ends in (sources, results))
         signature = schema.SignatureDefT()
         signature.signatureKey = "serving_default"
-        signature.inputs, signature.outputs = [_ending("input", source)], [_ending("output", result)]
+        signature.inputs, signature.outputs = (
+            [_ending(name, tensor) for name, tensor in ends.items()] for ends in (sources, results)
+        )
         model = schema.ModelT()
         model.version = _SCHEMA_VERSION
         model.description = "edgesqueeze"

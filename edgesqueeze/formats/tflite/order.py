@@ -41,8 +41,9 @@ def file_orders(graph: Graph) -> dict[str, NDArray[np.intp]]:
             orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
         elif isinstance(node, Concat | Add | Extreme | Mul | Softmax | LayerNorm) and ordered:
             raise _order_matters(node)
-    if graph.output.name in orders:
-        raise _order_matters(graph.output)
+    for node in graph.output_nodes.values():
+        if node.name in orders:
+            raise _order_matters(node)
     return orders
 
 

@@ -9,7 +9,9 @@ from edgesqueeze.formats.stored_values import Array, Layers, grid_of
 from edgesqueeze.formats.tflite.cut import TfliteFile
 
 _OP = schema.BuiltinOperator
-_WEIGHTED = (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED)
+_WEIGHTED = (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED, _OP.TRANSPOSE_CONV)
+_BIAS = {_OP.TRANSPOSE_CONV: 3}
+"""Which input of an operator its bias is, if not the third."""
 _DTYPES = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT8: np.int8,
@@ -43,7 +45,7 @@ def tflite_weights(file: TfliteFile) -> Layers:
 def tflite_weight(file: TfliteFile, operator: Any) -> Array:
     """The weight of a convolution or dense layer as stored, in PyTorch's layout."""
     values, code = _constant(file, _stored_weight(file, operator)), file.code(operator)
-    if code == _OP.CONV_2D:
+    if code in (_OP.CONV_2D, _OP.TRANSPOSE_CONV):
         return values.transpose(0, 3, 1, 2)
     if code == _OP.DEPTHWISE_CONV_2D:
         return values.transpose(3, 0, 1, 2)
@@ -67,11 +69,13 @@ def _result_name(file: TfliteFile, operator: Any) -> str:
     readers = [op for op in file.graph.operators if result in op.inputs]
     if len(readers) == 1 and file.code(readers[0]) == _OP.QUANTIZE:
         result = int(readers[0].outputs[0])
-    return str(file.graph.tensors[result].name.decode())
+    # The whole area of a transposed convolution, of which a slice is the node's.
+    return str(file.graph.tensors[result].name.decode()).removesuffix(".whole")
 
 
 def _parameters(file: TfliteFile, operator: Any) -> dict[str, Array]:
-    weight, bias = _stored_weight(file, operator), int(operator.inputs[2])
+    weight = _stored_weight(file, operator)
+    bias = int(operator.inputs[_BIAS.get(file.code(operator), 2)])
     found = {"weight": tflite_weight(file, operator), "bias": _constant(file, bias)}
     if found["weight"].dtype == np.int8:
         found["weight scale"] = _scale(file, weight)

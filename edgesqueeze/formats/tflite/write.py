@@ -119,27 +119,33 @@ class _Emitter:
     spec: QuantSpec | None
     store: LayerStore
     float_ends: bool = False
-    source: int = 0
     model: FlatModel = field(default_factory=FlatModel)
     tensors: dict[str, int] = field(default_factory=dict)
     orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
+    sources: dict[str, int] = field(default_factory=dict)
+    operands: dict[tuple[str, bytes | None], list[int]] = field(default_factory=dict)
+    """Owner of a weight and a bias, and order of its columns, to the tensors: one for all that use them."""
 
     def run(self) -> bytes:
         self.orders = file_orders(self.graph)
         for node in self.graph.nodes:
             self._node(node)
-        name = self.graph.output.name
-        result = self.tensors[name]
-        if self.float_ends:
-            result = self.model.float_form(result)
-            self.operator(_OP.DEQUANTIZE, [self.tensors[name]], result, schema.DequantizeOptionsT())
-        return self.model.pack(self.source, result)
+        results = {output.name: self._result(output.node) for output in self.graph.outputs}
+        return self.model.pack(self.sources, results)
 
-    def _input(self, tensor: int) -> None:
-        self.source = tensor
+    def _result(self, name: str) -> int:
+        tensor = self.tensors[name]
+        if not self.float_ends:
+            return tensor
+        result = self.model.float_form(tensor)
+        self.operator(_OP.DEQUANTIZE, [tensor], result, schema.DequantizeOptionsT())
+        return result
+
+    def _input(self, name: str, tensor: int) -> None:
+        self.sources[name] = tensor
         if self.float_ends:
-            self.source = self.model.float_form(tensor)
-            self.operator(_OP.QUANTIZE, [self.source], tensor, schema.QuantizeOptionsT())
+            self.sources[name] = self.model.float_form(tensor)
+            self.operator(_OP.QUANTIZE, [self.sources[name]], tensor, schema.QuantizeOptionsT())
 
     # -- tensors -----------------------------------------------------------------------------------
 
@@ -159,7 +165,11 @@ class _Emitter:
             bias_scale = self.spec.weights[node.name].bias_scale(source.scale)
             self._check_ratio(node, bias_scale / np.float32(result.scale), 0.0)
         layout = Layout(lambda weight: self._in_order(node, weight).transpose(axes), channel_axis)
-        return self.store.store(self.model, node, layout)
+        order = self.orders.get(node.inputs[0])
+        key = (node.owner, None if order is None else order.tobytes())
+        if key not in self.operands:
+            self.operands[key] = self.store.store(self.model, node, layout)
+        return self.operands[key]
 
     def _check_ratio(self, node: AnyNode, ratios: Floats, smallest: float) -> None:
         """Refuse what XNNPACK does not take: LiteRT would run another kernel, which rounds differently."""
@@ -202,7 +212,7 @@ class _Emitter:
         self.tensors[node.name] = output
         match node:
             case Input():
-                self._input(output)
+                self._input(node.name, output)
             case Conv():
                 self._conv(node, inputs[0])
             case ConvTranspose():

@@ -29,6 +29,7 @@ from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interl
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
 from edgesqueeze.models import BUILT_IN_MODELS, built_in_model
 from edgesqueeze.network.graph.nodes import Floats, Graph
+from edgesqueeze.trees import Tree
 
 __all__ = [
     "BenchReport",
@@ -183,11 +184,13 @@ def _measure(chosen: list[tuple[_File, FileFacts]], suite: Suite) -> dict[_File,
     }
 
 
-def _example_input(fact: FileFacts) -> Floats:
-    """Seeded noise in the shape the file asks for, a dynamic batch taken as 1."""
-    if len(fact.inputs) != 1:
-        raise ExportError(f"{fact.path} has {len(fact.inputs)} inputs; files with one can be timed")
-    shape = fact.inputs[0].shape
+def _example_input(fact: FileFacts) -> Tree:
+    """Seeded noise in the shapes the file asks for, a dynamic batch taken as 1; of several inputs a tuple."""
+    found = tuple(_noise(fact, entry.shape) for entry in fact.inputs)
+    return found[0] if len(found) == 1 else found
+
+
+def _noise(fact: FileFacts, shape: Sequence[int | None]) -> Floats:
     if not shape or None in shape[1:]:
         shown = "×".join("?" if n is None else str(n) for n in shape)
         raise ExportError(

@@ -4,13 +4,13 @@ Nothing here knows what a metric means: it is asked, image by image.
 """
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.numerics.proportions import Interval, PairedTest, mcnemar_exact, wilson_interval
 from edgesqueeze.task.task import Task
+from edgesqueeze.trees import Tree, length_of, rows_of
 
 Right = NDArray[np.bool_]
 """One entry per test image, in the order of the split."""
@@ -19,7 +19,7 @@ _TOLERANCE = 0.01
 """How far the mean may be from the metric, in images: metrics are often rounded to float32."""
 
 
-def right_answers(task: Task, outputs: NDArray[Any], targets: NDArray[Any]) -> Right | None:
+def right_answers(task: Task, outputs: Tree, targets: Tree) -> Right | None:
     """Which images the primary metric counts as right; None if it does not count images.
 
     The metric is computed for every image alone. It counts images if each gives exactly 0 or 1 and their
@@ -33,11 +33,11 @@ def right_answers(task: Task, outputs: NDArray[Any], targets: NDArray[Any]) -> R
     """
     metric = task.metrics[task.primary_metric]
     values: list[float] = []
-    for i in range(len(outputs)):
+    for i in range(length_of(outputs)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a metric that is undefined for one image often warns
-                value = float(metric(outputs[i : i + 1], targets[i : i + 1]))
+                value = float(metric(*(rows_of(tree, slice(i, i + 1)) for tree in (outputs, targets))))
         except Exception:  # the user's metric may raise anything on a single image: then it needs several
             return None
         if value not in (0.0, 1.0):

@@ -23,6 +23,7 @@ from edgesqueeze.measure.proof.parity_report import Divergence, FileParity
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.trees import Tree, by_name, length_of, rows_of
 
 
 @dataclass
@@ -41,14 +42,14 @@ class _Node:
         self.largest = max(self.largest, float(apart.max()))
 
 
-def compare_dynamic(path: Path, predictor: Predictor, reference: FloatReference, x: Floats) -> FileParity:
+def compare_dynamic(path: Path, predictor: Predictor, reference: FloatReference, x: Tree) -> FileParity:
     """Compare a ``dynamic`` file with its network, node by node.
 
     Args:
         path: the file.
         predictor: the file, loaded.
         reference: the network by the rule of the file's runtime.
-        x: float32 [N, C, H, W].
+        x: float32 [N, C, H, W], or a tree of several inputs.
 
     Raises:
         ExportError: the file cannot be run.
@@ -56,7 +57,7 @@ def compare_dynamic(path: Path, predictor: Predictor, reference: FloatReference,
     return _compare_nodes(path, predictor, reference, x, "dynamic")
 
 
-def compare_int4(path: Path, predictor: Predictor, reference: FloatReference, x: Floats) -> FileParity:
+def compare_int4(path: Path, predictor: Predictor, reference: FloatReference, x: Tree) -> FileParity:
     """Likewise an ``int4`` file, whose dense layers quantize their input or not, as the processor allows.
 
     Raises:
@@ -70,17 +71,20 @@ def compare_int4(path: Path, predictor: Predictor, reference: FloatReference, x:
 
 
 def _compare_nodes(
-    path: Path, predictor: Predictor, reference: FloatReference, x: Floats, precision: str
+    path: Path, predictor: Predictor, reference: FloatReference, x: Tree, precision: str
 ) -> FileParity:
     graph = reference.graph
-    nodes = {node.name: _Node() for node in graph.nodes[1:]}
+    inputs = [node.name for node in graph.inputs]
+    nodes = {node.name: _Node() for node in graph.nodes if node.name not in inputs}
     whole = _Node()
     watched = _Watched(path, list(nodes))
-    for i in range(len(x)):
-        values = {graph.input.name: x[i : i + 1], **watched.tensors(x[i : i + 1])}
+    for i in range(length_of(x)):
+        image = rows_of(x, slice(i, i + 1))
+        values = {**by_name(image, inputs), **watched.tensors(image)}
         for name, node in nodes.items():
             node.add(values[name], reference.output(name, values), DYNAMIC_TOLERANCE)
-        whole.add(predictor.predict(x[i : i + 1]), values[graph.output.name], FLOAT_TOLERANCE)
+        for name, y in predictor.predict_all(image).items():
+            whole.add(y, values[graph.output_nodes[name].name], FLOAT_TOLERANCE)
     wrong = next(((name, node) for name, node in nodes.items() if node.differing), None)
     first = (
         None if wrong is None else Divergence(wrong[0], wrong[1].differing, wrong[1].values, wrong[1].largest)
@@ -108,7 +112,7 @@ class _Watched:
             copy.write_bytes(self._file.watched(names))
             self._predictor = load_model(copy)
 
-    def tensors(self, x: Floats) -> dict[str, Floats]:
+    def tensors(self, x: Tree) -> dict[str, Floats]:
         """Node name to its output [N, …], in the graph's order of values."""
         found = dict(zip(self._names, self._predictor.predict_all(x).values(), strict=True))
         for name, y in found.items():

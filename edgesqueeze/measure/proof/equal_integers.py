@@ -159,8 +159,9 @@ def prove_weights(files: Sequence[Path], graph: Graph, spec: QuantSpec | None) -
     Raises:
         ExportError: a file cannot be read.
     """
+    nodes = {node.name: node for node in graph.weighted}
     layers: Layers = {
-        name: {"weight": layer.weight, "weight scale": layer.scale, "bias": graph.tensors[f"{name}.bias"]}
+        name: {"weight": layer.weight, "weight scale": layer.scale, "bias": graph.bias(nodes[name])}
         for name, layer in int8_weights(graph, spec).items()
     }
     for node in graph.weighted:

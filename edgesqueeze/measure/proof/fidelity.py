@@ -11,6 +11,7 @@ from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph
 from edgesqueeze.network.integers.reference import Int8s, dequantize, run_integer_tensors
 from edgesqueeze.network.integers.spec import QMAX, QMIN, ActivationQuant, QuantSpec
+from edgesqueeze.trees import Tree, map_tree
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def sqnr_db(signal: Floats, approximation: Floats) -> float | None:
 
 
 @torch.no_grad()
-def float_tensors(graph: Graph, x: Floats) -> dict[str, Floats]:
+def float_tensors(graph: Graph, x: Tree) -> dict[str, Floats]:
     """Node name to its output [N, …] in the float network."""
     kept: dict[str, Floats] = {}
 
@@ -49,24 +50,24 @@ def float_tensors(graph: Graph, x: Floats) -> dict[str, Floats]:
         kept[node.name] = y.numpy()
         return y
 
-    run_graph(graph, torch.from_numpy(x), graph_weights(graph), keep)
+    run_graph(graph, map_tree(torch.from_numpy, x), graph_weights(graph), keep)
     return kept
 
 
 @torch.no_grad()
-def simulate(graph: Graph, spec: QuantSpec, x: Floats) -> Floats:
-    """What torch computes with fake quantization, [N, …]: the int8 row that has no file."""
+def simulate(graph: Graph, spec: QuantSpec, x: Tree) -> Tree:
+    """What torch computes with fake quantization, [N, …] or a tree: the int8 row that has no file."""
 
     def fake_quantize(node: AnyNode, y: Tensor) -> Tensor:
         grid = spec.activations[node.name]
         return torch.from_numpy(dequantize(_integers(y, grid), grid))
 
-    y = run_graph(graph, torch.from_numpy(x), dequantized_weights(graph, spec), fake_quantize)
-    return np.asarray(y.numpy(), np.float32)
+    found = run_graph(graph, map_tree(torch.from_numpy, x), dequantized_weights(graph, spec), fake_quantize)
+    return map_tree(lambda y: np.asarray(y.numpy(), np.float32), found)
 
 
 @torch.no_grad()
-def layer_fidelity(graph: Graph, spec: QuantSpec, x: Floats) -> tuple[LayerFidelity, ...]:
+def layer_fidelity(graph: Graph, spec: QuantSpec, x: Tree) -> tuple[LayerFidelity, ...]:
     """Every tensor of the int8 network on a few inputs [N, C, H, W], in execution order.
 
     Each node of the simulation reads what the reference computed, so that a rounding that falls on the other
@@ -92,7 +93,7 @@ def layer_fidelity(graph: Graph, spec: QuantSpec, x: Floats) -> tuple[LayerFidel
         )
         return torch.from_numpy(exact)
 
-    run_graph(graph, torch.from_numpy(x), dequantized_weights(graph, spec), compare)
+    run_graph(graph, map_tree(torch.from_numpy, x), dequantized_weights(graph, spec), compare)
     return tuple(found)
 
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from edgesqueeze.errors import ParityError
 from edgesqueeze.measure.proof.inner_tensors import InnerTensors, batches_of, distance
 from edgesqueeze.measure.proof.parity_report import Divergence, InexactLayer
-from edgesqueeze.network.graph.nodes import Floats, Graph
+from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.inexact import TOLERANCE
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.reference import Int8s, Sums, integer_steps
 from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.trees import Tree, joined, length_of
 
 
 @dataclass
@@ -46,10 +47,12 @@ class Stop:
 class Walk:
     """What the reference answers when it continues from a file's own values, and what was seen on the way.
 
+    ``outputs`` are by name.
+
     ``wrong`` marks the images for which the file differed at a node by more than is allowed.
     """
 
-    output: Int8s
+    outputs: Mapping[str, Int8s]
     wrong: NDArray[np.bool_]
     stops: Mapping[str, Stop]
 
@@ -88,12 +91,12 @@ class Reference:
         """The nodes of the network, and the inexact ones that stand for a part of one."""
         return {*self.graph.by_name, *self.inexact}
 
-    def follow(self, path: Path, x: Floats, compared: Collection[str]) -> Walk:
+    def follow(self, path: Path, x: Tree, compared: Collection[str]) -> Walk:
         """Compute with the reference, and from the file's values behind every inexact node.
 
         Args:
             path: the int8 file.
-            x: float32 [N, C, H, W].
+            x: float32 [N, C, H, W], or a tree of several inputs.
             compared: the nodes at which the file is cut; those it does not name are passed over.
 
         Raises:
@@ -101,9 +104,10 @@ class Reference:
         """
         file = InnerTensors(path, integers=True)
         stops: dict[str, Stop] = {}
-        outputs, wrong = [], []
+        outputs: list[dict[str, Int8s]] = []
+        wrong = []
         for part in batches_of(x):
-            images = np.zeros(len(part), np.bool_)
+            images = np.zeros(length_of(part), np.bool_)
             for name, values in integer_steps(self.graph, self.spec, part, self.sums):
                 known = values
                 if name in compared and name in file.names:
@@ -114,6 +118,6 @@ class Reference:
                         raise ParityError(f"{path.name} computes {name!r} with shape {shapes}")
                     images |= stop.add(found, values[name])
                     values[name] = found if name in self.inexact else values[name]
-            outputs.append(known[self.graph.output.name])
+            outputs.append({output.name: known[output.node] for output in self.graph.outputs})
             wrong.append(images)
-        return Walk(np.concatenate(outputs), np.concatenate(wrong), stops)
+        return Walk(joined(outputs, np.concatenate), np.concatenate(wrong), stops)

@@ -13,6 +13,7 @@ from edgesqueeze.network.graph.nodes import Conv, Dense, Floats, Graph, Weighted
 from edgesqueeze.network.integers.int4 import BLOCK, int4_weights
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.integers.weight_only import int8_weights, is_dynamic
+from edgesqueeze.trees import Tree, by_name
 
 FLOAT_TOLERANCE = 1e-3
 """Largest difference allowed in a float file, as a fraction of the tensor's largest magnitude.
@@ -53,11 +54,12 @@ class FloatReference:
     per_pixel: frozenset[str] = frozenset()
     in_blocks: frozenset[str] = frozenset()
 
-    def tensors(self, x: Floats) -> dict[str, Floats]:
+    def tensors(self, x: Tree) -> dict[str, Floats]:
         """Node name to its output [N, …] for inputs [N, C, H, W]."""
-        values = {self.graph.input.name: x}
-        for node in self.graph.nodes[1:]:
-            values[node.name] = self.output(node.name, values)
+        values = by_name(x, [node.name for node in self.graph.inputs])
+        for node in self.graph.nodes:
+            if node.name not in values:
+                values[node.name] = self.output(node.name, values)
         return values
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgesqueeze.formats.any_file import open_cuttable
 from edgesqueeze.measure.proof.parity_report import FileParity
 from edgesqueeze.measure.runtimes.runtime import load_model
-from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.trees import Tree, length_of, rows_of
 
 Values = NDArray[Any]
 _BATCH = 16
@@ -22,8 +22,8 @@ LAYER_IMAGES = 8
 class InnerTensors:
     """A file whose inner tensors can be asked for.
 
-    ``names`` are the nodes known by name, in execution order; ``integers`` says whether their int8 values are
-    wanted or real numbers.
+    ``names`` are the nodes known by name, in execution order, ``results`` maps outputs to nodes; ``integers``
+    says whether int8 values are wanted or real numbers.
     """
 
     def __init__(self, path: Path, *, integers: bool) -> None:
@@ -31,8 +31,9 @@ class InnerTensors:
         self._suffix = path.suffix
         self._integers = integers
         self.names = self._file.names
+        self.results = self._file.results
 
-    def at(self, name: str, x: Floats) -> Values:
+    def at(self, name: str, x: Tree) -> Values:
         """A node's output [N, …] for inputs [N, C, H, W], in the graph's order of values."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"cut{self._suffix}"
@@ -47,9 +48,9 @@ class InnerTensors:
         return restored
 
 
-def batches_of(x: Floats) -> Iterator[Floats]:
+def batches_of(x: Tree) -> Iterator[Tree]:
     """A few inputs at a time."""
-    return (x[i : i + _BATCH] for i in range(0, len(x), _BATCH))
+    return (rows_of(x, slice(i, i + _BATCH)) for i in range(0, length_of(x), _BATCH))
 
 
 def distance(found: Values, expected: Values) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ files with torch's numbers within a tolerance (dynamic ones: ``measure.proof.dyn
 fails, it is cut after every node in turn until the first tensor that differs is found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,43 +30,59 @@ from edgesqueeze.measure.proof.inner_tensors import (
 )
 from edgesqueeze.measure.proof.parity_report import Divergence, FileParity, ParityReport
 from edgesqueeze.measure.runtimes.runtime import load_model
-from edgesqueeze.network.graph.nodes import Add, Floats, GlobalAvgPool, Graph, Resize
+from edgesqueeze.network.graph.nodes import Add, GlobalAvgPool, Graph, Resize
 from edgesqueeze.network.integers.inexact import inexact_nodes
 from edgesqueeze.network.integers.reference import (
-    Int8s,
     Sums,
     dequantize,
     quantize_by_reciprocal,
     quantize_input,
-    run_integer,
+    run_integer_outputs,
 )
 from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.trees import Tree, by_name, joined, leaves, length_of, rows_of
 
+Outputs = dict[str, Values]
+"""Output name to values [N, …]."""
 _SUMS: dict[FileFormat, Sums] = {FileFormat.ONNX: "onnxruntime", FileFormat.TFLITE: "xnnpack"}
 
 
-def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x: Floats) -> ParityReport:
+def check_parity(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x: Tree) -> ParityReport:
     """Compare files with the network they were written from.
 
     Args:
         graph: the network.
         spec: its integers; needed if a file is int8.
         files: ``.onnx`` and ``.tflite``, of any precision that the exports write.
-        x: float32 [N, C, H, W], N at least 1: real inputs, or nothing is proved about real ones.
+        x: float32 [N, C, H, W], N at least 1, or a tree of several inputs: real ones, or nothing is proved
+            about real ones.
 
     Raises:
         ExportError: a file cannot be run, or is int8 and there is no spec.
     """
+    # In order, without names: those of inner tensors of a file may be others.
+    inputs = tuple(by_name(x, [node.name for node in graph.inputs]).values())
+    x = inputs if len(inputs) > 1 else inputs[0]
     network = _Network(graph, spec, x)
-    compared = [_compare(path, network) for path in files]
+    compared = [entry for path in files for entry in _compare(path, network)]
+    images = length_of(x)
     if spec is None:
-        return ParityReport(len(x), tuple(compared))
-    simulated = np.concatenate([simulate(graph, spec, part) for part in batches_of(x)])
+        return ParityReport(images, tuple(compared))
+    compared += _drift(network, spec)
+    fidelity = layer_fidelity(graph, spec, rows_of(x, slice(LAYER_IMAGES)))
+    return ParityReport(images, tuple(compared), fidelity)
+
+
+def _drift(network: "_Network", spec: QuantSpec) -> list[FileParity]:
+    """How far torch's simulation is from the integers, for information."""
+    graph = network.graph
+    parts = [simulate(graph, spec, part) for part in batches_of(network.x)]
+    simulated = dict(zip(graph.output_nodes, leaves(joined(parts, np.concatenate)), strict=True))
     # The grid's own integers of numbers that lie on the grid.
-    integers = quantize_input(simulated, spec.activations[graph.output.name])
-    drift = difference("torch fake-quant", integers, network.integers(spec, "xnnpack"), 0.0)
-    compared.append(replace(drift, gated=False))
-    return ParityReport(len(x), tuple(compared), layer_fidelity(graph, spec, x[:LAYER_IMAGES]))
+    grids = {name: spec.activations[node.name] for name, node in graph.output_nodes.items()}
+    found = {name: quantize_input(y, grids[name]) for name, y in simulated.items()}
+    entries = _differences("torch fake-quant", found, network.integers(spec, "xnnpack"))
+    return [replace(entry, gated=False) for entry in entries]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,22 +91,23 @@ class _Network:
 
     graph: Graph
     spec: QuantSpec | None
-    x: Floats
-    known: dict[str, Values] = field(default_factory=dict)
+    x: Tree
+    known: dict[str, Outputs] = field(default_factory=dict)
 
-    def integers(self, spec: QuantSpec, sums: Sums) -> Int8s:
+    def integers(self, spec: QuantSpec, sums: Sums) -> Outputs:
         """The integer reference's answers by the rule of a runtime."""
         key = sums if self._has_two_rules else "any"
         if key not in self.known:
-            self.known[key] = run_integer(self.graph, spec, self.x, sums)
+            self.known[key] = run_integer_outputs(self.graph, spec, self.x, sums)
         return self.known[key]
 
-    def numbers(self, precision: str) -> Floats:
+    def numbers(self, precision: str) -> Outputs:
         """The answers of the float network with the weights of a precision."""
         if precision not in self.known:
-            reference = self.floats(precision)
-            parts = [reference.tensors(part)[self.graph.output.name] for part in batches_of(self.x)]
-            self.known[precision] = np.concatenate(parts)
+            reference, nodes = self.floats(precision), self.graph.output_nodes
+            found = (reference.tensors(part) for part in batches_of(self.x))
+            parts = [{name: tensors[node.name] for name, node in nodes.items()} for tensors in found]
+            self.known[precision] = joined(parts, np.concatenate)
         return self.known[precision]
 
     def floats(self, precision: str, rule: Sums = "xnnpack") -> FloatReference:
@@ -101,28 +118,28 @@ class _Network:
         """The same network with the inputs that an int8 file with its own QUANTIZE, XNNPACK's, works on."""
         if facts.format != "tflite" or facts.inputs[0].dtype != "float32" or self.spec is None:
             return self
-        grid = self.spec.activations[self.graph.input.name]
-        return replace(self, x=dequantize(quantize_by_reciprocal(self.x, grid), grid), known={})
+        grids = [self.spec.activations[node.name] for node in self.graph.inputs]
+        pairs = zip(leaves(self.x), grids, strict=True)
+        read = tuple(dequantize(quantize_by_reciprocal(x, grid), grid) for x, grid in pairs)
+        return replace(self, x=read if len(read) > 1 else read[0], known={})
 
     @property
     def _has_two_rules(self) -> bool:
         return any(isinstance(node, Add | GlobalAvgPool | Resize) for node in self.graph.nodes)
 
 
-def _compare(path: Path, network: _Network) -> FileParity:
+def _compare(path: Path, network: _Network) -> list[FileParity]:
     predictor, facts = load_model(path), read_model_file(path)
     sums = _SUMS[FileFormat.of_model(path)]
     if facts.precision == "dynamic":
-        return compare_dynamic(path, predictor, network.floats("dynamic", sums), network.x)
+        return [compare_dynamic(path, predictor, network.floats("dynamic", sums), network.x)]
     if facts.precision == "int4":
-        return compare_int4(path, predictor, network.floats("int4"), network.x)
+        return [compare_int4(path, predictor, network.floats("int4"), network.x)]
     integers = facts.precision not in NAMES
     if integers and network.spec is None:
         raise ExportError(f"{path.name} is int8, but the network it is compared with is not quantized")
-    found: Values = predictor.predict_integers(network.x) if integers else predictor.predict(network.x)
-    if found.shape[1:] != network.graph.output.shape[1:]:
-        shapes = f"{list(found.shape[1:])}, the network with {list(network.graph.output.shape[1:])}"
-        raise ParityError(f"{path.name} answers with shape {shapes}")
+    found: Outputs = predictor.integers_of_all(network.x) if integers else predictor.predict_all(network.x)
+    _check_answers(path, network.graph, found)
     if network.spec is None or not integers:
         return _compare_floats(path, network, found, facts.precision)
     inexact = inexact_nodes(network.graph, network.spec, sums)
@@ -130,31 +147,62 @@ def _compare(path: Path, network: _Network) -> FileParity:
     return _compare_integers(path, network.read_by(facts), reference, found)
 
 
-def _compare_floats(path: Path, network: _Network, found: Values, precision: str) -> FileParity:
-    expected = network.numbers(precision)
-    tolerance = FLOAT_TOLERANCE * _magnitude(expected)
-    entry = difference(path.name, found, expected, tolerance)
-    entry = replace(entry, reference=NAMES[precision], precision=precision)
-    if entry.holds:
-        return entry
-    chosen = network.x[differing_images(found, expected, tolerance)][:LAYER_IMAGES]
-    return replace(entry, first=_first_float_divergence(path, network.floats(precision), chosen))
+def _check_answers(path: Path, graph: Graph, found: Outputs) -> None:
+    """Refuse a file with other outputs, or outputs of another shape, than the network has."""
+    if list(found) != list(graph.output_nodes):
+        names = ", ".join(found)
+        raise ParityError(
+            f"{path.name} answers with {names}, the network with {', '.join(graph.output_nodes)}"
+        )
+    for name, node in graph.output_nodes.items():
+        shapes = f"{list(found[name].shape[1:])}, the network with {list(node.shape[1:])}"
+        if found[name].shape[1:] != node.shape[1:]:
+            raise ParityError(f"{path.name} answers with shape {shapes}")
 
 
-def _compare_integers(path: Path, network: _Network, reference: Reference, found: Int8s) -> FileParity:
+def _differences(name: str, found: Mapping[str, Values], expected: Mapping[str, Values]) -> list[FileParity]:
+    """One comparison of integers for every output."""
+    labels = {key: key if len(found) > 1 else "" for key in found}
+    return [replace(difference(name, y, expected[key], 0.0), output=labels[key]) for key, y in found.items()]
+
+
+def _compare_floats(path: Path, network: _Network, found: Outputs, precision: str) -> list[FileParity]:
+    expected, entries = network.numbers(precision), []
+    wrong = np.zeros(length_of(network.x), np.bool_)
+    for name, y in found.items():
+        tolerance = FLOAT_TOLERANCE * _magnitude(expected[name])
+        entry = difference(path.name, y, expected[name], tolerance)
+        entry = replace(entry, reference=NAMES[precision], precision=precision)
+        entries.append(replace(entry, output=name if len(found) > 1 else ""))
+        wrong |= differing_images(y, expected[name], tolerance)
+    if all(entry.holds for entry in entries):
+        return entries
+    chosen = rows_of(rows_of(network.x, wrong), slice(LAYER_IMAGES))
+    first = _first_float_divergence(path, network.floats(precision), chosen)
+    return [entry if entry.holds else replace(entry, first=first) for entry in entries]
+
+
+def _compare_integers(
+    path: Path, network: _Network, reference: Reference, found: Outputs
+) -> list[FileParity]:
     if reference.inexact:
         walk = reference.follow(path, network.x, reference.around_inexact())
     else:
-        walk = Walk(network.integers(reference.spec, reference.sums), np.zeros(len(found), np.bool_), {})
-    entry = difference(path.name, found, walk.output, 0.0)
-    entry = replace(entry, first=walk.first(), inexact=walk.layers(reference.inexact))
-    if entry.holds:
-        return entry
-    chosen = network.x[walk.wrong | differing_images(found, walk.output, 0.0)][:LAYER_IMAGES]
-    return replace(entry, first=reference.follow(path, chosen, reference.everywhere()).first() or entry.first)
+        nothing_wrong = np.zeros(length_of(network.x), np.bool_)
+        walk = Walk(network.integers(reference.spec, reference.sums), nothing_wrong, {})
+    entries = _differences(path.name, found, walk.outputs)
+    first, wrong = walk.first(), walk.wrong.copy()
+    entries[0] = replace(entries[0], first=first, inexact=walk.layers(reference.inexact))
+    if all(entry.holds for entry in entries):
+        return entries
+    for name, y in found.items():
+        wrong |= differing_images(y, walk.outputs[name], 0.0)
+    chosen = rows_of(rows_of(network.x, wrong), slice(LAYER_IMAGES))
+    first = reference.follow(path, chosen, reference.everywhere()).first() or first
+    return [entry if entry.holds else replace(entry, first=first) for entry in entries]
 
 
-def _first_float_divergence(path: Path, reference: FloatReference, x: Floats) -> Divergence | None:
+def _first_float_divergence(path: Path, reference: FloatReference, x: Tree) -> Divergence | None:
     """Cut the file after every node in turn; None if every cut file agrees and only the whole does not."""
     file, expected = InnerTensors(path, integers=False), reference.tensors(x)
     for name in (name for name in file.names if name in expected):

@@ -52,7 +52,8 @@ class FileParity:
     ``differing`` of ``values`` outputs lie outside ``tolerance``; ``largest`` is the largest difference, in
     integer units for int8. For ``dynamic`` and ``int4`` they are the values of all nodes, and differences are
     fractions of a tensor's largest magnitude. ``gated`` is False for what is only reported. Where there are
-    ``inexact`` layers, the reference continued behind each of them from what the file computed there.
+    ``inexact`` layers, the reference continued behind each of them from what the file computed there. Of
+    several outputs each is compared on its own, and ``output`` is its name.
     """
 
     file: str
@@ -65,6 +66,12 @@ class FileParity:
     gated: bool = True
     first: Divergence | None = None
     inexact: tuple[InexactLayer, ...] = ()
+    output: str = ""
+
+    @property
+    def label(self) -> str:
+        """The file, and which of its outputs."""
+        return f"{self.file} {self.output}" if self.output else self.file
 
     @property
     def holds(self) -> bool:
@@ -139,7 +146,7 @@ class ParityReport:
             "first layer that differs",
         ]
         parts = [tabulate(body, headers=header, disable_numparse=True)]
-        inexact = [[entry.file, *_inexact_cells(n)] for entry in self.files for n in entry.inexact]
+        inexact = [[entry.label, *_inexact_cells(n)] for entry in self.files for n in entry.inexact]
         if inexact:
             header = ["file", "inexact layer", "values", "differing", "largest", "allowed", "computed as"]
             parts.append(tabulate(inexact, headers=header, disable_numparse=True))
@@ -151,18 +158,20 @@ class ParityReport:
 
 
 def _holding(entries: Sequence[FileParity]) -> str:
-    """How many hold: "2", or "1 of 2"."""
-    right = sum(entry.holds for entry in entries)
-    return str(right) if right == len(entries) else f"{right} of {len(entries)}"
+    """How many files hold: "2", or "1 of 2"."""
+    files = {entry.file for entry in entries}
+    right = len(files - {entry.file for entry in entries if not entry.holds})
+    return str(right) if right == len(files) else f"{right} of {len(files)}"
 
 
 def _plain(entry: FileParity) -> dict[str, Any]:
     inexact = [asdict(layer) for layer in entry.inexact]
-    return {**asdict(entry), "inexact": inexact, "holds": entry.holds}
+    plain = {**asdict(entry), "inexact": inexact, "holds": entry.holds}
+    return plain if entry.output else {k: v for k, v in plain.items() if k != "output"}
 
 
 def _sentence(entry: FileParity, layers: Sequence[LayerFidelity]) -> str:
-    text = f"{entry.file} does not compute what its {entry.reference} computes"
+    text = f"{entry.label} does not compute what its {entry.reference} computes"
     if entry.first is None:
         where = f"every tensor agrees when the file is cut there, but not the whole file: {_amount(entry)}"
         return f"{text}; {where}"
@@ -188,4 +197,4 @@ def _cells(entry: FileParity) -> list[str]:
     first = "–" if entry.first is None else f"{entry.first.layer}: {_amount(entry.first)}"
     tolerance = f"{entry.tolerance:g}" if entry.gated else "reported only"
     counts = [f"{entry.values:,}", f"{entry.differing:,}", f"{entry.largest:.3g}"]
-    return [entry.file, entry.reference, *counts, tolerance, first]
+    return [entry.label, entry.reference, *counts, tolerance, first]

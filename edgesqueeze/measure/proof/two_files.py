@@ -20,14 +20,14 @@ from edgesqueeze.measure.proof.inner_tensors import (
 from edgesqueeze.measure.proof.parity_report import FileParity
 from edgesqueeze.measure.runtimes.onnx_runtime import predict_onnx_given
 from edgesqueeze.measure.runtimes.runtime import load_model
-from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.inexact import TOLERANCE
 from edgesqueeze.network.integers.reference import Int8s
+from edgesqueeze.trees import Tree, length_of, rows_of
 
 _WHY = "float operators between int8 grids in ONNX Runtime"
 
 
-def compare_files(one: Path, other: Path, x: Floats) -> FileParity:
+def compare_files(one: Path, other: Path, x: Tree) -> list[FileParity]:
     """Compare two int8 files with each other when the network they came from is not at hand.
 
     Where ONNX Runtime computes in float between two grids, an ONNX file may differ by one unit from a TFLite
@@ -36,31 +36,39 @@ def compare_files(one: Path, other: Path, x: Floats) -> FileParity:
     Args:
         one: an ONNX or TFLite file, int8.
         other: likewise.
-        x: float32 [N, C, H, W].
+        x: float32 [N, C, H, W], or of several inputs a tuple.
+
+    Returns:
+        One comparison for every output.
 
     Raises:
         ExportError: a file cannot be run or is not int8.
         ParityError: the files compute tensors of different shapes.
     """
-    outputs = {path: load_model(path).predict_integers(x) for path in (one, other)}
     swapped = FileFormat.known(one) is FileFormat.TFLITE and FileFormat.known(other) is FileFormat.ONNX
     pair = _Pair(other, one) if swapped else _Pair(one, other)
-    walk = Walk(outputs[pair.follower], np.zeros(len(x), np.bool_), {})
+    found, expected = (load_model(path).integers_of_all(x) for path in (pair.follower, pair.leader))
+    if {n: y.shape for n, y in found.items()} != {n: y.shape for n, y in expected.items()}:
+        raise ParityError(f"{one.name} answers with another shape than {other.name}, or another output")
+    walk = Walk(found, np.zeros(length_of(x), np.bool_), {})
     if pair.inexact:
         walk = pair.walk(x, {*pair.inexact, *(name for names in pair.inexact.values() for name in names)})
-    expected = outputs[pair.leader]
-    if walk.output.shape != expected.shape:
-        raise ParityError(f"{one.name} answers with another shape than {other.name}")
-    entry = replace(
-        difference(one.name, walk.output, expected, 0.0),
-        reference=other.name,
-        first=walk.first(),
-        inexact=walk.layers(dict.fromkeys(pair.inexact, _WHY)),
-    )
-    if entry.holds:
-        return entry
-    chosen = x[walk.wrong | differing_images(walk.output, expected, 0.0)][:LAYER_IMAGES]
-    return replace(entry, first=pair.walk(chosen, pair.names).first() or entry.first)
+    entries = [
+        replace(difference(one.name, walk.outputs[name], y, 0.0), reference=other.name)
+        for name, y in expected.items()
+    ]
+    if len(entries) > 1:
+        entries = [replace(entry, output=name) for entry, name in zip(entries, expected, strict=True)]
+    first, inexact = walk.first(), walk.layers(dict.fromkeys(pair.inexact, _WHY))
+    entries[0] = replace(entries[0], first=first, inexact=inexact)
+    if all(entry.holds for entry in entries):
+        return entries
+    wrong = walk.wrong.copy()
+    for name, y in expected.items():
+        wrong |= differing_images(walk.outputs[name], y, 0.0)
+    chosen = rows_of(rows_of(x, wrong), slice(LAYER_IMAGES))
+    first = pair.walk(chosen, pair.names).first() or first
+    return [entry if entry.holds else replace(entry, first=first) for entry in entries]
 
 
 class _Pair:
@@ -80,11 +88,11 @@ class _Pair:
             known = self._onnx.read_in_float()
             self.inexact = {name: known[name] for name in self.names if name in known}
 
-    def walk(self, x: Floats, compared: Collection[str]) -> Walk:
+    def walk(self, x: Tree, compared: Collection[str]) -> Walk:
         """Compare at some nodes; what the follower answers in the end."""
         stops: dict[str, Stop] = {}
         given: dict[str, Int8s] = {}
-        wrong = np.zeros(len(x), np.bool_)
+        wrong = np.zeros(length_of(x), np.bool_)
         for name in (name for name in self.names if name in compared):
             expected, found = self._led.at(name, x), self._at(name, x, given)
             if found.shape != expected.shape:
@@ -95,9 +103,10 @@ class _Pair:
             wrong |= stops[name].add(found, expected)
             if name in self.inexact:
                 given[name] = expected
-        return Walk(self._at(self._file.names[-1], x, given), wrong, stops)
+        outputs = {name: self._at(node, x, given) for name, node in self._file.results.items()}
+        return Walk(outputs, wrong, stops)
 
-    def _at(self, name: str, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
+    def _at(self, name: str, x: Tree, given: Mapping[str, Int8s]) -> Int8s:
         """A node of the follower, computed behind given integers of others."""
         if not given:
             return self._file.at(name, x)

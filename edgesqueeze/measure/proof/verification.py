@@ -12,8 +12,9 @@ from edgesqueeze.measure.proof.low_bits import prove_low_bits
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.measure.proof.parity_report import ParityReport
 from edgesqueeze.measure.proof.two_files import compare_files
-from edgesqueeze.network.graph.nodes import Floats, Graph
+from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.trees import Tree, length_of
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,14 @@ class Verification:
         }
 
 
-def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x: Floats) -> Verification:
+def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x: Tree) -> Verification:
     """Compare files with their network: what they answer, and every stored integer.
 
     Args:
         graph: the network.
         spec: its integers, if it has been quantized.
         files: ``.onnx`` and ``.tflite`` files.
-        x: real inputs, float32 [N, C, H, W].
+        x: real inputs, float32 [N, C, H, W], or a tree of several.
 
     Raises:
         ExportError: a file cannot be run.
@@ -75,13 +76,13 @@ def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     return Verification(check_parity(graph, spec, files, x), tuple(proofs))
 
 
-def verify_pair(one: Path, other: Path, x: Floats) -> Verification:
+def verify_pair(one: Path, other: Path, x: Tree) -> Verification:
     """Compare two int8 files with each other when nothing else is known.
 
     Raises:
         ExportError: a file cannot be run, or is not int8.
     """
-    parity = ParityReport(len(x), (compare_files(one, other, x),))
+    parity = ParityReport(length_of(x), tuple(compare_files(one, other, x)))
     return Verification(parity, tuple(prove_equal([one, other])))
 
 

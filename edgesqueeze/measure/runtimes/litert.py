@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -11,21 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.errors import TaskError
 from edgesqueeze.measure.runtimes.predictor import (
     UINT8_OFFSET,
     Predictor,
+    SinglePredictor,
     as_int8,
     channels_first,
     existing,
     from_int8,
     not_quantized,
     other_input,
-    several_outputs,
     unreadable,
 )
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s, dequantize, quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant
+from edgesqueeze.trees import Tree, by_name, length_of, rows_of
 
 
 def load_tflite(path: Path, threads: int = 1) -> Predictor:
@@ -37,7 +39,7 @@ def load_tflite(path: Path, threads: int = 1) -> Predictor:
     return _TflitePredictor(existing(path), threads)
 
 
-class _TflitePredictor:
+class _TflitePredictor(SinglePredictor):
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
@@ -48,59 +50,79 @@ class _TflitePredictor:
         except (ValueError, RuntimeError) as error:
             raise unreadable(path, "LiteRT", error) from error
         self._path = path
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        signatures = list(self._interpreter.get_signature_list())
+        runner = self._interpreter.get_signature_runner(signatures[0]) if len(signatures) == 1 else None
+        self._inputs = _by_name(inputs, {} if runner is None else runner.get_input_details())
+        self._outputs = _by_name(outputs, {} if runner is None else runner.get_output_details())
         self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
         self.threads = threads
 
-    def predict(self, x: Floats) -> Floats:
-        y = self._predict_raw(x)
-        grid = _tflite_grid(self._outputs[0])
-        return np.asarray(y, np.float32) if grid is None else dequantize(as_int8(y), grid)
+    def predict_all(self, x: Tree) -> dict[str, Floats]:
+        found = {}
+        for name, y in self._run(x).items():
+            grid = _tflite_grid(self._outputs[name])
+            found[name] = np.asarray(y, np.float32) if grid is None else dequantize(as_int8(y), grid)
+        return found
 
-    def predict_integers(self, x: Floats) -> Int8s:
-        if _tflite_grid(self._outputs[0]) is None:
-            return quantize_input(self._predict_raw(x), _tflite_output_grid(self._path))
-        return as_int8(self._predict_raw(x))
+    def integers_of_all(self, x: Tree) -> dict[str, Int8s]:
+        found = {}
+        for place, (name, y) in enumerate(self._run(x).items()):
+            if _tflite_grid(self._outputs[name]) is None:
+                found[name] = quantize_input(y, _tflite_output_grid(self._path, place))
+            else:
+                found[name] = as_int8(y)
+        return found
 
-    def predict_all(self, x: Floats) -> dict[str, Floats]:
-        found: list[list[Floats]] = [[] for _ in self._outputs]
-        for i in range(len(x)):
-            self.prepare(x[i : i + 1])()
-            for parts, details in zip(found, self._outputs, strict=True):
-                parts.append(self._interpreter.get_tensor(details["index"]))
-        names = [str(details["name"]) for details in self._outputs]
-        answers = [channels_first(np.concatenate(parts)) for parts in found]
-        return dict(zip(names, answers, strict=True))
-
-    def prepare(self, x: Floats) -> Callable[[], object]:
-        self._interpreter.set_tensor(self._inputs[0]["index"], self._converted(x))
+    def prepare(self, x: Tree) -> Callable[[], object]:
+        for index, values in self._converted(x).items():
+            self._interpreter.set_tensor(index, values)
         invoke: Callable[[], object] = self._interpreter.invoke
         return invoke
 
-    def _predict_raw(self, x: Floats) -> NDArray[Any]:
-        if len(self._outputs) != 1:
-            raise several_outputs(self._path, len(self._outputs))
-        parts = []
-        for i in range(len(x)):
-            self.prepare(x[i : i + 1])()
-            parts.append(self._interpreter.get_tensor(self._outputs[0]["index"]))
-        return channels_first(np.concatenate(parts))
+    def _run(self, x: Tree) -> dict[str, NDArray[Any]]:
+        """Every output as the file has it, but maps as NCHW."""
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in self._outputs}
+        for i in range(length_of(x)):
+            self.prepare(rows_of(x, slice(i, i + 1)))()
+            for name, details in self._outputs.items():
+                parts[name].append(self._interpreter.get_tensor(details["index"]))
+        return {name: channels_first(np.concatenate(found)) for name, found in parts.items()}
 
-    def _converted(self, x: Floats) -> NDArray[Any]:
-        """The input in the file's layout and type."""
-        details = self._inputs[0]
+    def _converted(self, x: Tree) -> dict[int, NDArray[Any]]:
+        """The inputs in the file's layouts and types, by the index of their tensors."""
+        try:
+            given = by_name(x, list(self._inputs))
+        except TaskError as error:
+            raise other_input(self._path, self._takes, x) from error
+        return {self._inputs[n]["index"]: self._one(self._inputs[n], part, x) for n, part in given.items()}
+
+    def _one(self, details: dict[str, Any], part: Floats, x: Tree) -> NDArray[Any]:
         shape, kind = tuple(int(n) for n in details["shape"]), np.dtype(details["dtype"])
         grid = _tflite_grid(details)
-        channels_last = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
-        fitting = [layout for layout in (channels_last, x) if layout.shape == shape]
-        if len(self._inputs) != 1 or not fitting or (grid is None and kind != np.float32):
-            found = ", ".join(
-                f"{d['name']} {np.dtype(d['dtype'])} {d['shape'].tolist()}" for d in self._inputs
-            )
-            raise other_input(self._path, found, x)
+        channels_last = part.transpose(0, 2, 3, 1) if part.ndim == 4 else part
+        fitting = [layout for layout in (channels_last, part) if layout.shape == shape]
+        if not fitting or (grid is None and kind != np.float32):
+            raise other_input(self._path, self._takes, x)
         y = np.ascontiguousarray(fitting[0], np.float32)
         return y if grid is None else from_int8(quantize_input(y, grid), kind)
+
+    @property
+    def _takes(self) -> str:
+        return ", ".join(
+            f"{name} {np.dtype(d['dtype'])} {d['shape'].tolist()}" for name, d in self._inputs.items()
+        )
+
+
+def _by_name(details: Sequence[dict[str, Any]], named: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Ends of a file in its order, by the names of its signature, or of their tensors if it has none."""
+    left = list(named.items())
+    found: dict[str, Any] = {}
+    for entry in details:
+        name = next((n for n, d in left if d["index"] == entry["index"]), str(entry["name"]))
+        left = [(n, d) for n, d in left if n != name]
+        found[name] = entry
+    return found
 
 
 @contextmanager
@@ -126,17 +148,17 @@ def _tflite_grid(details: dict[str, Any]) -> ActivationQuant | None:
     return ActivationQuant(float(scale), int(zero_point) - (UINT8_OFFSET if kind == np.uint8 else 0))
 
 
-def _tflite_output_grid(path: Path) -> ActivationQuant:
-    """The int8 grid that the DEQUANTIZE at the end of a file reads.
+def _tflite_output_grid(path: Path, place: int) -> ActivationQuant:
+    """The int8 grid that the DEQUANTIZE which makes an output reads.
 
     Raises:
-        ExportError: the file does not end in one.
+        ExportError: nothing of the kind makes it.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     graph = model.subgraphs[0]
-    end = next((op for op in graph.operators if graph.outputs[0] in op.outputs), None)
+    end = next((op for op in graph.operators if graph.outputs[place] in op.outputs), None)
     if end is None:
         raise not_quantized(path)
     code = model.operatorCodes[end.opcodeIndex]

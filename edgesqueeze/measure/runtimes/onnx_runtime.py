@@ -1,25 +1,29 @@
 """ONNX files in ONNX Runtime, on the CPU."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgesqueeze.errors import TaskError
 from edgesqueeze.measure.runtimes.predictor import (
     UINT8_OFFSET,
     Predictor,
+    SinglePredictor,
     as_int8,
     existing,
     from_int8,
     not_quantized,
     other_input,
-    several_outputs,
     unreadable,
 )
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s, quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant
+from edgesqueeze.trees import Tree, by_name, length_of, rows_of
 
 ORT_FATAL = 4
 
@@ -33,12 +37,12 @@ def load_onnx(path: Path, threads: int = 1) -> Predictor:
     return _OnnxPredictor(existing(path), threads)
 
 
-def predict_onnx_given(path: Path, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
+def predict_onnx_given(path: Path, x: Tree, given: Mapping[str, Int8s]) -> Int8s:
     """The output's integers of an int8 ONNX file that reads inner tensors as further, uint8 inputs.
 
     Args:
         path: the file.
-        x: float32 [N, C, H, W].
+        x: float32 [N, C, H, W], or a tree of several inputs.
         given: input name to int8 [N, …].
 
     Raises:
@@ -47,7 +51,7 @@ def predict_onnx_given(path: Path, x: Floats, given: Mapping[str, Int8s]) -> Int
     return _OnnxPredictor(existing(path), 1).predict_given(x, given)
 
 
-class _OnnxPredictor:
+class _OnnxPredictor(SinglePredictor):
     def __init__(self, path: Path, threads: int) -> None:
         import onnxruntime
 
@@ -63,54 +67,68 @@ class _OnnxPredictor:
         self.runtime = f"onnxruntime {version('onnxruntime')}"
         self.threads = threads
 
-    def predict(self, x: Floats) -> Floats:
-        if len(self._session.get_outputs()) != 1:
-            raise several_outputs(self._path, len(self._session.get_outputs()))
-        return np.concatenate([self._session.run(None, self._feed(x[i : i + 1]))[0] for i in range(len(x))])
+    def predict_all(self, x: Tree) -> dict[str, Floats]:
+        return self._run({}, x)
 
-    def predict_integers(self, x: Floats) -> Int8s:
-        if self._session.get_outputs()[0].type == "tensor(uint8)":
-            return as_int8(self.predict(x))
-        return quantize_input(self.predict(x), _onnx_output_grid(self._path))
+    def integers_of_all(self, x: Tree) -> dict[str, Int8s]:
+        return self._integers(self.predict_all(x))
 
-    def predict_all(self, x: Floats) -> dict[str, Floats]:
-        runs = [self._session.run(None, self._feed(x[i : i + 1])) for i in range(len(x))]
-        names = [output.name for output in self._session.get_outputs()]
-        return {n: np.concatenate(parts) for n, parts in zip(names, zip(*runs, strict=True), strict=True)}
+    def predict_given(self, x: Tree, given: Mapping[str, Int8s]) -> Int8s:
+        return self._only(self._integers(self._run(given, x)))
 
-    def predict_given(self, x: Floats, given: Mapping[str, Int8s]) -> Int8s:
-        name, kind, parts = self._session.get_inputs()[0].name, np.dtype(np.uint8), []
-        for i in range(len(x)):
-            feeds = {key: from_int8(q[i : i + 1], kind) for key, q in given.items()}
-            parts.append(self._session.run(None, {name: x[i : i + 1], **feeds})[0])
-        return quantize_input(np.concatenate(parts), _onnx_output_grid(self._path))
-
-    def prepare(self, x: Floats) -> Callable[[], object]:
+    def prepare(self, x: Tree) -> Callable[[], object]:
         feed, run = self._feed(x), self._session.run
         return lambda: run(None, feed)
 
-    def _feed(self, x: Floats) -> dict[str, Floats]:
-        inputs = self._session.get_inputs()
-        shape = [n if isinstance(n, int) else None for n in inputs[0].shape]
-        fits = len(shape) == x.ndim and all(n in (None, m) for n, m in zip(shape, x.shape, strict=True))
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or not fits:
-            found = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in inputs)
-            raise other_input(self._path, found, x)
-        return {inputs[0].name: np.ascontiguousarray(x, np.float32)}
+    def _run(self, given: Mapping[str, Int8s], x: Tree) -> dict[str, Floats]:
+        """Every output; ``given`` are inner tensors that are inputs as well, uint8 in the file."""
+        kind, runs = np.dtype(np.uint8), []
+        for i in range(length_of(x)):
+            feeds = {key: from_int8(q[i : i + 1], kind) for key, q in given.items()}
+            runs.append(self._session.run(None, {**self._feed(rows_of(x, slice(i, i + 1)), feeds), **feeds}))
+        names = [output.name for output in self._session.get_outputs()]
+        return {n: np.concatenate(parts) for n, parts in zip(names, zip(*runs, strict=True), strict=True)}
+
+    def _integers(self, found: Mapping[str, NDArray[Any]]) -> dict[str, Int8s]:
+        return {
+            name: as_int8(y)
+            if y.dtype == np.uint8
+            else quantize_input(y, _onnx_output_grid(self._path, name))
+            for name, y in found.items()
+        }
+
+    def _feed(self, x: Tree, given: Collection[str] = ()) -> dict[str, Floats]:
+        inputs = [entry for entry in self._session.get_inputs() if entry.name not in given]
+        try:
+            found = by_name(x, [entry.name for entry in inputs])
+            fits = all(_takes(entry, found[entry.name]) for entry in inputs)
+        except TaskError:
+            fits = False
+        if not fits:
+            takes = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in inputs)
+            raise other_input(self._path, takes, x)
+        return {name: np.ascontiguousarray(part, np.float32) for name, part in found.items()}
 
 
-def _onnx_output_grid(path: Path) -> ActivationQuant:
-    """The int8 grid of the DequantizeLinear that ends a QDQ file.
+def _takes(entry: Any, x: Floats) -> bool:
+    """Whether an input of a session is float and of a shape."""
+    shape = [n if isinstance(n, int) else None for n in entry.shape]
+    fits = len(shape) == x.ndim and all(n in (None, m) for n, m in zip(shape, x.shape, strict=True))
+    return bool(entry.type == "tensor(float)" and fits)
+
+
+def _onnx_output_grid(path: Path, name: str) -> ActivationQuant:
+    """The int8 grid of the DequantizeLinear that makes an output of a QDQ file.
 
     Raises:
-        ExportError: the file does not end in one.
+        ExportError: nothing of the kind makes it.
     """
     import onnx
 
     graph = onnx.load(path).graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
-    maker = makers.get(graph.output[0].name)
+    maker = makers.get(name)
     if maker is None or maker.op_type != "DequantizeLinear" or not set(maker.input[1:3]) <= set(constants):
         raise not_quantized(path)
     scale, zero_point = (onnx.numpy_helper.to_array(constants[name]) for name in maker.input[1:3])

@@ -10,47 +10,89 @@ from numpy.typing import NDArray
 from edgesqueeze.errors import ExportError
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s
+from edgesqueeze.trees import Tree, leaves
 
 UINT8_OFFSET = 128
 
 
 class Predictor(Protocol):
-    """A loaded file. ``runtime`` is name and version; ``threads`` is how many it may use."""
+    """A loaded file. ``runtime`` is name and version; ``threads`` is how many it may use.
+
+    Inputs are float32 [N, C, H, W]; of several inputs a tuple, or a dictionary by their names. Every example
+    is one inference.
+    """
 
     runtime: str
     threads: int
 
-    def predict(self, x: Floats) -> Floats:
-        """Outputs [N, …] (maps as NCHW) for inputs float32 [N, C, H, W], one inference per input.
+    def predict(self, x: Tree) -> Floats:
+        """The one output; see :class:`SinglePredictor`."""
+        ...
+
+    def predict_integers(self, x: Tree) -> Int8s:
+        """The one output's integers."""
+        ...
+
+    def predict_all(self, x: Tree) -> dict[str, Floats]:
+        """Every output by its name, in the file's order, [N, …] (maps as NCHW).
 
         Raises:
-            ExportError: the file has several outputs, or an input of another shape or type.
+            ExportError: the file has inputs of another shape or type.
         """
         ...
 
-    def predict_integers(self, x: Floats) -> Int8s:
-        """Like :meth:`predict`, but the output's integers on its int8 grid.
+    def integers_of_all(self, x: Tree) -> dict[str, Int8s]:
+        """Like :meth:`predict_all`, but the integers of the outputs on their int8 grids.
+
+        Raises:
+            ExportError: as above, or an output is not quantized.
+        """
+        ...
+
+    def prepare(self, x: Tree) -> Callable[[], object]:
+        """A call that runs one inference on ``x`` [1, C, H, W] and converts nothing: what latency is.
+
+        Raises:
+            ExportError: the file has inputs of another shape or type.
+        """
+        ...
+
+
+class SinglePredictor:
+    """What follows for files with one output."""
+
+    _path: Path
+
+    def predict_all(self, x: Tree) -> dict[str, Floats]:
+        """See :class:`Predictor`."""
+        raise NotImplementedError
+
+    def integers_of_all(self, x: Tree) -> dict[str, Int8s]:
+        """See :class:`Predictor`."""
+        raise NotImplementedError
+
+    def predict(self, x: Tree) -> Floats:
+        """The one output, [N, …].
+
+        Raises:
+            ExportError: the file has several outputs, or inputs of another shape or type.
+        """
+        return self._only(self.predict_all(x))
+
+    def predict_integers(self, x: Tree) -> Int8s:
+        """The one output's integers on its int8 grid.
 
         Raises:
             ExportError: as above, or the output is not quantized.
         """
-        ...
+        return self._only(self.integers_of_all(x))
 
-    def predict_all(self, x: Floats) -> dict[str, Floats]:
-        """Like :meth:`predict`, but of every output of a float file by its name, in the file's order.
-
-        Raises:
-            ExportError: the file has an input of another shape or type.
-        """
-        ...
-
-    def prepare(self, x: Floats) -> Callable[[], object]:
-        """A call that runs one inference on ``x`` [1, C, H, W] and converts nothing: what latency is.
-
-        Raises:
-            ExportError: the file has an input of another shape or type.
-        """
-        ...
+    def _only(self, found: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        if len(found) != 1:
+            raise ExportError(
+                f"{self._path} has {len(found)} outputs: {', '.join(found)}; ask for all of them"
+            )
+        return next(iter(found.values()))
 
 
 def channels_first(y: NDArray[Any]) -> NDArray[Any]:
@@ -81,16 +123,15 @@ def unreadable(path: Path, runtime: str, error: Exception) -> ExportError:
     return ExportError(f"{runtime} cannot run {path}: {reason}")
 
 
-def several_outputs(path: Path, count: int) -> ExportError:
-    """A file has several outputs."""
-    return ExportError(f"{path} has {count} outputs; its answers can be read only if there is one")
-
-
 def not_quantized(path: Path) -> ExportError:
     """An output has no integers."""
     return ExportError(f"the output of {path} is not quantized to 8 bits, so it has no integers")
 
 
-def other_input(path: Path, found: str, x: Floats) -> ExportError:
-    """A file wants another input."""
-    return ExportError(f"{path} takes {found}; one float or 8-bit image of shape {list(x.shape)} is wanted")
+def other_input(path: Path, found: str, x: Tree) -> ExportError:
+    """A file wants other inputs."""
+    shapes = [list(part.shape) for part in leaves(x)]
+    wanted = (
+        f"one float or 8-bit image of shape {shapes[0]}" if len(shapes) == 1 else f"inputs of shapes {shapes}"
+    )
+    return ExportError(f"{path} takes {found}; {wanted} is wanted")

@@ -10,6 +10,7 @@ from edgesqueeze.network.floats.moves import MOVES
 from edgesqueeze.network.floats.rule import Rule, Weights
 from edgesqueeze.network.floats.values import VALUES
 from edgesqueeze.network.graph.nodes import AnyNode, Graph, Input, NormNode
+from edgesqueeze.trees import Tree, by_name, filled
 
 Observe = Callable[[AnyNode, Tensor], Tensor]
 """Sees a node's output [N, …] and returns what the nodes behind it shall read."""
@@ -34,15 +35,23 @@ def norm_parameters(graph: Graph) -> Weights:
     }
 
 
-def run_graph(graph: Graph, x: Tensor, weights: Weights, observe: Observe | None = None) -> Tensor:
-    """The output of a graph for a batch [N, C, H, W]; every tensor on the way passes through ``observe``."""
+def run_graph(graph: Graph, x: Tree, weights: Weights, observe: Observe | None = None) -> Tree:
+    """What the module that a graph was read from returns: the output [N, …], or a tree of several.
+
+    Args:
+        graph: the network.
+        x: a batch [N, C, H, W]; of several inputs a tuple, or a dictionary by their names.
+        weights: of all layers.
+        observe: every tensor on the way passes through it.
+    """
+    given = by_name(x, [node.name for node in graph.inputs])
     weights = norm_parameters(graph) | weights
     values: dict[str, Tensor] = {}
     for node in graph.nodes:
         inputs = [values[name] for name in node.inputs]
-        y = x if isinstance(node, Input) else compute_node(node, inputs, weights)
+        y = given[node.name] if isinstance(node, Input) else compute_node(node, inputs, weights)
         values[node.name] = y if observe is None else observe(node, y)
-    return values[graph.output.name]
+    return filled(graph.returns, {name: values[node.name] for name, node in graph.output_nodes.items()})
 
 
 def compute_node(node: AnyNode, inputs: list[Tensor], weights: Weights) -> Tensor:

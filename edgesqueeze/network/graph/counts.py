@@ -11,6 +11,8 @@ from edgesqueeze.network.graph.nodes import Graph, ParametricNode
 class LayerCounts:
     """What one convolution, dense layer or layer norm holds and does, for one image.
 
+    A layer that is used again has its parameters at its first use only.
+
     ``macs`` are multiply-accumulates, padding included, biases not; ``effective_macs`` those on weights
     that are not zero.
     """
@@ -75,11 +77,12 @@ def _count_layer(graph: Graph, node: ParametricNode) -> LayerCounts:
     weight, bias = graph.weight(node), graph.bias(node)
     nonzero = int(np.count_nonzero(weight))
     positions = node.positions(graph.source(node).shape)
+    owns = not node.weights_of
     return LayerCounts(
         name=node.name,
         kind=type(node).__name__,
-        params=weight.size + bias.size,
-        nonzero_params=nonzero + int(np.count_nonzero(bias)),
+        params=weight.size + bias.size if owns else 0,
+        nonzero_params=nonzero + int(np.count_nonzero(bias)) if owns else 0,
         macs=weight.size * positions,
         effective_macs=nonzero * positions,
     )

@@ -1,5 +1,6 @@
 """Nodes as plain JSON values and back, every field checked."""
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -8,10 +9,31 @@ import numpy as np
 
 from edgesqueeze.errors import CodecError
 from edgesqueeze.network.graph.functions import FUNCTIONS
-from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Input, Pointwise
+from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Floats, Graph, Input, Output, Pointwise
+from edgesqueeze.trees import tree_from_json, tree_to_json
 
 _LARGEST = 1 << 24
-_NOT_NUMBERED = ("name", "inputs", "shape", "parameters")
+_NOT_NUMBERED = ("name", "inputs", "shape", "parameters", "weights_of")
+
+
+def graph_to_json(graph: Graph) -> dict[str, object]:
+    """Nodes and outputs as plain JSON values, without tensors; outputs are left out where they are one."""
+    items: dict[str, object] = {"nodes": structure_to_json(graph)}
+    if (graph.outputs, graph.returns) != ((Output("output", graph.nodes[-1].name),), "output"):
+        items["outputs"] = {output.name: output.node for output in graph.outputs}
+        items["returns"] = tree_to_json(graph.returns)
+    return items
+
+
+def graph_from_json(items: Mapping[str, Any], tensors: dict[str, Floats]) -> Graph:
+    """The inverse of :func:`graph_to_json`.
+
+    Raises:
+        CodecError: as :func:`structure_from_json`.
+        TaskError: what the module returns is no structure of names.
+    """
+    outputs = tuple(Output(name, node) for name, node in items.get("outputs", {}).items())
+    return Graph(structure_from_json(items["nodes"]), tensors, outputs, tree_from_json(items.get("returns")))
 
 
 def structure_to_json(graph: Graph) -> list[dict[str, object]]:
@@ -45,7 +67,7 @@ def structure_from_json(items: object) -> tuple[AnyNode, ...]:
 
 
 def field_types(kind: type[AnyNode]) -> dict[str, Any]:
-    """The fields of a kind beyond name, inputs, shape and parameters, in order, and their types."""
+    """The fields of a kind, in order, and their types, without those that every file has a place for."""
     hints = get_type_hints(kind)
     return {f.name: hints[f.name] for f in fields(kind) if f.name not in _NOT_NUMBERED}
 
@@ -93,7 +115,7 @@ def _field_from_json(kind: type[AnyNode], field: Field[Any], value: object) -> o
 
 def _is_valid(kind: type[AnyNode], field: Field[Any], value: object) -> bool:
     match field.name:
-        case "name":
+        case "name" | "weights_of":
             return isinstance(value, str) and bool(value)
         case "inputs":
             return isinstance(value, list) and all(isinstance(v, str) for v in value)
@@ -125,8 +147,8 @@ def _is_positive_float32(value: float) -> bool:
 
 
 def _check_wiring(node: AnyNode, seen: set[str], *, first: bool) -> None:
-    if isinstance(node, Input) != first:
-        raise CodecError("the first node of a graph, and no other, is its input")
+    if first and not isinstance(node, Input):
+        raise CodecError("the first node of a graph is not an input")
     if node.name in seen:
         raise CodecError(f"two nodes are called {node.name!r}")
     missing = [name for name in node.inputs if name not in seen]

@@ -24,4 +24,4 @@ def with_gates(graph: Graph) -> tuple[Graph, dict[str, ActivationQuant]]:
         grids[gate.name] = FIXED_GRIDS[function]
         product = Mul(name=node.name, inputs=(node.inputs[0], gate.name), shape=node.shape)
         nodes += [gate, product]
-    return Graph(tuple(nodes), graph.tensors), grids
+    return replace(graph, nodes=tuple(nodes)), grids

@@ -61,7 +61,8 @@ def lower(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
     lowering = _Lowering(dict(spec.activations), dict(spec.weights), dict(graph.tensors), spec.per_channel)
     for node in graph.nodes:
         lowering.visit(node)
-    return Graph(tuple(lowering.nodes), lowering.tensors), QuantSpec(lowering.activations, lowering.weights)
+    lowered = replace(graph, nodes=tuple(lowering.nodes), tensors=lowering.tensors)
+    return lowered, QuantSpec(lowering.activations, lowering.weights)
 
 
 @dataclass
@@ -73,6 +74,8 @@ class _Lowering:
     tensors: dict[str, Floats]
     per_channel: bool
     nodes: list[AnyNode] = field(default_factory=list)
+    convs: dict[str, str] = field(default_factory=dict)
+    """Transposed convolution to the one that stands for it."""
 
     def visit(self, node: AnyNode) -> None:
         """Append what stands for a node; its last part has the node's name."""
@@ -100,10 +103,14 @@ class _Lowering:
     def _transposed(self, node: ConvTranspose) -> None:
         source = next(n for n in self.nodes if n.name == node.inputs[0])
         parts = subpixel(node, source.shape)
+        self.convs[node.name] = parts.conv.name
+        if node.weights_of:
+            conv = replace(parts.conv, weights_of=self.convs[node.weights_of])
+            parts = replace(parts, conv=conv)
         if node.name in self.weights:
             self.weights[parts.conv.name] = subpixel_integers(node, parts, self.weights.pop(node.name))
-        else:  # kept in float
-            weight, bias = self.tensors.pop(weight_name(node)), self.tensors.pop(bias_name(node))
+        elif not node.weights_of:  # kept in float
+            weight, bias = self.tensors[weight_name(node)], self.tensors[bias_name(node)]
             self.tensors[weight_name(parts.conv)] = spread(weight, node, parts)
             self.tensors[bias_name(parts.conv)] = np.tile(bias, prod(node.stride))
         for part in (parts.conv, *parts.moves):

@@ -1,6 +1,6 @@
 """Which tensors must share one grid, and how ranges are merged over them."""
 
-from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.graph.nodes import Graph, WeightedNode
 
 Range = tuple[float, float]
 """The lowest and highest value seen in a tensor."""
@@ -11,7 +11,8 @@ def share_groups(graph: Graph) -> dict[str, str]:
 
     Operations that only move values (max pooling, flatten, slice, crop, shuffle, depth to space, pad; average
     pooling and resize in the runtimes' kernels) keep their input's grid. A concatenation, a maximum and a
-    minimum copy integers, so all of their inputs and their output share one.
+    minimum copy integers, so all of their inputs and their output share one. A layer that is used more than
+    once reads one grid, on which its one int32 bias lies.
     """
     parent = {node.name: node.name for node in graph.nodes}
 
@@ -26,6 +27,8 @@ def share_groups(graph: Graph) -> dict[str, str]:
         elif node.joins_grids:
             for name in node.inputs:
                 parent[root(name)] = root(node.name)
+        elif isinstance(node, WeightedNode) and node.weights_of:
+            parent[root(node.inputs[0])] = root(graph.by_name[node.weights_of].inputs[0])
     return {name: root(name) for name in parent}
 
 

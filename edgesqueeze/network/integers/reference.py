@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph
+from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph, Input, last_readers
 from edgesqueeze.network.integers.grid import ActivationQuant
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.rules.layers import LAYERS
@@ -34,6 +34,7 @@ from edgesqueeze.network.integers.rules.rule import (
 )
 from edgesqueeze.network.integers.rules.values import VALUES
 from edgesqueeze.network.integers.spec import QuantSpec
+from edgesqueeze.trees import Tree, by_name, filled, joined, length_of, rows_of
 
 __all__ = [
     "RULES",
@@ -45,6 +46,7 @@ __all__ = [
     "quantize_by_reciprocal",
     "quantize_input",
     "run_integer",
+    "run_integer_outputs",
     "run_integer_tensors",
 ]
 RULES: dict[type[AnyNode], Rule] = {**LAYERS, **MOVES, **POOLS, **VALUES}
@@ -58,34 +60,41 @@ def quantize_by_reciprocal(x: Floats, quant: ActivationQuant) -> Int8s:
     return saturate(np.rint(scaled) + np.float32(quant.zero_point))
 
 
-def run_integer(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack") -> Int8s:
+def run_integer(graph: Graph, spec: QuantSpec, x: Tree, sums: Sums = "xnnpack") -> Tree:
     """The network's output integers.
 
     Args:
         graph: the network.
         spec: its integers.
-        x: float32 [N, C, H, W], N at least 1.
+        x: float32 [N, C, H, W], N at least 1; of several inputs a tuple, or a dictionary by their names.
         sums: whose rule is followed where two differ.
 
     Returns:
-        int8 [N, …] on the grid of the output node.
+        int8 [N, …] on the grid of the output node; of several outputs what the module returns, with
+        such arrays.
     """
+    return filled(graph.returns, run_integer_outputs(graph, spec, x, sums))
+
+
+def run_integer_outputs(graph: Graph, spec: QuantSpec, x: Tree, sums: Sums = "xnnpack") -> dict[str, Int8s]:
+    """Output name to int8 [N, …]: see :func:`run_integer`."""
     parts = []
-    for i in range(0, len(x), _BATCH):
-        for _, values in integer_steps(graph, spec, x[i : i + _BATCH], sums):
+    for i in range(0, length_of(x), _BATCH):
+        for _, values in integer_steps(graph, spec, rows_of(x, slice(i, i + _BATCH)), sums):
             known = values
-        parts.append(known[graph.output.name])
-    return np.concatenate(parts)
+        parts.append({output.name: known[output.node] for output in graph.outputs})
+    found: dict[str, Int8s] = joined(parts, np.concatenate)
+    return found
 
 
-def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack") -> dict[str, Int8s]:
+def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Tree, sums: Sums = "xnnpack") -> dict[str, Int8s]:
     """Node name to its output int8 [N, …]: like :func:`run_integer`, in one batch, keeping every tensor."""
     kept = {name: values[name] for name, values in integer_steps(graph, spec, x, sums)}
     return {node.name: kept[node.name] for node in graph.nodes}
 
 
 def integer_steps(
-    graph: Graph, spec: QuantSpec, x: Floats, sums: Sums = "xnnpack"
+    graph: Graph, spec: QuantSpec, x: Tree, sums: Sums = "xnnpack"
 ) -> Iterator[tuple[str, dict[str, Int8s]]]:
     """Compute one batch node by node, of the lowered graph, in execution order.
 
@@ -95,14 +104,15 @@ def integer_steps(
     """
     graph, spec = lower(graph, spec)
     setting = Setting(graph, spec, sums)
+    given = by_name(x, [node.name for node in graph.inputs])
     values: dict[str, Int8s] = {}
-    last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
+    last_reader = last_readers(graph)
     for node in graph.nodes:
-        if node is graph.input:
-            values[node.name] = quantize_input(x, spec.activations[node.name])
+        if isinstance(node, Input):
+            values[node.name] = quantize_input(given[node.name], spec.activations[node.name])
         else:
             values[node.name] = RULES[type(node)](node, [values[name] for name in node.inputs], setting)
         yield node.name, values
         for name in set(node.inputs):
-            if last_reader[name] == node.name:
+            if last_reader.get(name) == node.name:
                 del values[name]

@@ -65,6 +65,8 @@ class WeightQuant:
 class QuantSpec:
     """Node name to activation grid, and weighted node name to its integers.
 
+    A layer that is used again (``weights_of``) has the integers of its first use.
+
     Nothing here has to follow from the float tensors: scales may be learned, integers rounded up or down,
     biases corrected. What does follow is what :func:`spec_from_activations` makes.
 
@@ -152,9 +154,9 @@ def spec_from_activations(
     scales = scales or {}
     weights = {
         node.name: quantize_layer(
-            graph, node, activations[node.inputs[0]].scale, scales.get(node.name), per_channel=per_channel
+            graph, node, activations[node.inputs[0]].scale, scales.get(node.owner), per_channel=per_channel
         )
         for node in graph.weighted
-        if node.name not in keep_float
+        if node.owner not in keep_float
     }
     return QuantSpec(activations, weights)

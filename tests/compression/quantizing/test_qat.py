@@ -197,7 +197,7 @@ def test_the_gradient_of_a_step_is_scaled_by_values_and_levels():
     y.backward(upstream)
     with torch.no_grad():
         weights = {"c": network._quantized(graph.weighted[0], network.steps.grids()["input"].scale)}
-        inner = run_graph(graph, network.steps.activation(graph.input, x), weights).double() / grid.scale
+        inner = run_graph(graph, network.steps.activation(graph.inputs[0], x), weights).double() / grid.scale
     by_step = torch.where(
         (inner.round() + grid.zero_point + 0.5).abs() <= 127.5, inner.round() - inner, y.detach() / grid.scale
     )

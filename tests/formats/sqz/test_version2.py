@@ -193,7 +193,16 @@ def test_blocks_that_contradict_each_other_are_refused(network, spec):
         ({"layers": meta.layers[:-1]}, "followed by"),
         ({"layers": (meta.layers[0], replace(left, flags=1), *meta.layers[2:])}, "."),
         ({"graph": meta.graph[:-1]}, "not as many names"),
-        ({"graph": meta.graph + b"more\n"}, "not as many names"),
+        ({"graph": meta.graph + b"more\n"}, "behind the names of the nodes stands 'more'"),
+        ({"graph": meta.graph + b"\n"}, "behind the names of the nodes stands ''"),
+        ({"graph": meta.graph + b"output 999 a\n"}, "found '999' where the place of one of"),
+        ({"graph": meta.graph + b"output -1 a\n"}, "found '-1' where the place of one of"),
+        ({"graph": meta.graph + b"output 1 a\noutput 1 a\n"}, "two outputs of the graph have one name"),
+        ({"graph": meta.graph + b"output 1 \n"}, "empty, unprintable or too long"),
+        ({"graph": meta.graph + b"output 1 a\n"}, "nothing reads the output of"),
+        ({"graph": meta.graph + b"shared 1 0\n"}, "."),
+        ({"graph": meta.graph + b"shared 1 1\n"}, "."),
+        ({"graph": meta.graph + b"shared 1\n"}, "found '' where the place of one of"),
         ({"coder": 0 if meta.coder else 1}, "."),
     ]:
         with pytest.raises(CorruptFileError, match=message):

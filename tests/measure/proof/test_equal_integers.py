@@ -105,8 +105,8 @@ def test_one_changed_number_is_found(fault, tmp_path):
     graph, spec = network("plain")
     paths = int8_files(tmp_path, graph, spec)
     kind, change, arguments, expected = FAULTS[fault]
-    arguments = [graph.input.name if a == "INPUT" else a for a in arguments]
-    layer = graph.input.name if expected[0] == "INPUT" else expected[0]
+    arguments = [graph.inputs[0].name if a == "INPUT" else a for a in arguments]
+    layer = graph.inputs[0].name if expected[0] == "INPUT" else expected[0]
     file = next(path for path in paths if path.suffix == f".{kind}")
     change(file, *arguments)
     for proof in prove_equal(paths, graph, spec):

@@ -97,7 +97,7 @@ def test_faults_are_found_at_their_layer(written, file, fault):
     ) as error:
         report.require()
     assert ("by up to 2 where 1 is allowed" in str(error.value)) == fault.startswith("two units")
-    pair = compare_files(*paths.values(), pictures())
+    (pair,) = compare_files(*paths.values(), pictures())
     assert not pair.holds
     assert pair.first.layer == layer
 
@@ -133,9 +133,9 @@ def test_two_files_of_one_runtime_must_be_equal_everywhere(written, tmp_path):
     for path in paths.values():
         other = tmp_path / f"other{path.suffix}"
         other.write_bytes(path.read_bytes())
-        assert compare_files(path, other, pictures()).holds
+        assert compare_files(path, other, pictures())[0].holds
         CHANGE[path.name](other, "low.bias", units(spec, "low", 1))
-        entry = compare_files(path, other, pictures())
+        (entry,) = compare_files(path, other, pictures())
         assert entry.inexact == ()
         assert entry.first.layer == "low"
 
@@ -186,7 +186,7 @@ def test_layer_norm_and_softmax_are_the_only_inexact_parts_of_a_decoder(tmp_path
     for entry in (entry for entry in verified.parity.files if "int8" in entry.file):
         assert [node.layer for node in entry.inexact] == ["norm", "softmax"]
         assert all(node.differing <= 0.002 * node.values for node in entry.inexact)
-    assert compare_files(*(path for path in paths if "int8" in path.name), pictures()).holds
+    assert compare_files(*(path for path in paths if "int8" in path.name), pictures())[0].holds
     # One weight of the convolution that stands for the transposed one, in one of the files.
     change_onnx(paths[2], "up/conv.weight", lambda w: -w)
     with pytest.raises(ParityError, match="'up"):

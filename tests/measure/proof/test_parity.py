@@ -52,7 +52,7 @@ def test_right_files_pass(written):
 
 def test_two_files_alone(written):
     paths = {path.name: path for path in written[2]}
-    entry = compare_files(paths["model_int8.onnx"], paths["model_int8.tflite"], pictures())
+    (entry,) = compare_files(paths["model_int8.onnx"], paths["model_int8.tflite"], pictures())
     assert entry.holds
     assert entry.values == 120
 
@@ -108,7 +108,7 @@ def test_a_planted_fault_is_found_at_its_layer(plain, fault):
 def test_without_the_network_the_files_find_the_layer_too(plain):
     paths = plain[2]
     change_tflite(paths["model_int8.tflite"], "conv2.weight", lambda w: -w)
-    entry = compare_files(paths["model_int8.onnx"], paths["model_int8.tflite"], pictures())
+    (entry,) = compare_files(paths["model_int8.onnx"], paths["model_int8.tflite"], pictures())
     assert not entry.holds
     assert entry.first.layer == "conv2"
 

@@ -208,7 +208,7 @@ def quantize_file(path, kind):
     options = schema.Pool2DOptionsT()
     options.strideH = options.strideW = options.filterHeight = options.filterWidth = 1
     model.operator(schema.BuiltinOperator.MAX_POOL_2D, 2, ends[:1], ends[1], options)
-    path.write_bytes(model.pack(*ends))
+    path.write_bytes(model.pack({"a": ends[0]}, {"b": ends[1]}))
     return load_tflite(path)
 
 

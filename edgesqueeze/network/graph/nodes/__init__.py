@@ -47,6 +47,7 @@ from edgesqueeze.network.graph.nodes.values import (
     Which,
     is_spread_over,
 )
+from edgesqueeze.trees import Tree
 
 __all__ = [
     "NODE_KINDS",
@@ -76,6 +77,7 @@ __all__ = [
     "Mul",
     "Node",
     "NormNode",
+    "Output",
     "Pad",
     "Pads",
     "Pair",
@@ -91,6 +93,7 @@ __all__ = [
     "Which",
     "bias_name",
     "is_spread_over",
+    "last_readers",
     "weight_name",
     "weight_shape",
 ]
@@ -128,35 +131,62 @@ NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args
 
 def weight_name(node: Node) -> str:
     """The key of a node's weight in ``Graph.tensors``."""
-    return f"{node.name}.weight"
+    return f"{node.owner}.weight"
 
 
 def bias_name(node: Node) -> str:
     """The key of a node's bias in ``Graph.tensors``."""
-    return f"{node.name}.bias"
+    return f"{node.owner}.bias"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A result of a network: what files call it, and the node whose tensor it is."""
+
+    name: str
+    node: str
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network: nodes in execution order (the input first, the output last) and its float32 tensors."""
+    """A network: nodes in execution order (the inputs first) and its float32 tensors.
+
+    ``outputs`` are its results, by default the last node's tensor, called "output". ``returns`` is what the
+    torch module returns, with the names of the outputs in the place of the tensors: a name, or a tuple or
+    dictionary of such; by default the one output, or a tuple of all.
+    """
 
     nodes: tuple[AnyNode, ...]
     tensors: dict[str, Floats]
+    outputs: tuple[Output, ...] = ()
+    returns: Tree = None
+
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            object.__setattr__(self, "outputs", (Output("output", self.nodes[-1].name),))
+        if self.returns is None:
+            names = tuple(output.name for output in self.outputs)
+            object.__setattr__(self, "returns", names if len(names) > 1 else names[0])
 
     @cached_property
     def by_name(self) -> dict[str, AnyNode]:
         """Node name to node."""
         return {node.name: node for node in self.nodes}
 
-    @property
-    def input(self) -> AnyNode:
-        """The input node."""
-        return self.nodes[0]
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The input nodes; their names are those of the network's inputs."""
+        return tuple(node for node in self.nodes if isinstance(node, Input))
 
     @property
     def output(self) -> AnyNode:
-        """The node whose tensor is the network's result."""
-        return self.nodes[-1]
+        """The node of the first output."""
+        return self.by_name[self.outputs[0].node]
+
+    @cached_property
+    def output_nodes(self) -> dict[str, AnyNode]:
+        """Output name to the node whose tensor it is."""
+        return {output.name: self.by_name[output.node] for output in self.outputs}
 
     @property
     def weighted(self) -> tuple[WeightedNode, ...]:
@@ -165,8 +195,13 @@ class Graph:
 
     @property
     def parametric(self) -> tuple[ParametricNode, ...]:
-        """The nodes that own a weight and a bias, in execution order."""
+        """The nodes with a weight and a bias, in execution order."""
         return tuple(node for node in self.nodes if isinstance(node, ParametricNode))
+
+    @property
+    def owners(self) -> tuple[ParametricNode, ...]:
+        """The nodes with a weight and a bias of their own, in execution order."""
+        return tuple(node for node in self.parametric if not node.weights_of)
 
     def source(self, node: Node) -> AnyNode:
         """The node that feeds a node's first input."""
@@ -183,6 +218,12 @@ class Graph:
     def users(self, name: str) -> tuple[AnyNode, ...]:
         """The nodes that read a tensor."""
         return tuple(node for node in self.nodes if name in node.inputs)
+
+
+def last_readers(graph: Graph) -> dict[str, str]:
+    """Node name to the node that reads its tensor last; outputs, which are needed to the end, have none."""
+    results = {output.node for output in graph.outputs}
+    return {name: node.name for node in graph.nodes for name in node.inputs if name not in results}
 
 
 def weight_shape(graph: Graph, node: ParametricNode) -> Shape:

@@ -52,6 +52,11 @@ class Node:
         """Whether its output holds values of its inputs only, which are on their common grid already."""
         return False
 
+    @property
+    def owner(self) -> str:
+        """The node whose weight and bias it uses: itself, if it has any."""
+        return self.name
+
     def wrong(self, why: str) -> CodecError:
         """An error that says what is wrong with the node."""
         return CodecError(f"node {self.name!r} ({type(self).__name__}) {why}")
@@ -59,12 +64,18 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Parametric(Node):
-    """A node that owns a weight and a bias."""
+    """A node with a weight and a bias: its own, or those of an earlier node of its kind (``weights_of``)."""
 
+    weights_of: str = ""
     weight_rank: ClassVar[int]
     """The dimensions of its weight."""
     names_channels: ClassVar[bool] = True
     """Whether the channels of its output are those of its weight, not of its input."""
+
+    @property
+    def owner(self) -> str:
+        """See :class:`Node`."""
+        return self.weights_of or self.name
 
     def weight_shape(self, source: Shape) -> Shape:
         """The shape its weight must have, from the structure alone."""
@@ -77,7 +88,7 @@ class Parametric(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Input(Node):
-    """The network's one input."""
+    """An input of the network."""
 
     arity: ClassVar[int | None] = 0
 

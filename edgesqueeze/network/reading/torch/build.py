@@ -13,28 +13,32 @@ from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.aten import TRANSLATIONS
 from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
 from edgesqueeze.network.reading.torch.layouts import check_layout
+from edgesqueeze.trees import Tree, arguments
 
 
-def build_graph(model: nn.Module, example_input: torch.Tensor) -> Graph:
+def build_graph(model: nn.Module, example_input: Tree) -> Graph:
     """The graph of a module in evaluation mode.
 
     Args:
         model: a module whose weights are plain (bake parametrizations first).
-        example_input: one input, [1, C, H, W].
+        example_input: one input, [1, C, H, W]; of several inputs a tuple, or a dictionary by the names that
+            ``forward`` gives them.
 
     Raises:
         UnsupportedLayerError: the model does something the graph has no node for.
         TaskError: torch.export cannot trace the model at all.
     """
     try:
-        program = torch.export.export(model.eval(), (example_input,)).run_decompositions({})
+        args, named = arguments(example_input)
+        program = torch.export.export(model.eval(), args, named).run_decompositions({})
     except Exception as error:  # torch.export raises many unrelated types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TaskError(f"torch.export cannot trace {type(model).__name__}: {reason}") from error
     builder = Builder(program)
+    user_inputs = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
     for fx in program.graph.nodes:
-        if fx.op == "placeholder" and fx.name in program.graph_signature.user_inputs:
-            builder.add_input(fx)
+        if fx.op == "placeholder" and fx.name in user_inputs:
+            builder.add_input(fx, fx.name if len(user_inputs) > 1 else "input")
         elif fx.op == "call_function":
             _translate(builder, fx)
         elif fx.op == "output":

@@ -2,8 +2,8 @@
 
 import operator
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.fx import Node as FxNode
 from torch.fx import map_arg
+from torch.utils._pytree import tree_unflatten
 
 from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.network.graph.nodes import (
@@ -18,12 +19,16 @@ from edgesqueeze.network.graph.nodes import (
     Floats,
     Graph,
     Input,
+    Output,
     Pair,
     ParametricNode,
     bias_name,
     weight_name,
 )
+from edgesqueeze.trees import Tree, leaves, names_for
 
+CALL = "#"
+"""Stands between the name of a layer that is called more than once and the number of the call."""
 _WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
 
 
@@ -65,18 +70,14 @@ class Builder:
         }
         self._state = {**self.program.constants, **self.program.state_dict}
 
-    def add_input(self, fx: FxNode) -> None:
-        """The network's input; a second one is refused."""
-        if any(isinstance(node, Input) for node in self.nodes.values()):
-            raise UnsupportedLayerError("the model takes more than one input; one image tensor is supported")
-        self.add(fx, Input(name="input", inputs=(), shape=shape_of(fx)))
+    def add_input(self, fx: FxNode, name: str) -> None:
+        """An input of the network."""
+        self.add(fx, Input(name=name, inputs=(), shape=shape_of(fx)))
 
     def add(self, fx: FxNode, node: AnyNode) -> None:
         """Append a node that computes what a torch node computes."""
         if node.name in self.nodes:
-            raise UnsupportedLayerError(
-                f"layer {node.name!r} is called more than once; give each call a layer of its own"
-            )
+            raise refuse(fx, f"would be a second node called {node.name!r}")
         self.nodes[node.name] = node
         self.made[fx] = node.name
 
@@ -154,47 +155,96 @@ class Builder:
         return weight, self.constant(fx, arguments["bias"])
 
     def layer_name(self, fx: FxNode, weight: object = None) -> str:
-        """The name of the module that owns an operation's weight, by default its second argument."""
+        """The name of the module that owns an operation's weight, by default its second argument.
+
+        Where a module is called again, the number of the call is added; see :func:`_with_shared_weights`.
+        """
         stored = self.stored_name(fx.args[1] if weight is None and len(fx.args) > 1 else weight)
-        if stored is not None:
-            return stored.rpartition(".")[0] or fx.name
+        layer = stored.rpartition(".")[0] if stored is not None else ""
+        if layer:
+            name, call = layer, 1
+            while name in self.nodes:
+                call += 1
+                name = f"{layer}{CALL}{call}"
+            return name
         module = module_of(fx)  # its weight is computed
         return fx.name if not module or module in self.nodes else module
 
     def finish(self, fx: FxNode) -> Graph:
         """Keep what the program returns and what that depends on, with the result last."""
-        found = self._results(fx)
-        if len(found) != 1 or found[0] not in self.made:
-            raise UnsupportedLayerError(f"the model returns {len(found)} tensors; exactly one is supported")
-        if found[0] in self.channels_last:
-            raise UnsupportedLayerError(
-                "the model returns a map whose channels were moved last; move them back"
-            )
-        result = self.nodes[self.made[found[0]]]
-        needed, stack = {"input"}, [result.name]
+        structure = self._structure(fx)
+        returns = names_for(structure)
+        outputs = tuple(
+            Output(name, self._result(value, name))
+            for name, value in zip(leaves(returns), leaves(structure), strict=True)
+        )
+        if len({output.name for output in outputs}) < max(len(outputs), 1):
+            raise UnsupportedLayerError("the model returns no tensor, or two by the same name")
+        needed, stack = {node.name for node in self._inputs}, [output.node for output in outputs]
         while stack:
             name = stack.pop()
             if name not in needed:
                 needed.add(name)
                 stack.extend(self.nodes[name].inputs)
-        kept = [node for name, node in self.nodes.items() if name in needed and node is not result]
-        nodes = (*kept, result)
+        needed |= {node.name for node in self._inputs}
+        kept = [node for name, node in self.nodes.items() if name in needed]
+        if len(outputs) == 1:  # the result last
+            kept.sort(key=lambda node: node.name == outputs[0].node)
+        nodes = _with_shared_weights(kept, self.tensors)
         names = {name(node) for node in nodes for name in (weight_name, bias_name)}
-        return Graph(nodes, {name: tensor for name, tensor in self.tensors.items() if name in names})
+        tensors = {name: tensor for name, tensor in self.tensors.items() if name in names}
+        return Graph(nodes, tensors, outputs, returns)
 
-    def _results(self, fx: FxNode) -> list[Any]:
-        """What the program returns; of a dictionary, as segmenters have it, what is called "out"."""
-        outputs = fx.args[0]
-        found = list(outputs) if isinstance(outputs, tuple | list) else []
-        spec = self.program.call_spec.out_spec
-        if (
-            spec is not None
-            and spec.type is dict
-            and spec.num_children == len(found)
-            and "out" in spec.context
-        ):
-            return [found[spec.context.index("out")]]
-        return found
+    @property
+    def _inputs(self) -> list[Input]:
+        return [node for node in self.nodes.values() if isinstance(node, Input)]
+
+    def _structure(self, fx: FxNode) -> Tree:
+        """What the program returns, with torch's nodes in the place of tensors."""
+        found = list(fx.args[0])  # type: ignore[arg-type]  # always a tuple
+        structure = tree_unflatten(found, self.program.call_spec.out_spec)
+        if any(not isinstance(leaf, FxNode) for leaf in leaves(structure)):
+            kinds = {type(leaf).__name__ for leaf in leaves(structure) if not isinstance(leaf, FxNode)}
+            raise UnsupportedLayerError(
+                f"the model returns {', '.join(sorted(kinds))}; tensors are allowed, and tuples, lists and "
+                "dictionaries of them"
+            )
+        return structure
+
+    def _result(self, value: FxNode, name: str) -> str:
+        """The node that makes an output."""
+        if value not in self.made:
+            raise UnsupportedLayerError(
+                f"the model returns {name!r}, which does not depend on its input, or is no map or vector"
+            )
+        if value in self.channels_last:
+            raise UnsupportedLayerError(
+                f"the model returns {name!r}, a map whose channels were moved last; move them back"
+            )
+        return self.made[value]
+
+
+def _with_shared_weights(nodes: Sequence[AnyNode], tensors: Mapping[str, Floats]) -> tuple[AnyNode, ...]:
+    """The nodes, those that are calls of one layer with one set of weights.
+
+    Not where another batch norm was folded into each call: then the weights differ.
+    """
+    kept: list[AnyNode] = []
+    owners: dict[str, list[ParametricNode]] = {}
+    for node in nodes:
+        if not isinstance(node, ParametricNode):
+            kept.append(node)
+            continue
+        known = owners.setdefault(node.name.partition(CALL)[0], [])
+        owner = next((other for other in known if _has_equal_weights(node, other, tensors)), None)
+        kept.append(node if owner is None else replace(node, weights_of=owner.name))
+        known += [node] if owner is None else []
+    return tuple(kept)
+
+
+def _has_equal_weights(node: ParametricNode, other: ParametricNode, tensors: Mapping[str, Floats]) -> bool:
+    pairs = [[tensors[name(n)] for n in (node, other)] for name in (weight_name, bias_name)]
+    return type(node) is type(other) and all(np.array_equal(one, another) for one, another in pairs)
 
 
 Translation = Callable[[Builder, FxNode], None]
