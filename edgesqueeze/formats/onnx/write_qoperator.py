@@ -18,16 +18,19 @@ from edgesqueeze.network.graph.nodes import (
     Add,
     AnyNode,
     Concat,
+    Constant,
     Conv,
     Dense,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    Join,
     MaxPool,
     Mul,
     Pad,
     Pointwise,
+    Rearrange,
     Resize,
     Shuffle,
     Slice,
@@ -68,12 +71,18 @@ class _QOperatorEmitter(Emitter):
         return (*super()._opsets, (_MICROSOFT, 1))
 
     def _node(self, node: AnyNode) -> None:
-        if isinstance(node, Input):
+        if isinstance(node, Constant):
+            self._store_integers(node)
+        elif isinstance(node, Input):
             self._quantize(node, "input")
         elif not self._move(node) and not self._compute(node):
             for name in node.inputs:
                 self._dequantize(name)
             self._quantize(node, self._activated(node, self._operation(node)))
+
+    def _store_integers(self, node: Constant) -> None:
+        super()._node(node)
+        self.uint8[node.name] = f"{node.name}/int"
 
     def _name_output(self) -> None:
         self._dequantize(self.graph.output.name)
@@ -102,7 +111,7 @@ class _QOperatorEmitter(Emitter):
             case MaxPool() | Flatten():
                 kind, attributes = kind_and_attributes(node)
                 self._op(kind, [self.uint8[node.inputs[0]]], result, attributes)
-            case Slice() | Shuffle() | Resize(mode="nearest"):
+            case Slice() | Shuffle() | Rearrange() | Resize(mode="nearest"):
                 writer = OnnxWriter(self._op, self._constant, lambda _, value, __: value)
                 write_map(writer, self.graph, node, self.uint8[node.inputs[0]])
                 self.nodes[-1].name = self.nodes[-1].output[0] = result
@@ -133,7 +142,7 @@ class _QOperatorEmitter(Emitter):
             case Add() | Mul():
                 operands = [name for source in node.inputs for name in self._operands(source)]
                 self._finish(node, f"QLinear{type(node).__name__}", [*operands, *grid])
-            case Concat():
+            case Concat() | Join():
                 operands = [name for source in node.inputs for name in self._operands(source)]
                 self._finish(node, "QLinearConcat", [*grid, *operands])
             case GlobalAvgPool():

@@ -1,5 +1,6 @@
 """The graph while it grows: what a translated operation may ask of the program and add to the graph."""
 
+import itertools
 import operator
 import re
 from collections.abc import Callable
@@ -23,35 +24,30 @@ from edgesqueeze.network.graph.nodes import (
     bias_name,
     weight_name,
 )
+from edgesqueeze.network.reading.torch.views import Dims, Layout
 
 _WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
-
-
-@dataclass(frozen=True)
-class GroupView:
-    """A map seen as [1, groups, C / groups, H, W], or with the two transposed: half of a channel shuffle."""
-
-    source: str
-    groups: int
-    swapped: bool
 
 
 @dataclass
 class Builder:
     """One walk over an exported program.
 
-    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to maps that
-    are seen in groups for the moment, ``selected`` to one channel of a map; ``channels_last`` are maps whose
-    channels were moved last. ``joined`` maps the parts of a concatenation to the node that holds them.
+    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to the
+    dimensions of those that torch sees otherwise than the node has them, ``reading`` to what the operation at
+    hand reads in their place. ``moved`` maps a node and a layout to the node that has it, ``origins`` a node
+    and dimensions to the operation that put them so. ``joined`` maps the parts of a concatenation to the node
+    that holds them.
     """
 
     program: torch.export.ExportedProgram
     nodes: dict[str, AnyNode] = field(default_factory=dict)
     tensors: dict[str, Floats] = field(default_factory=dict)
     made: dict[FxNode, str] = field(default_factory=dict)
-    views: dict[FxNode, GroupView] = field(default_factory=dict)
-    selected: dict[FxNode, tuple[str, int]] = field(default_factory=dict)
-    channels_last: set[FxNode] = field(default_factory=set)
+    views: dict[FxNode, Dims] = field(default_factory=dict)
+    reading: dict[FxNode, str] = field(default_factory=dict)
+    moved: dict[tuple[str, Layout], str] = field(default_factory=dict)
+    origins: dict[tuple[str, Dims], str] = field(default_factory=dict)
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
     known: dict[FxNode, torch.Tensor] = field(default_factory=dict)
     """What depends on parameters only, computed once: weight norm, scaled weights and the like."""
@@ -100,13 +96,16 @@ class Builder:
         value = fx.args[index]
         if not isinstance(value, FxNode) or value not in self.made:
             raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
-        return self.nodes[self.made[value]]
+        return self.nodes[self.reading.get(value, self.made[value])]
 
     def computes(self, value: object) -> bool:
         """Whether an argument is the output of an earlier layer."""
-        return isinstance(value, FxNode) and (
-            value in self.made or value in self.views or value in self.selected
-        )
+        return isinstance(value, FxNode) and value in self.made
+
+    def unused(self, name: str) -> str:
+        """A name that no node has: the one given, or with a number behind it."""
+        names = (name if n == 0 else f"{name}_{n}" for n in itertools.count())
+        return next(name for name in names if name not in self.nodes)
 
     def feeds_only(self, node: AnyNode, fx: FxNode) -> bool:
         """Whether an operation is the only reader of a node, seen or named in whatever way."""
@@ -163,14 +162,10 @@ class Builder:
 
     def finish(self, fx: FxNode) -> Graph:
         """Keep what the program returns and what that depends on, with the result last."""
-        found = self._results(fx)
+        found = self.results(fx)
         if len(found) != 1 or found[0] not in self.made:
             raise UnsupportedLayerError(f"the model returns {len(found)} tensors; exactly one is supported")
-        if found[0] in self.channels_last:
-            raise UnsupportedLayerError(
-                "the model returns a map whose channels were moved last; move them back"
-            )
-        result = self.nodes[self.made[found[0]]]
+        result = self.nodes[self.reading.get(found[0], self.made[found[0]])]
         needed, stack = {"input"}, [result.name]
         while stack:
             name = stack.pop()
@@ -182,7 +177,7 @@ class Builder:
         names = {name(node) for node in nodes for name in (weight_name, bias_name)}
         return Graph(nodes, {name: tensor for name, tensor in self.tensors.items() if name in names})
 
-    def _results(self, fx: FxNode) -> list[Any]:
+    def results(self, fx: FxNode) -> list[Any]:
         """What the program returns; of a dictionary, as segmenters have it, what is called "out"."""
         outputs = fx.args[0]
         found = list(outputs) if isinstance(outputs, tuple | list) else []
