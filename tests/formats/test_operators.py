@@ -181,6 +181,28 @@ def test_a_tflite_file_transposes_only_where_the_meaning_needs_it(name):
     assert codes.count(schema.BuiltinOperator.TRANSPOSE) == MOVED[name]
 
 
+class Residual(nn.Module):
+    """A block whose last batch norm starts at zero, as torchvision's zero_init_residual has it."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.first, self.a, self.b = (nn.Conv2d(n, 4, 3, padding=1) for n in (3, 4, 4))
+        self.scale = scale
+        with torch.no_grad():
+            self.b.weight.zero_()
+            self.b.bias.zero_()
+
+    def forward(self, x):
+        y = F.relu(self.first(x) * self.scale)
+        return F.relu(y + self.b(F.relu(self.a(y))))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-2, 1e-4, 1e-6])
+def test_a_term_far_from_its_sum_gets_a_copy_on_a_grid_that_fits(scale, tmp_path):
+    torch.manual_seed(3)
+    check_all_files(Residual(scale).eval(), torch.randn(16, 3, 8, 8), tmp_path)
+
+
 class Alone(nn.Module):
     """A network without a layer, or with a source so small that only an offset counts."""
 
