@@ -8,6 +8,7 @@ from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.sqz.file import MODEL_FILES, decode_sqz, emit_model_file, emit_sqz, read_sqz
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.network.floats.run import graph_weights, run_graph
@@ -157,6 +158,21 @@ def check_all_files(net, x, folder):
 def test_the_gate_passes_all_files(name, tmp_path):
     torch.manual_seed(3)
     check_all_files(Net(BODIES[name]).eval(), torch.randn(24, 3, 10, 8), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["yolo", "cls", "cat rows", "windows", "reshape odd"])
+def test_sqz_gives_back_networks_of_any_shape(name, tmp_path):
+    torch.manual_seed(3)
+    x = torch.randn(4, 3, 10, 8)
+    graph = build_graph(Net(BODIES[name]).eval(), x[:1])
+    spec = make_spec(graph, calibrate_min_max(graph, [x]))
+    files = {file: emit_model_file(file, graph, spec) for file in MODEL_FILES}
+    data = emit_sqz(graph, spec, files)
+    (tmp_path / "model.sqz").write_bytes(data)
+    decoded = decode_sqz(tmp_path / "model.sqz", tmp_path / "decoded")
+    assert {path.name: path.read_bytes() for path in decoded} == files
+    again = read_sqz(data)
+    assert {file: emit_model_file(file, *again) for file in MODEL_FILES} == files
 
 
 MOVED = {

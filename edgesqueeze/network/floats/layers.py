@@ -44,7 +44,7 @@ def _group_norm(node: GroupNorm, inputs: list[Tensor], weights: Weights) -> Tens
 
 def _constant(node: Constant, _: list[Tensor], weights: Weights) -> Tensor:
     weight, bias = weights[node.name]
-    return (weight + bias[:, None, None]).unsqueeze(0)
+    return (weight + bias[:, None]).reshape(node.shape)
 
 
 LAYERS: dict[type[AnyNode], Rule] = {

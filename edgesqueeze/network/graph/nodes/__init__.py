@@ -200,7 +200,7 @@ class Graph:
 
 def constant_values(graph: Graph, node: Constant) -> Floats:
     """What a constant node gives, [1, C, height, width]."""
-    return np.asarray((graph.weight(node) + graph.bias(node)[:, np.newaxis, np.newaxis])[np.newaxis])
+    return np.asarray((graph.weight(node) + graph.bias(node)[:, np.newaxis]).reshape(node.shape))
 
 
 def weight_shape(graph: Graph, node: ParametricNode) -> Shape:

@@ -154,22 +154,22 @@ class GroupNorm(Parametric):
 
 @dataclass(frozen=True, kw_only=True)
 class Constant(Parametric):
-    """A stored map, such as a position embedding: weight [C, height, width], plus bias [C] everywhere.
+    """A stored map, such as a position embedding: weight [C, height · width], plus bias [C] everywhere.
 
     In an int8 network it is a tensor of integers on the grid of its node.
     """
 
     size: Pair
     arity: ClassVar[int | None] = 0
-    weight_rank: ClassVar[int] = 3
+    weight_rank: ClassVar[int] = 2
 
     def output_shape(self, *sources: Shape) -> Shape:  # noqa: ARG002 (it has none)
         """[1, C, height, width]."""
         return 1, self.shape[1], *self.size
 
     def weight_shape(self, source: Shape) -> Shape:  # noqa: ARG002 (it has none)
-        """[C, height, width]."""
-        return (self.shape[1], *self.size)
+        """[C, height · width]."""
+        return (self.shape[1], prod(self.size))
 
     def positions(self, source: Shape) -> int:  # noqa: ARG002 (it has none)
         """0: it multiplies nothing."""

@@ -206,7 +206,7 @@ def constant_node(builder: Builder, name: str, values: Floats) -> Constant:
         size=(values.shape[1], values.shape[2]),
     )
     builder.nodes[node.name] = node
-    builder.store(node, np.ascontiguousarray(values, np.float32), np.zeros(len(values), np.float32))
+    builder.store(node, values.reshape(len(values), -1).astype(np.float32), np.zeros(len(values), np.float32))
     return node
 
 
