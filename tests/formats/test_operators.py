@@ -3,10 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.sqz.file import MODEL_FILES, decode_sqz, emit_model_file, emit_sqz, read_sqz
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.network.floats.run import graph_weights, run_graph
@@ -34,6 +36,7 @@ class Net(nn.Module):
         nn.init.uniform_(self.slopes.weight, -0.2, 0.6)
         self.weight_norm = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 6, 3, padding=1))
         self.standardized = StandardizedConv(6, 6, 3)
+        self.dense = nn.Linear(6, 6)
         self.body = body
 
     def forward(self, x):
@@ -90,6 +93,49 @@ BODIES = {
     "weight norm": lambda m, a, b: m.weight_norm(a),
     "weight standardization": lambda m, a, b: m.standardized(a),
     "layer scale": lambda m, a, b: a + m.gain * b,
+    "permute last": lambda m, a, b: a.permute(0, 2, 3, 1),
+    "head": lambda m, a, b: torch.cat(
+        [p.permute(0, 2, 3, 1).reshape(p.shape[0], -1, 3) for p in (a, F.max_pool2d(b, 2))], 1
+    ),
+    "yolo": lambda m, a, b: a.view(a.shape[0], 2, 3, *a.shape[2:]).permute(0, 1, 3, 4, 2),
+    "reshape odd": lambda m, a, b: a.reshape(a.shape[0], 5, -1),
+    "tokens": lambda m, a, b: a.flatten(2).transpose(1, 2),
+    "tokens linear": lambda m, a, b: (
+        F.gelu(m.dense(a.flatten(2).transpose(1, 2))) + a.flatten(2).transpose(1, 2)
+    ),
+    "windows": lambda m, a, b: F.linear(
+        a.permute(0, 2, 3, 1).view(a.shape[0], 5, 2, 4, 2, 6).permute(0, 1, 3, 2, 4, 5), m.dense.weight
+    ).reshape(a.shape[0], 20, 4, 6),
+    "linear on width": lambda m, a, b: F.linear(a, m.a.weight.reshape(-1)[:40].reshape(5, 8)),
+    "squeeze": lambda m, a, b: a.mean((2, 3), keepdim=True).squeeze(-1).squeeze(-1) + b.amax((2, 3)),
+    "chunk": lambda m, a, b: torch.cat(a.split([1, 2, 3], 1)[::-1], 1),
+    "unbind": lambda m, a, b: a.unbind(2)[3].mul(2),
+    "stack": lambda m, a, b: torch.stack([a, b], 1),
+    "stack last": lambda m, a, b: torch.stack([a, b], -1),
+    "cat rows": lambda m, a, b: torch.cat([a, b], 2),
+    "cat columns": lambda m, a, b: torch.cat([a, b, a], 3),
+    "slice tokens": lambda m, a, b: a.flatten(2).transpose(1, 2)[:, 1:7],
+    "cls": lambda m, a, b: (
+        torch.cat([m.gain.reshape(1, 1, 6).expand(a.shape[0], -1, -1), a.flatten(2).transpose(1, 2)], 1)
+        + torch.linspace(-1, 1, 81 * 6).reshape(1, 81, 6)
+    ),
+    "select": lambda m, a, b: a.flatten(2).transpose(1, 2)[:, 0],
+    "softmax w": lambda m, a, b: a.softmax(2),
+    "transposed add": lambda m, a, b: a.transpose(2, 3)[:, :, :, :8] + b[:, :, :8],
+    "expand": lambda m, a, b: a.mean((2, 3), keepdim=True).expand_as(b) * b,
+    "flatten relu flat": lambda m, a, b: a.flatten(1).relu(),
+    "flatten cat": lambda m, a, b: torch.cat([a.flatten(1), b.flatten(1)], 1),
+    "features scaled": lambda m, a, b: a.mean((2, 3)) * 2 - b.mean((2, 3)),
+    "repeat": lambda m, a, b: a.repeat(1, 2, 1, 1),
+    "unfold": lambda m, a, b: (
+        a.view(a.shape[0], 6, 5, 2, 4, 2)
+        .transpose(3, 4)
+        .reshape(a.shape[0], 6, 20, 4)
+        .permute(0, 3, 2, 1)
+        .softmax(-1)
+    ),
+    "shuffle": lambda m, a, b: a.view(-1, 2, 3, 10, 8).transpose(1, 2).reshape(-1, 6, 10, 8),
+    "rank 2 linear": lambda m, a, b: F.linear(a.flatten(1), m.a.weight.reshape(1, -1).repeat(3, 3)[:, :480]),
 }
 
 
@@ -112,6 +158,65 @@ def check_all_files(net, x, folder):
 def test_the_gate_passes_all_files(name, tmp_path):
     torch.manual_seed(3)
     check_all_files(Net(BODIES[name]).eval(), torch.randn(24, 3, 10, 8), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["yolo", "cls", "cat rows", "windows", "reshape odd"])
+def test_sqz_gives_back_networks_of_any_shape(name, tmp_path):
+    torch.manual_seed(3)
+    x = torch.randn(4, 3, 10, 8)
+    graph = build_graph(Net(BODIES[name]).eval(), x[:1])
+    spec = make_spec(graph, calibrate_min_max(graph, [x]))
+    files = {file: emit_model_file(file, graph, spec) for file in MODEL_FILES}
+    data = emit_sqz(graph, spec, files)
+    (tmp_path / "model.sqz").write_bytes(data)
+    decoded = decode_sqz(tmp_path / "model.sqz", tmp_path / "decoded")
+    assert {path.name: path.read_bytes() for path in decoded} == files
+    again = read_sqz(data)
+    assert {file: emit_model_file(file, *again) for file in MODEL_FILES} == files
+
+
+MOVED = {
+    "tokens": 0,
+    "head": 0,
+    "yolo": 1,
+    "windows": 1,
+    "transposed add": 1,
+    "cls": 0,
+    "flatten relu flat": 1,
+    "reshape odd": 1,
+}
+"""How many values' orders a TFLite file has to change."""
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_tflite_file_transposes_only_where_the_meaning_needs_it(name):
+    torch.manual_seed(3)
+    graph = build_graph(Net(BODIES[name]).eval(), torch.randn(1, 3, 10, 8))
+    model = schema.ModelT.InitFromPackedBuf(emit_tflite(graph, None), 0)
+    codes = [model.operatorCodes[op.opcodeIndex].builtinCode for op in model.subgraphs[0].operators]
+    assert codes.count(schema.BuiltinOperator.TRANSPOSE) == MOVED[name]
+
+
+class Residual(nn.Module):
+    """A block whose last batch norm starts at zero, as torchvision's zero_init_residual has it."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.first, self.a, self.b = (nn.Conv2d(n, 4, 3, padding=1) for n in (3, 4, 4))
+        self.scale = scale
+        with torch.no_grad():
+            self.b.weight.zero_()
+            self.b.bias.zero_()
+
+    def forward(self, x):
+        y = F.relu(self.first(x) * self.scale)
+        return F.relu(y + self.b(F.relu(self.a(y))))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-2, 1e-4, 1e-6])
+def test_a_term_far_from_its_sum_gets_a_copy_on_a_grid_that_fits(scale, tmp_path):
+    torch.manual_seed(3)
+    check_all_files(Residual(scale).eval(), torch.randn(16, 3, 8, 8), tmp_path)
 
 
 class Alone(nn.Module):

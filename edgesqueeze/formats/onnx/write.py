@@ -34,6 +34,7 @@ from edgesqueeze.network.graph.nodes import (
     AvgPool,
     Clamp,
     Concat,
+    Constant,
     Conv,
     ConvTranspose,
     Dense,
@@ -42,13 +43,15 @@ from edgesqueeze.network.graph.nodes import (
     GlobalAvgPool,
     Graph,
     Input,
+    Join,
     MaxPool,
     Mul,
     Softmax,
     WeightedNode,
+    constant_values,
 )
 from edgesqueeze.network.integers.lower import lower
-from edgesqueeze.network.integers.reference import clamp_limits, dequantize
+from edgesqueeze.network.integers.reference import clamp_limits, dequantize, quantize_input
 from edgesqueeze.network.integers.spec import QMAX, QMIN, QuantSpec
 from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
 
@@ -147,8 +150,21 @@ class Emitter:
         return (("", self.opset),)
 
     def _node(self, node: AnyNode) -> None:
+        if isinstance(node, Constant):
+            self.values[node.name] = self._stored_constant(node)
+            return
         y = node.name if isinstance(node, Input) else self._activated(node, self._operation(node))
         self.values[node.name] = self._round_trip(node.name, y, node.name)
+
+    def _stored_constant(self, node: Constant) -> str:
+        """The value of a constant: stored float, or integers and their grid."""
+        values = constant_values(self.graph, node)
+        if self.spec is None:
+            return self._constant(node.name, values)
+        integers = quantize_input(values, self.spec.activations[node.name])
+        shifted = (integers.astype(np.int16) + UINT8_OFFSET).astype(np.uint8)
+        inputs = [self._constant(f"{node.name}/int", shifted), *self._grid(self.spec, node.name)]
+        return self._op("DequantizeLinear", inputs, f"{node.name}/out", {})
 
     def _name_output(self, value: str, name: str) -> None:
         """Give a value the name of an output; one that has a name already is copied."""
@@ -312,6 +328,8 @@ def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
             }
         case Dense():
             return "Gemm", {"transB": 1}
+        case Join():
+            return "Concat", {"axis": node.axis}
         case Extreme():
             return ("Max" if node.which == "maximum" else "Min"), {}
         case MaxPool():

@@ -20,6 +20,7 @@ from edgesqueeze.network.graph.nodes import (
     MirrorPad,
     Pad,
     Pointwise,
+    Rearrange,
     Resize,
     Shuffle,
     Slice,
@@ -170,6 +171,30 @@ def _group_norm(writer: OnnxWriter, graph: Graph, node: GroupNorm, value: str) -
     return writer.op("Add", [value, bias], f"{name}/raw", {})
 
 
+def _rearrange(writer: OnnxWriter, graph: Graph, node: Rearrange, value: str) -> str:
+    """Reshape, Transpose, Reshape; what changes nothing is left out."""
+    source = graph.source(node)
+    steps: list[tuple[str, tuple[int, ...]]] = []
+    if node.order != tuple(sorted(node.order)):
+        split = (1, *node.sizes)
+        swapped = tuple(node.sizes[part] for part in node.order)
+        steps += [("parts", split)] if split != source.shape else []
+        steps += [("swapped", (0, *(part + 1 for part in node.order)))]
+        steps += [("shape", node.shape)] if (1, *swapped) != node.shape else []
+    else:
+        steps += [("shape", node.shape)]
+    for place, (label, numbers) in enumerate(steps):
+        output = f"{node.name}/raw" if place == len(steps) - 1 else f"{node.name}/{label}"
+        if label == "swapped":
+            value = writer.op("Transpose", [value], output, {"perm": list(numbers)})
+        else:
+            stored = writer.constant(f"{node.name}.{label}", np.array(numbers, np.int64))
+            value = writer.op("Reshape", [value, stored], output, {})
+        if place < len(steps) - 1:
+            value = writer.settle(source.name, value, output)
+    return value
+
+
 MAPS: dict[type[AnyNode], Callable[[OnnxWriter, Graph, Any, str], str]] = {
     Crop: _crop,
     ChannelMax: _channel_max,
@@ -179,6 +204,7 @@ MAPS: dict[type[AnyNode], Callable[[OnnxWriter, Graph, Any, str], str]] = {
     LayerNorm: _layer_norm,
     Pad: _pad,
     Pointwise: _pointwise,
+    Rearrange: _rearrange,
     Resize: _resize,
     Shuffle: _shuffle,
     Slice: _slice,

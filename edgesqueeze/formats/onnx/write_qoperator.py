@@ -18,16 +18,19 @@ from edgesqueeze.network.graph.nodes import (
     Add,
     AnyNode,
     Concat,
+    Constant,
     Conv,
     Dense,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    Join,
     MaxPool,
     Mul,
     Pad,
     Pointwise,
+    Rearrange,
     Resize,
     Shuffle,
     Slice,
@@ -68,7 +71,9 @@ class _QOperatorEmitter(Emitter):
         return (*super()._opsets, (_MICROSOFT, 1))
 
     def _node(self, node: AnyNode) -> None:
-        if isinstance(node, Input):
+        if isinstance(node, Constant):
+            self._store_integers(node)
+        elif isinstance(node, Input):
             self._quantize(node, node.name)
         elif not self._move(node) and not self._compute(node):
             for name in node.inputs:
@@ -82,6 +87,10 @@ class _QOperatorEmitter(Emitter):
         for output in self.graph.outputs:
             self._dequantize(output.node)
         return self._finished()
+
+    def _store_integers(self, node: Constant) -> None:
+        super()._node(node)
+        self.uint8[node.name] = f"{node.name}/int"
 
     def _quantize(self, node: AnyNode, value: str) -> None:
         grid = self._grid(self.integers, node.name)
@@ -106,7 +115,7 @@ class _QOperatorEmitter(Emitter):
             case MaxPool() | Flatten():
                 kind, attributes = kind_and_attributes(node)
                 self._op(kind, [self.uint8[node.inputs[0]]], result, attributes)
-            case Slice() | Shuffle() | Resize(mode="nearest"):
+            case Slice() | Shuffle() | Rearrange() | Resize(mode="nearest"):
                 writer = OnnxWriter(self._op, self._constant, lambda _, value, __: value)
                 write_map(writer, self.graph, node, self.uint8[node.inputs[0]])
                 self.nodes[-1].name = self.nodes[-1].output[0] = result
@@ -137,7 +146,7 @@ class _QOperatorEmitter(Emitter):
             case Add() | Mul():
                 operands = [name for source in node.inputs for name in self._operands(source)]
                 self._finish(node, f"QLinear{type(node).__name__}", [*operands, *grid])
-            case Concat():
+            case Concat() | Join():
                 operands = [name for source in node.inputs for name in self._operands(source)]
                 self._finish(node, "QLinearConcat", [*grid, *operands])
             case GlobalAvgPool():

@@ -109,6 +109,7 @@ def _row(node: AnyNode, distances: list[int]) -> list[int]:
         elif width == 1:
             row.append(getattr(node, field))
         else:
+            row += [] if width else [len(getattr(node, field))]
             row.extend(getattr(node, field))
     if isinstance(node, Pointwise):
         row += float_bits(node.parameters)
@@ -139,7 +140,7 @@ def _read_row(reader: ByteReader, place: int) -> Row:
     if not all(0 <= source < place for source in inputs):
         raise CorruptFileError(f"node {place} reads a node that is not before it")
     for field, width in _fields(kind).items():
-        values = _varints(reader, width)
+        values = _varints(reader, width or reader.varint())
         if field in WORDS:
             if values[0] >= len(WORDS[field]):
                 raise CorruptFileError(f"node {place} has {field} {values[0]}")

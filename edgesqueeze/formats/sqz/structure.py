@@ -8,22 +8,32 @@ import json
 import zlib
 from collections.abc import Sequence
 from struct import Struct
-from typing import get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from edgesqueeze.coding.byte_reader import ByteReader
 from edgesqueeze.errors import CodecError
 from edgesqueeze.network.graph.check import check_structure, complete_shapes
-from edgesqueeze.network.graph.node_json import field_types, field_words, parameter_count, structure_from_json
+from edgesqueeze.network.graph.node_json import (
+    field_types,
+    field_words,
+    is_list,
+    parameter_count,
+    structure_from_json,
+)
 from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Pointwise
 from edgesqueeze.network.graph.nodes.node import Parametric
 
 
 def _widths(kind: type[AnyNode]) -> dict[str, int]:
     channels = {"channels": 1} if issubclass(kind, Parametric) and kind.names_channels else {}
-    return channels | {
-        name: max(1, len(get_args(t))) if get_origin(t) is tuple else 1
-        for name, t in field_types(kind).items()
-    }
+    return channels | {name: _width(t) for name, t in field_types(kind).items()}
+
+
+def _width(kind: Any) -> int:
+    """How many numbers a field takes; 0 for any number of them, which stands in front."""
+    if is_list(kind):
+        return 0
+    return max(1, len(get_args(kind))) if get_origin(kind) is tuple else 1
 
 
 def _words() -> dict[str, tuple[str, ...]]:
@@ -34,7 +44,10 @@ def _words() -> dict[str, tuple[str, ...]]:
 
 KINDS = tuple(NODE_KINDS)
 FIELDS = {name: _widths(kind) for name, kind in NODE_KINDS.items()}
-"""The numbers of a row by kind: field and how many numbers it takes. An input's are its shape."""
+"""The numbers of a row by kind: field and how many numbers it takes. An input's are its shape.
+
+0 stands for any number of numbers, which is written in front of them.
+"""
 WORDS = _words()
 """The fields whose value is a word; a row holds its place in these lists."""
 MAX_JSON_BYTES = 1 << 24
@@ -93,6 +106,7 @@ def _row(node: AnyNode, distances: list[int]) -> list[object]:
         elif width == 1:
             row.append(getattr(node, field))
         else:
+            row += [] if width else [len(getattr(node, field))]
             row.extend(getattr(node, field))
     if isinstance(node, Pointwise):
         row += float_bits(node.parameters)
@@ -142,9 +156,11 @@ def _item(row: object, earlier: list[dict[str, object]]) -> dict[str, object]:
         return item | {"shape": _integers(row[2:], len(row) - 2, earlier)}
     widths = FIELDS[kind]
     item["inputs"] = [earlier[-d]["name"] for d in _distances(row[2:3], earlier)]
-    numbers = _integers(row[3:], sum(widths.values()) + _parameter_count(kind, row[3:4]), earlier)
+    listed = 0 in widths.values()
+    count = len(row[3:]) if listed else sum(widths.values()) + _parameter_count(kind, row[3:4])
+    numbers = _integers(row[3:], count, earlier)
     for field, width in widths.items():
-        values, numbers = numbers[:width], numbers[width:]
+        values, numbers = _taken(numbers, width, earlier)
         if field == "channels":
             item["shape"] = [1, *values]
         elif field in WORDS:
@@ -155,9 +171,20 @@ def _item(row: object, earlier: list[dict[str, object]]) -> dict[str, object]:
             item[field] = _float_of(values[0], earlier)
         else:
             item[field] = values[0] if width == 1 else values
+    if listed and numbers:
+        raise CodecError(f"row {len(earlier)} of the graph has {len(numbers)} numbers too many")
     if kind == "Pointwise" and numbers:
         item["parameters"] = [_float_of(bits, earlier) for bits in numbers]
     return item
+
+
+def _taken(numbers: list[int], width: int, earlier: list[dict[str, object]]) -> tuple[list[int], list[int]]:
+    """The numbers of a field, and those behind it."""
+    if width:
+        return numbers[:width], numbers[width:]
+    if not numbers or not 0 <= numbers[0] < len(numbers):
+        raise CodecError(f"row {len(earlier)} of the graph has fewer numbers than it claims")
+    return numbers[1 : numbers[0] + 1], numbers[numbers[0] + 1 :]
 
 
 def _parameter_count(kind: str, function: list[object]) -> int:

@@ -127,8 +127,10 @@ def _weights(layer: Int8Weight | WeightQuant) -> dict[str, NDArray[Any]]:
 
 def _blocks(graph: Graph, node: ParametricNode) -> int:
     """Channels of the map that a dense layer reads flattened; 1 if there is none."""
+    if not isinstance(node, Dense):
+        return 1
     source = graph.source(node)
-    while isinstance(node, Dense) and source.inputs:
+    while source.inputs:
         if isinstance(source, Flatten):
             return graph.source(source).shape[1]
         source = graph.source(source)

@@ -24,7 +24,7 @@ from edgesqueeze.formats.sqz.grids import group_grids
 from edgesqueeze.formats.sqz.integers import check_layers, derive
 from edgesqueeze.formats.sqz.templates import make_templates
 from edgesqueeze.formats.sqz.version1 import check_tensors, tensor_layout
-from edgesqueeze.network.graph.nodes import Graph, WeightedNode, bias_name, weight_name
+from edgesqueeze.network.graph.nodes import Constant, Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.network.integers.ranges import share_groups
 from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec, WeightQuant
 
@@ -84,6 +84,8 @@ def emit_v2(graph: Graph, spec: QuantSpec | None, files: Mapping[str, bytes], co
             flags, extra = _encode_integers(graph, node, spec, coding)
             layer = Layer(layer.shape, flags, order.index(groups[node.inputs[0]]))
             coded += extra
+        elif spec is not None and isinstance(node, Constant):
+            layer = Layer(layer.shape, FLOAT)  # its integers are those of its values on its grid
         layers.append(layer)
         parts += [encode_varint(len(payload)) + payload for payload in coded]
     meta = Meta(

@@ -18,6 +18,7 @@ from edgesqueeze.network.graph.nodes import (
     LayerNorm,
     Mul,
     Pointwise,
+    Rearrange,
     Softmax,
 )
 
@@ -32,6 +33,8 @@ def file_orders(graph: Graph) -> dict[str, NDArray[np.intp]]:
     for node in graph.nodes:
         known = [orders.get(name) for name in node.inputs]
         ordered = any(order is not None for order in known)
+        if isinstance(node, Rearrange) and ordered:
+            raise _order_matters(node)
         if isinstance(node, Flatten) and not ordered:
             channels, *area = graph.source(node).shape[1:]
             if channels > 1 and prod(area) > 1:

@@ -21,6 +21,7 @@ from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer
 from edgesqueeze.formats.tflite.write_functions import write_function
 from edgesqueeze.formats.tflite.write_maps import write_map
 from edgesqueeze.formats.tflite.write_padding import padded
+from edgesqueeze.formats.tflite.write_rearranged import write_rearranged
 from edgesqueeze.formats.tflite.write_transposed import write_conv_transpose
 from edgesqueeze.formats.tflite.write_weights import (
     Float16Store,
@@ -37,6 +38,7 @@ from edgesqueeze.network.graph.nodes import (
     AvgPool,
     Clamp,
     Concat,
+    Constant,
     Conv,
     ConvTranspose,
     Dense,
@@ -47,14 +49,18 @@ from edgesqueeze.network.graph.nodes import (
     Graph,
     GroupNorm,
     Input,
+    Join,
     LayerNorm,
     MaxPool,
     Mul,
     Pointwise,
+    Rearrange,
     Softmax,
     WeightedNode,
+    constant_values,
 )
 from edgesqueeze.network.integers.lower import lower
+from edgesqueeze.network.integers.reference import quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec
 from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
 
@@ -129,7 +135,10 @@ class _Emitter:
     def run(self) -> bytes:
         self.orders = file_orders(self.graph)
         for node in self.graph.nodes:
-            self._node(node)
+            if isinstance(node, Constant):
+                self.tensors[node.name] = self._stored(node)
+            else:
+                self._node(node)
         results = {output.name: self._result(output.node) for output in self.graph.outputs}
         return self.model.pack(self.sources, results)
 
@@ -153,6 +162,10 @@ class _Emitter:
         """Add a tensor of a shape given as NCHW, on a node's grid; its index."""
         dtype = "float32" if self.spec is None else "int8"
         return self.model.tensor(name, _nhwc(shape), dtype, self.grid(grid_of))
+
+    def plain(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
+        """Likewise with a shape as the file has it."""
+        return self.model.tensor(name, shape, "float32" if self.spec is None else "int8", self.grid(grid_of))
 
     def grid(self, name: str) -> Quantization | None:
         """The grid of a node's output in an int8 file."""
@@ -237,6 +250,10 @@ class _Emitter:
                 options = schema.ConcatenationOptionsT()
                 options.axis = 3 if len(node.shape) == 4 else 1
                 self.operator(_OP.CONCATENATION, inputs, output, options)
+            case Join():
+                options = schema.ConcatenationOptionsT()
+                options.axis = node.axis - 1
+                self.operator(_OP.CONCATENATION, inputs, output, options)
             case Extreme():
                 code = _OP.MAXIMUM if node.which == "maximum" else _OP.MINIMUM
                 self.operator(code, inputs, output, schema.MaximumMinimumOptionsT())
@@ -245,9 +262,18 @@ class _Emitter:
             case _:
                 self._plain(node, inputs[0], output)
 
+    def _stored(self, node: Constant) -> int:
+        values = constant_values(self.graph, node).transpose(0, 2, 3, 1)
+        if self.spec is None:
+            return self.model.constant(node.name, values)
+        grid = self.spec.activations[node.name]
+        return self.model.constant(node.name, quantize_input(values, grid), self.grid(node.name))
+
     def _plain(self, node: AnyNode, source: int, output: int) -> None:
         """Append a node that reads one tensor and has no weights of integers."""
         match node:
+            case Rearrange():
+                write_rearranged(self, node, self.graph.source(node).shape, source, output)
             case Clamp():
                 code = _OP.RELU if node.activation == "relu" else _OP.RELU6
                 self.operator(code, [source], output, None)

@@ -31,6 +31,10 @@ class TfliteWriter(Protocol):
         """Add a tensor on a node's grid; its index."""
         ...
 
+    def plain(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
+        """Add a tensor of a shape given as the file has it, on a node's grid; its index."""
+        ...
+
     def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
         """Append an operator."""
         ...
@@ -43,7 +47,8 @@ def write_map(writer: TfliteWriter, node: AnyNode, source: int, output: int) -> 
 
 def _slice(writer: TfliteWriter, node: Slice, source: int, output: int) -> None:
     channels, *area = node.shape[1:]
-    write_slice(writer, node.name, [0, 0, 0, node.start], [1, *area, channels], source, output)
+    start = [0, *[0] * len(area), node.start]
+    write_slice(writer, node.name, start, [1, *area, channels], source, output)
 
 
 def _pad(writer: TfliteWriter, node: Pad, source: int, output: int) -> None:

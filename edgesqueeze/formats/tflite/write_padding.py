@@ -11,10 +11,10 @@ from edgesqueeze.network.graph.nodes import (
     Add,
     Clamp,
     Conv,
+    FloatNode,
     Graph,
     Input,
     MaxPool,
-    NormNode,
     Pads,
     Pointwise,
     Softmax,
@@ -81,7 +81,7 @@ def _zero_is_lowest(writer: PaddingWriter, name: str) -> bool:
     node = writer.graph.by_name[name]
     if isinstance(node, WeightedNode | Add | Clamp):
         return node.activation != "none"
-    if isinstance(node, NormNode | Softmax):
+    if isinstance(node, FloatNode | Softmax):
         return isinstance(node, Softmax)
     if isinstance(node, Pointwise):
         return FUNCTIONS[node.function].nonnegative

@@ -16,7 +16,7 @@ from tabulate import tabulate
 from edgesqueeze.errors import ParityError
 from edgesqueeze.formats.any_file import stored_integers, stored_weights
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
-from edgesqueeze.network.graph.nodes import Graph, WeightedNode
+from edgesqueeze.network.graph.nodes import Constant, Graph, WeightedNode
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.integers.weight_only import int8_weights
@@ -186,6 +186,8 @@ def spec_integers(graph: Graph, spec: QuantSpec) -> StoredIntegers:
     graph, spec = lower(graph, spec)
     layers: Layers = {}
     for node in graph.nodes:
+        if isinstance(node, Constant):  # no operator makes it; where it is read, the answers tell
+            continue
         grid = spec.activations[node.name]
         found = layers[node.name] = grid_of(grid.scale, grid.zero_point)
         if isinstance(node, WeightedNode) and node.name not in spec.weights:

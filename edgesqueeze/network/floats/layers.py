@@ -4,7 +4,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgesqueeze.network.floats.rule import Rule, Weights, activate, pad
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, ConvTranspose, Dense, GroupNorm, LayerNorm
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Constant,
+    Conv,
+    ConvTranspose,
+    Dense,
+    GroupNorm,
+    LayerNorm,
+)
 
 
 def _conv(node: Conv, inputs: list[Tensor], weights: Weights) -> Tensor:
@@ -34,10 +42,16 @@ def _group_norm(node: GroupNorm, inputs: list[Tensor], weights: Weights) -> Tens
     return F.group_norm(inputs[0], node.groups, *weights[node.name], node.epsilon)
 
 
+def _constant(node: Constant, _: list[Tensor], weights: Weights) -> Tensor:
+    weight, bias = weights[node.name]
+    return (weight + bias[:, None]).reshape(node.shape)
+
+
 LAYERS: dict[type[AnyNode], Rule] = {
     Conv: _conv,
     ConvTranspose: _conv_transpose,
     Dense: _dense,
     LayerNorm: _layer_norm,
     GroupNorm: _group_norm,
+    Constant: _constant,
 }

@@ -15,9 +15,11 @@ from edgesqueeze.network.graph.nodes import (
     DepthToSpace,
     Flatten,
     GlobalAvgPool,
+    Join,
     MaxPool,
     MirrorPad,
     Pad,
+    Rearrange,
     Resize,
     Shuffle,
     Slice,
@@ -41,7 +43,8 @@ def _flatten(_: Flatten, inputs: list[Tensor], __: Weights) -> Tensor:
 
 
 def _concat(_: Concat, inputs: list[Tensor], __: Weights) -> Tensor:
-    return torch.cat(inputs, 1)
+    count = max(len(x) for x in inputs)  # constants have a batch of 1
+    return torch.cat([x.expand(count, *x.shape[1:]) for x in inputs], 1)
 
 
 def _slice(node: Slice, inputs: list[Tensor], _: Weights) -> Tensor:
@@ -91,6 +94,17 @@ def _mirror_pad(node: MirrorPad, inputs: list[Tensor], _: Weights) -> Tensor:
     return x
 
 
+def _rearrange(node: Rearrange, inputs: list[Tensor], _: Weights) -> Tensor:
+    (x,) = inputs
+    parts = x.reshape(len(x), *node.sizes).permute(0, *(part + 1 for part in node.order))
+    return parts.reshape(len(x), *node.shape[1:])
+
+
+def _join(node: Join, inputs: list[Tensor], _: Weights) -> Tensor:
+    count = max(len(x) for x in inputs)
+    return torch.cat([x.expand(count, -1, -1, -1) for x in inputs], node.axis)
+
+
 MOVES: dict[type[AnyNode], Rule] = {
     MaxPool: _max_pool,
     AvgPool: _avg_pool,
@@ -105,4 +119,6 @@ MOVES: dict[type[AnyNode], Rule] = {
     DepthToSpace: _depth_to_space,
     ChannelMax: _channel_max,
     MirrorPad: _mirror_pad,
+    Rearrange: _rearrange,
+    Join: _join,
 }

@@ -9,7 +9,7 @@ from edgesqueeze.network.floats.layers import LAYERS
 from edgesqueeze.network.floats.moves import MOVES
 from edgesqueeze.network.floats.rule import Rule, Weights
 from edgesqueeze.network.floats.values import VALUES
-from edgesqueeze.network.graph.nodes import AnyNode, Graph, Input, NormNode
+from edgesqueeze.network.graph.nodes import AnyNode, FloatNode, Graph, Input
 from edgesqueeze.trees import Tree, by_name, filled
 
 Observe = Callable[[AnyNode, Tensor], Tensor]
@@ -31,7 +31,7 @@ def norm_parameters(graph: Graph) -> Weights:
     return {
         node.name: (torch.from_numpy(graph.weight(node)), torch.from_numpy(graph.bias(node)))
         for node in graph.nodes
-        if isinstance(node, NormNode)
+        if isinstance(node, FloatNode)
     }
 
 

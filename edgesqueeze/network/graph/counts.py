@@ -76,7 +76,7 @@ def count_graph(graph: Graph) -> Counts:
 def _count_layer(graph: Graph, node: ParametricNode) -> LayerCounts:
     weight, bias = graph.weight(node), graph.bias(node)
     nonzero = int(np.count_nonzero(weight))
-    positions = node.positions(graph.source(node).shape)
+    positions = node.positions(graph.source(node).shape if node.inputs else ())
     owns = not node.weights_of
     return LayerCounts(
         name=node.name,

@@ -1,6 +1,6 @@
 """Nodes as plain JSON values and back, every field checked."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import MISSING, Field, fields
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -13,6 +13,8 @@ from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Floats, Graph, 
 from edgesqueeze.trees import tree_from_json, tree_to_json
 
 _LARGEST = 1 << 24
+_MOST_NUMBERS = 64
+"""In a field of any number of them."""
 _NOT_NUMBERED = ("name", "inputs", "shape", "parameters", "weights_of")
 
 
@@ -120,7 +122,7 @@ def _is_valid(kind: type[AnyNode], field: Field[Any], value: object) -> bool:
         case "inputs":
             return isinstance(value, list) and all(isinstance(v, str) for v in value)
         case "shape":
-            return _are_numbers(value, (2, 4), 1)
+            return _are_numbers(value, range(2, 7), 1)
         case "parameters":
             return isinstance(value, list) and all(isinstance(v, float) and isfinite(v) for v in value)
     wanted = field_types(kind)[field.name]
@@ -131,10 +133,16 @@ def _is_valid(kind: type[AnyNode], field: Field[Any], value: object) -> bool:
         return isinstance(value, int) and smallest <= value <= _LARGEST
     if wanted is float:
         return isinstance(value, float) and _is_positive_float32(value)
-    return _are_numbers(value, (len(get_args(wanted)),), smallest)
+    lengths = range(_MOST_NUMBERS + 1) if is_list(wanted) else (len(get_args(wanted)),)
+    return _are_numbers(value, lengths, smallest)
 
 
-def _are_numbers(value: object, lengths: tuple[int, ...], smallest: int) -> bool:
+def is_list(kind: Any) -> bool:
+    """Whether a field holds any number of numbers."""
+    return Ellipsis in get_args(kind)
+
+
+def _are_numbers(value: object, lengths: Container[int], smallest: int) -> bool:
     if not isinstance(value, list) or len(value) not in lengths:
         return False
     return all(isinstance(v, int) and smallest <= v <= _LARGEST for v in value)

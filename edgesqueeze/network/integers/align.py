@@ -31,8 +31,10 @@ FIXED_GRIDS = {
 SIGMOID = Call("sigmoid")
 SIGMOID_GRID, HARD_SIGMOID_GRID = FIXED_GRIDS["sigmoid"], FIXED_GRIDS["hardsigmoid"]
 """LiteRT's SOFTMAX has the grid of LOGISTIC."""
+LARGEST_RATIO = 256.0
+"""From here on XNNPACK takes no layer, and no sum of a tensor with such steps against the result's."""
 _SUM_PARTS = 255
-_LARGEST_SUM_RATIO = 8.0
+LARGEST_SUM_RATIO = 8.0
 """From here on XNNPACK's 20-bit multipliers are too coarse to tell the two sides of a half apart."""
 _SMALLEST_SUM_RATIO = 0.5 / _SUM_PARTS
 _MEAN_PARTS = 2047
@@ -50,7 +52,7 @@ _PRODUCT_NUDGE = 2.0**-9
 def sum_scale(scale: float, total: float) -> float | None:
     """The nearest scale of a term that suits a sum's scale, float32; None where the term's is far larger."""
     ratio = scale / total
-    if ratio >= _LARGEST_SUM_RATIO:
+    if ratio >= LARGEST_SUM_RATIO:
         return None
     return float(np.float32(total * (max(round(ratio * _SUM_PARTS), 1) / _SUM_PARTS)))
 

@@ -35,6 +35,8 @@ from edgesqueeze.network.graph.nodes import (
 from edgesqueeze.network.integers.align import (
     FIXED_GRIDS,
     HARD_SIGMOID_GRID,
+    LARGEST_RATIO,
+    LARGEST_SUM_RATIO,
     SIGMOID,
     SIGMOID_GRID,
     is_near,
@@ -169,12 +171,30 @@ class _Lowering:
         for place, name in enumerate(node.inputs):
             grid = self.activations[name]
             wanted = sum_scale(grid.scale, total)
-            if wanted is None or is_near(grid.scale, wanted):
+            if grid.scale >= total * LARGEST_RATIO:
+                inputs.append(self._finer(name, f"{node.name}/term{place}", total))
+            elif wanted is None or is_near(grid.scale, wanted):
                 inputs.append(name)
             else:
                 copy = f"{node.name}/term{place}"
                 inputs.append(self._copy(name, copy, rescaled(grid, wanted), self._shape(name)))
         self.nodes.append(replace(node, inputs=tuple(inputs)))
+
+    def _finer(self, source: str, name: str, total: float) -> str:
+        """A term with steps too large for any kernel, on a grid that still reaches over the whole sum's.
+
+        One step of such a term is more than the sum's range, so all but its zero saturates anyway. A copy
+        cannot be finer by more than what a layer takes, so there may be several, each finer.
+        """
+        steps = 0
+        while (scale := self.activations[source].scale) >= total * LARGEST_SUM_RATIO:
+            coarsest = scale * 2 / LARGEST_RATIO
+            last = coarsest < total * LARGEST_SUM_RATIO
+            wanted = total * (LARGEST_SUM_RATIO / 2) if last else coarsest
+            copy = name if last else f"{name}/step{steps}"
+            grid = ActivationQuant(float(np.float32(wanted)), self.activations[source].zero_point)
+            source, steps = self._copy(source, copy, grid, self._shape(source)), steps + 1
+        return source
 
     def _product(self, node: Mul) -> None:
         left, right = node.inputs

@@ -2,7 +2,8 @@
 
 A :class:`Graph` is a list of nodes in execution order plus a dictionary of float32 tensors. Batch norm
 is already folded, ReLU already fused where it can be, ceil mode already written as explicit padding.
-Shapes are NCHW with batch 1. Nothing here knows torch or a file format.
+Shapes are NCHW with batch 1; only the last node may have another rank. Nothing here knows torch or a file
+format.
 
 A kind of node is a class in one of the files here; :data:`AnyNode` lists them all.
 """
@@ -11,14 +12,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
 
+import numpy as np
+
 from edgesqueeze.network.graph.nodes.layers import (
     Activation,
+    Constant,
     Conv,
     ConvTranspose,
     Dense,
+    FloatNode,
     GroupNorm,
     LayerNorm,
-    NormNode,
     ParametricNode,
     WeightedNode,
 )
@@ -28,8 +32,10 @@ from edgesqueeze.network.graph.nodes.moves import (
     DepthToSpace,
     Edge,
     Flatten,
+    Join,
     MirrorPad,
     Pad,
+    Rearrange,
     Resize,
     ResizeMode,
     Shuffle,
@@ -58,6 +64,7 @@ __all__ = [
     "ChannelMax",
     "Clamp",
     "Concat",
+    "Constant",
     "Conv",
     "ConvTranspose",
     "Crop",
@@ -66,23 +73,25 @@ __all__ = [
     "Edge",
     "Extreme",
     "Flatten",
+    "FloatNode",
     "Floats",
     "GlobalAvgPool",
     "Graph",
     "GroupNorm",
     "Input",
+    "Join",
     "LayerNorm",
     "MaxPool",
     "MirrorPad",
     "Mul",
     "Node",
-    "NormNode",
     "Output",
     "Pad",
     "Pads",
     "Pair",
     "ParametricNode",
     "Pointwise",
+    "Rearrange",
     "Resize",
     "ResizeMode",
     "Shape",
@@ -92,6 +101,7 @@ __all__ = [
     "WeightedNode",
     "Which",
     "bias_name",
+    "constant_values",
     "is_spread_over",
     "last_readers",
     "weight_name",
@@ -124,6 +134,9 @@ AnyNode = (
     | ChannelMax
     | GroupNorm
     | MirrorPad
+    | Rearrange
+    | Join
+    | Constant
 )
 NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args(AnyNode)}
 """By name, in the order that .sqz files number them: new kinds go to the end."""
@@ -226,6 +239,11 @@ def last_readers(graph: Graph) -> dict[str, str]:
     return {name: node.name for node in graph.nodes for name in node.inputs if name not in results}
 
 
+def constant_values(graph: Graph, node: Constant) -> Floats:
+    """What a constant node gives, [1, C, height, width]."""
+    return np.asarray((graph.weight(node) + graph.bias(node)[:, np.newaxis]).reshape(node.shape))
+
+
 def weight_shape(graph: Graph, node: ParametricNode) -> Shape:
     """The shape a node's weight must have, from the structure alone."""
-    return node.weight_shape(graph.source(node).shape)
+    return node.weight_shape(graph.source(node).shape if node.inputs else ())

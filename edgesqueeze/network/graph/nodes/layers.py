@@ -152,9 +152,33 @@ class GroupNorm(Parametric):
         return 0
 
 
-NormNode = LayerNorm | GroupNorm
+@dataclass(frozen=True, kw_only=True)
+class Constant(Parametric):
+    """A stored map, such as a position embedding: weight [C, height · width], plus bias [C] everywhere.
+
+    In an int8 network it is a tensor of integers on the grid of its node.
+    """
+
+    size: Pair
+    arity: ClassVar[int | None] = 0
+    weight_rank: ClassVar[int] = 2
+
+    def output_shape(self, *sources: Shape) -> Shape:  # noqa: ARG002 (it has none)
+        """[1, C, height, width]."""
+        return 1, self.shape[1], *self.size
+
+    def weight_shape(self, source: Shape) -> Shape:  # noqa: ARG002 (it has none)
+        """[C, height · width]."""
+        return (self.shape[1], prod(self.size))
+
+    def positions(self, source: Shape) -> int:  # noqa: ARG002 (it has none)
+        """0: it multiplies nothing."""
+        return 0
+
+
+FloatNode = LayerNorm | GroupNorm | Constant
 """Nodes whose weight and bias are float in an int8 network too."""
 WeightedNode = Conv | Dense | ConvTranspose
 """Layers whose weights become integers in an int8 network."""
-ParametricNode = WeightedNode | NormNode
+ParametricNode = WeightedNode | FloatNode
 """Nodes with a weight and a bias."""

@@ -160,3 +160,62 @@ class MirrorPad(_Move):
         if max(top, bottom) > source[2] - most or max(left, right) > source[3] - most:
             raise self.wrong(f"mirrors {self.pads} rows and columns of a map of {source[2:]}")
         return 1, source[1], source[2] + top + bottom, source[3] + left + right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rearrange(_Move):
+    """Values in another order and shape: the axes behind the batch split, put in order, and joined again.
+
+    ``sizes`` are the parts of the input's axes, none of which reaches over two axes; ``order`` says which
+    part comes next in the output; ``groups`` how many of them make each of its axes behind the batch (0 makes
+    one of length 1).
+    """
+
+    sizes: tuple[int, ...]
+    order: tuple[int, ...] = field(metadata=FROM_ZERO)
+    groups: tuple[int, ...] = field(metadata=FROM_ZERO)
+    rank: ClassVar[int | None] = None
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """[1, the lengths of the groups]."""
+        (source,) = sources
+        self._check_sizes(source)
+        if sorted(self.order) != list(range(len(self.sizes))) or sum(self.groups) != len(self.order):
+            raise self.wrong(f"puts {len(self.sizes)} parts in order {self.order} and groups {self.groups}")
+        left = iter(self.order)
+        return 1, *(prod(self.sizes[next(left)] for _ in range(count)) for count in self.groups)
+
+    def _check_sizes(self, source: Shape) -> None:
+        parts = list(self.sizes)
+        for length in source[1:]:
+            left = length
+            while left > 1 and parts and left % parts[0] == 0:
+                left //= parts.pop(0)
+            if left != 1:
+                raise self.wrong(f"splits shape {source} into {self.sizes}")
+        if parts:
+            raise self.wrong(f"splits shape {source} into {self.sizes}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join(Node):
+    """Concatenation along height (axis 2) or width (axis 3); inputs and output share one int8 grid."""
+
+    axis: int
+    arity: ClassVar[int | None] = None
+    rank: ClassVar[int | None] = 4
+    joins_grids: ClassVar[bool] = True
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """The sum of the rows or columns."""
+        axis = self.axis
+        first = sources[0]
+        rest = [s[:axis] + s[axis + 1 :] for s in sources]
+        if axis not in (2, 3) or any(len(s) != 4 or r != rest[0] for s, r in zip(sources, rest, strict=True)):
+            raise self.wrong(f"joins shapes {sources} along axis {axis}")
+        return *first[:axis], sum(s[axis] for s in sources), *first[axis + 1 :]
+
+    @property
+    def copies(self) -> bool:
+        """It does."""
+        return True

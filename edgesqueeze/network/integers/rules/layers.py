@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, Dense, Graph, GroupNorm, LayerNorm
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Constant,
+    Conv,
+    Dense,
+    Graph,
+    GroupNorm,
+    LayerNorm,
+    constant_values,
+)
 from edgesqueeze.network.integers.rules.rule import (
     Int8s,
     Rule,
@@ -109,9 +118,14 @@ def _group_norm(node: GroupNorm, inputs: list[Int8s], setting: Setting) -> Int8s
     return saturate(np.rint(real / out.scale) + out.zero_point)
 
 
+def _constant(node: Constant, _: list[Int8s], setting: Setting) -> Int8s:
+    return quantize_input(constant_values(setting.graph, node), setting.out(node))
+
+
 LAYERS: dict[type[AnyNode], Rule] = {
     Conv: _weighted,
     Dense: _weighted,
     LayerNorm: _layer_norm,
     GroupNorm: _group_norm,
+    Constant: _constant,
 }

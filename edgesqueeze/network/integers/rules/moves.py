@@ -9,8 +9,10 @@ from edgesqueeze.network.graph.nodes import (
     Crop,
     DepthToSpace,
     Flatten,
+    Join,
     MirrorPad,
     Pad,
+    Rearrange,
     Resize,
     Shuffle,
     Slice,
@@ -24,7 +26,7 @@ def _flatten(_: Flatten, inputs: list[Int8s], __: Setting) -> Int8s:
 
 
 def _concat(_: Concat, inputs: list[Int8s], __: Setting) -> Int8s:
-    return np.concatenate(inputs, axis=1)
+    return np.concatenate(_of_one_batch(inputs), axis=1)
 
 
 def _slice(node: Slice, inputs: list[Int8s], _: Setting) -> Int8s:
@@ -71,6 +73,22 @@ def _mirror_pad(node: MirrorPad, inputs: list[Int8s], _: Setting) -> Int8s:
     return q[:, :, rows[:, np.newaxis], columns]
 
 
+def _rearrange(node: Rearrange, inputs: list[Int8s], _: Setting) -> Int8s:
+    (q,) = inputs
+    parts = q.reshape(len(q), *node.sizes).transpose(0, *(part + 1 for part in node.order))
+    return parts.reshape(len(q), *node.shape[1:])
+
+
+def _join(node: Join, inputs: list[Int8s], _: Setting) -> Int8s:
+    return np.concatenate(_of_one_batch(inputs), axis=node.axis)
+
+
+def _of_one_batch(inputs: list[Int8s]) -> list[Int8s]:
+    """Constants repeated for every sample."""
+    count = max(len(q) for q in inputs)
+    return [np.broadcast_to(q, (count, *q.shape[1:])) for q in inputs]
+
+
 MOVES: dict[type[AnyNode], Rule] = {
     Flatten: _flatten,
     Concat: _concat,
@@ -81,4 +99,6 @@ MOVES: dict[type[AnyNode], Rule] = {
     Pad: _pad,
     MirrorPad: _mirror_pad,
     Resize: _resize,
+    Rearrange: _rearrange,
+    Join: _join,
 }

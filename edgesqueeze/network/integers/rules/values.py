@@ -1,6 +1,7 @@
 """Integer rules of the nodes that compute values from values at the same place."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgesqueeze.network.graph.nodes import Activation, Add, AnyNode, Extreme, Floats, Mul, Pointwise, Softmax
 from edgesqueeze.network.integers.grid import QMIN, ActivationQuant
@@ -41,9 +42,9 @@ def _fixed_point_sum(
     """XNNPACK's fixed-point sum: integer multipliers of 20 to 21 bits, half rounded up."""
     ratios = [float(np.float32(grid.scale) / np.float32(out.scale)) for grid in grids]
     shift = 20 - (int(np.frexp(max(ratios))[1]) - 1)
-    total = np.full(inputs[0].shape, 1 << (shift - 1), np.int64)
+    total: NDArray[np.int64] = np.full((), 1 << (shift - 1), np.int64)
     for q, grid, ratio in zip(inputs, grids, ratios, strict=True):
-        total += (q.astype(np.int64) - grid.zero_point) * int(np.rint(ratio * 2.0**shift))
+        total = total + (q.astype(np.int64) - grid.zero_point) * int(np.rint(ratio * 2.0**shift))
     low, high = clamp_limits(out, activation)
     return saturate((total >> shift) + out.zero_point, low, high)
 
@@ -52,10 +53,10 @@ def _float_sum(
     inputs: list[Int8s], grids: list[ActivationQuant], out: ActivationQuant, activation: Activation
 ) -> Int8s:
     """ONNX Runtime's sum in float32, halves to even."""
-    total: Floats = np.full(inputs[0].shape, out.zero_point, np.float32)
+    total: Floats = np.full((), out.zero_point, np.float32)
     for q, grid in zip(inputs, grids, strict=True):
         ratio = np.float32(grid.scale) / np.float32(out.scale)
-        total += (q.astype(np.float32) - np.float32(grid.zero_point)) * ratio
+        total = total + (q.astype(np.float32) - np.float32(grid.zero_point)) * ratio
     low, high = clamp_limits(out, activation)
     return saturate(np.rint(total), low, high)
 

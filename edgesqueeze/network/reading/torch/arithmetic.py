@@ -17,7 +17,7 @@ from edgesqueeze.network.graph.nodes import (
     is_spread_over,
 )
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
-from edgesqueeze.network.reading.torch.constants import or_constant, per_channel_scale
+from edgesqueeze.network.reading.torch.constants import or_constant, per_channel_scale, scaled
 
 
 def _sum(builder: Builder, fx: FxNode) -> None:
@@ -52,13 +52,7 @@ def _times(builder: Builder, fx: FxNode, source: AnyNode, factor: float, side: s
     """A tensor times a number, as a depthwise convolution; itself if the number is 1."""
     if factor == 1:
         return source
-    if len(source.shape) != 4:
-        raise refuse(
-            fx, f"subtracts or scales features {source.shape}; do it on a map, or in the layer before"
-        )
-    node, weight = per_channel_scale(f"{fx.name}_{side}", source, np.full(source.shape[1], factor))
-    builder.add_weighted(fx, node, weight, None)
-    return node
+    return scaled(builder, fx, f"{fx.name}_{side}", source, np.full(source.shape[1], factor))
 
 
 def product(builder: Builder, fx: FxNode) -> None:

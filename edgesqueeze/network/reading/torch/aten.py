@@ -36,11 +36,13 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
+from edgesqueeze.network.reading.torch.channels import CHANNEL_LAYERS
 from edgesqueeze.network.reading.torch.constants import affine
 from edgesqueeze.network.reading.torch.functions import function_translations, schema_arguments
-from edgesqueeze.network.reading.torch.layouts import LAYOUTS, linear_last
-from edgesqueeze.network.reading.torch.maps import MAPS, concat, pad, resize_to
+from edgesqueeze.network.reading.torch.joins import JOINS
+from edgesqueeze.network.reading.torch.maps import MAPS, pad, resize_to
 from edgesqueeze.network.reading.torch.reductions import REDUCTIONS
+from edgesqueeze.network.reading.torch.shapes import SHAPES
 from edgesqueeze.network.reading.torch.strides import STRIDES
 
 
@@ -59,19 +61,6 @@ def _conv(builder: Builder, fx: FxNode) -> None:
         groups=args["groups"] or 1,
         activation="none",
     )
-    builder.add_weighted(fx, node, weight, bias)
-
-
-def _linear(builder: Builder, fx: FxNode) -> None:
-    args = arguments_of(fx, ["input", "weight", "bias"])
-    source = builder.source(fx)
-    if fx.args[0] in builder.channels_last:
-        linear_last(builder, fx)
-        return
-    if len(source.shape) != 2:
-        raise refuse(fx, f"reads a tensor of shape {source.shape}; flatten it to [N, features] first")
-    weight, bias = builder.weight_and_bias(fx, args)
-    node = Dense(name=builder.layer_name(fx), inputs=(source.name,), shape=shape_of(fx), activation="none")
     builder.add_weighted(fx, node, weight, bias)
 
 
@@ -240,17 +229,6 @@ def _average(builder: Builder, fx: FxNode, source: AnyNode, kernel: Pair, stride
         )
 
 
-def _concat(builder: Builder, fx: FxNode) -> None:
-    args = arguments_of(fx, ["tensors", "dim"])
-    parts = args["tensors"]
-    sources = [builder.nodes[builder.made[p]] for p in parts if p in builder.made]
-    if len(sources) != len(parts):
-        raise refuse(fx, "joins something that is not the output of an earlier layer")
-    if (args["dim"] or 0) % len(shape_of(fx)) != 1:
-        raise refuse(fx, "is a concatenation along another dimension than the channels")
-    concat(builder, fx, [source.name for source in sources])
-
-
 def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
     if padding == "valid":
         return 0, 0, 0, 0
@@ -262,16 +240,19 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 
 
 _FUNCTIONS = function_translations()
+ANY_ORDER = {*SHAPES, *JOINS}
+"""Operations that see to the order of what they read themselves."""
 TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
     **ARITHMETIC,
     **REDUCTIONS,
     **STRIDES,
-    **LAYOUTS,
+    **CHANNEL_LAYERS,
+    **SHAPES,
+    **JOINS,
     **MAPS,
     "conv2d": _conv,
     "conv_transpose2d": _conv_transpose,
-    "linear": _linear,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "relu": lambda builder, fx: _clamp(builder, fx, "relu"),
     "relu6": lambda builder, fx: _clamp(builder, fx, "relu6"),
@@ -283,5 +264,4 @@ TRANSLATIONS: dict[str, Translation] = {
     "adaptive_max_pool2d": _adaptive_max_pool,
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive_avg_pool,
-    "cat": _concat,
 }

@@ -10,10 +10,11 @@ from torch import nn
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.network.graph.nodes import Graph
-from edgesqueeze.network.reading.torch.aten import TRANSLATIONS
+from edgesqueeze.network.reading.torch.aten import ANY_ORDER, TRANSLATIONS
 from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
-from edgesqueeze.network.reading.torch.layouts import check_layout
-from edgesqueeze.trees import Tree, arguments
+from edgesqueeze.network.reading.torch.layouts import CHANNELS, keep_dims, name_of, rearranged, settle
+from edgesqueeze.network.reading.torch.views import Dims, lengths, natural
+from edgesqueeze.trees import Tree, arguments, leaves
 
 
 def build_graph(model: nn.Module, example_input: Tree) -> Graph:
@@ -42,6 +43,8 @@ def build_graph(model: nn.Module, example_input: Tree) -> Graph:
         elif fx.op == "call_function":
             _translate(builder, fx)
         elif fx.op == "output":
+            builder.reading.clear()
+            _return(builder, fx)
             return builder.finish(fx)
     raise UnsupportedLayerError("the model returns no tensor")
 
@@ -54,7 +57,29 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     translation = TRANSLATIONS.get(name)
     if translation is None:
         raise refuse(fx, "is not supported")
-    last = check_layout(builder, fx, name)
+    builder.reading.clear()
+    dims = None if name in ANY_ORDER else settle(builder, fx, name)
     translation(builder, fx)
-    if last:
-        builder.channels_last.add(fx)
+    if dims is not None:
+        keep_dims(builder, fx, dims if name not in CHANNELS else _with_channels(builder, fx, dims))
+
+
+def _with_channels(builder: Builder, fx: torch.fx.Node, dims: Dims) -> Dims:
+    """The dimensions of a result that has other channels than what it was computed from."""
+    channels = natural(builder.nodes[builder.made[fx]].shape)[1]
+    dim = CHANNELS[aten_name(fx)](fx)
+    return tuple(channels if place == dim % len(dims) else atoms for place, atoms in enumerate(dims))
+
+
+def _return(builder: Builder, fx: torch.fx.Node) -> None:
+    """Bring what the program returns into the order that torch has it in."""
+    for value in dict.fromkeys(leaves(builder.structure(fx))):
+        dims = builder.views.get(value)
+        if dims is None:
+            continue
+        if dims[0] or len(dims) < 2:
+            raise UnsupportedLayerError(
+                f"the model returns shape {lengths(dims)}; its first dimension must be the batch"
+            )
+        node = builder.nodes[builder.made[value]]
+        builder.reading[value] = rearranged(builder, node, dims[1:], name_of(builder, value)).name

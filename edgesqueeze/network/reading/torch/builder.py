@@ -1,5 +1,6 @@
 """The graph while it grows: what a translated operation may ask of the program and add to the graph."""
 
+import itertools
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from torch.utils._pytree import tree_unflatten
 from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
+    Constant,
     Floats,
     Graph,
     Input,
@@ -25,6 +27,7 @@ from edgesqueeze.network.graph.nodes import (
     bias_name,
     weight_name,
 )
+from edgesqueeze.network.reading.torch.views import Dims, Layout
 from edgesqueeze.trees import Tree, leaves, names_for
 
 CALL = "#"
@@ -32,31 +35,25 @@ CALL = "#"
 _WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
 
 
-@dataclass(frozen=True)
-class GroupView:
-    """A map seen as [1, groups, C / groups, H, W], or with the two transposed: half of a channel shuffle."""
-
-    source: str
-    groups: int
-    swapped: bool
-
-
 @dataclass
 class Builder:
     """One walk over an exported program.
 
-    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to maps that
-    are seen in groups for the moment, ``selected`` to one channel of a map; ``channels_last`` are maps whose
-    channels were moved last. ``joined`` maps the parts of a concatenation to the node that holds them.
+    ``nodes`` grows in execution order; ``made`` maps torch's nodes to names of ours, ``views`` to the
+    dimensions of those that torch sees otherwise than the node has them, ``reading`` to what the operation at
+    hand reads in their place. ``moved`` maps a node and a layout to the node that has it, ``origins`` a node
+    and dimensions to the operation that put them so. ``joined`` maps the parts of a concatenation to the node
+    that holds them.
     """
 
     program: torch.export.ExportedProgram
     nodes: dict[str, AnyNode] = field(default_factory=dict)
     tensors: dict[str, Floats] = field(default_factory=dict)
     made: dict[FxNode, str] = field(default_factory=dict)
-    views: dict[FxNode, GroupView] = field(default_factory=dict)
-    selected: dict[FxNode, tuple[str, int]] = field(default_factory=dict)
-    channels_last: set[FxNode] = field(default_factory=set)
+    views: dict[FxNode, Dims] = field(default_factory=dict)
+    reading: dict[FxNode, str] = field(default_factory=dict)
+    moved: dict[tuple[str, Layout], str] = field(default_factory=dict)
+    origins: dict[tuple[str, Dims], str] = field(default_factory=dict)
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
     known: dict[FxNode, torch.Tensor] = field(default_factory=dict)
     """What depends on parameters only, computed once: weight norm, scaled weights and the like."""
@@ -101,13 +98,16 @@ class Builder:
         value = fx.args[index]
         if not isinstance(value, FxNode) or value not in self.made:
             raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
-        return self.nodes[self.made[value]]
+        return self.nodes[self.reading.get(value, self.made[value])]
 
     def computes(self, value: object) -> bool:
         """Whether an argument is the output of an earlier layer."""
-        return isinstance(value, FxNode) and (
-            value in self.made or value in self.views or value in self.selected
-        )
+        return isinstance(value, FxNode) and value in self.made
+
+    def unused(self, name: str) -> str:
+        """A name that no node has: the one given, or with a number behind it."""
+        names = (name if n == 0 else f"{name}_{n}" for n in itertools.count())
+        return next(name for name in names if name not in self.nodes)
 
     def feeds_only(self, node: AnyNode, fx: FxNode) -> bool:
         """Whether an operation is the only reader of a node, seen or named in whatever way."""
@@ -172,7 +172,7 @@ class Builder:
 
     def finish(self, fx: FxNode) -> Graph:
         """Keep what the program returns and what that depends on, with the result last."""
-        structure = self._structure(fx)
+        structure = self.structure(fx)
         returns = names_for(structure)
         outputs = tuple(
             Output(name, self._result(value, name))
@@ -199,7 +199,7 @@ class Builder:
     def _inputs(self) -> list[Input]:
         return [node for node in self.nodes.values() if isinstance(node, Input)]
 
-    def _structure(self, fx: FxNode) -> Tree:
+    def structure(self, fx: FxNode) -> Tree:
         """What the program returns, with torch's nodes in the place of tensors."""
         found = list(fx.args[0])  # type: ignore[arg-type]  # always a tuple
         structure = tree_unflatten(found, self.program.call_spec.out_spec)
@@ -217,11 +217,7 @@ class Builder:
             raise UnsupportedLayerError(
                 f"the model returns {name!r}, which does not depend on its input, or is no map or vector"
             )
-        if value in self.channels_last:
-            raise UnsupportedLayerError(
-                f"the model returns {name!r}, a map whose channels were moved last; move them back"
-            )
-        return self.made[value]
+        return self.reading.get(value, self.made[value])
 
 
 def _with_shared_weights(nodes: Sequence[AnyNode], tensors: Mapping[str, Floats]) -> tuple[AnyNode, ...]:
@@ -232,7 +228,7 @@ def _with_shared_weights(nodes: Sequence[AnyNode], tensors: Mapping[str, Floats]
     kept: list[AnyNode] = []
     owners: dict[str, list[ParametricNode]] = {}
     for node in nodes:
-        if not isinstance(node, ParametricNode):
+        if not isinstance(node, ParametricNode) or isinstance(node, Constant):
             kept.append(node)
             continue
         known = owners.setdefault(node.name.partition(CALL)[0], [])

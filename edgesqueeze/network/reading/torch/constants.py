@@ -1,6 +1,5 @@
 """Sums and products with constants: a factor and an offset per channel, folded into a layer if possible."""
 
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -8,15 +7,20 @@ from numpy.typing import NDArray
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import (
+    Add,
     AnyNode,
     Conv,
+    Flatten,
     Floats,
+    Mul,
     Pointwise,
     WeightedNode,
     bias_name,
     weight_name,
 )
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
+from edgesqueeze.network.reading.torch.layouts import constant_node, dims_of, placed, rearranged
+from edgesqueeze.network.reading.torch.views import natural
 
 Doubles = NDArray[np.float64]
 
@@ -38,47 +42,74 @@ def _with_constant(builder: Builder, fx: FxNode, place: int) -> None:
     source, kind = builder.source(fx, place), aten_name(fx)
     value: Any = fx.args[1 - place]
     number = float(value) if isinstance(value, int | float) else builder.constant(fx, value)
-    constant = _per_channel(builder, fx, place, np.asarray(number, np.float64))
     if fx.kwargs.get("rounding_mode") is not None:
         raise refuse(fx, "has a rounding rule of its own")
     alpha: Any = fx.kwargs.get("alpha", 1)
-    if alpha != 1:  # it multiplies the right operand
-        if place == 1:
-            raise refuse(fx, "adds a multiple of a tensor to a constant; write the product out")
-        constant = constant * float(alpha)
-    ones, zeros = np.ones(source.shape[1]), np.zeros(source.shape[1])
-    # (is the tensor on the left, operation): factor and offset
+    constant = np.asarray(number, np.float64) * (float(alpha) if place == 0 else 1.0)
+    if alpha != 1 and place == 1:  # it multiplies the right operand
+        raise refuse(fx, "adds a multiple of a tensor to a constant; write the product out")
+    constant = _as_read(builder, fx, place, constant)
+    if (kind, place) == ("div", 1):  # a constant divided by a tensor
+        inverse = Pointwise(
+            name=f"{fx.name}_inverse", inputs=(source.name,), shape=source.shape, function="reciprocal"
+        )
+        builder.add(fx, inverse)
+        source = inverse
+    factor, offset = _factor_and_offset(kind, place, constant)
+    if constant.ndim < 2:
+        ones, zeros = np.ones(source.shape[1]), np.zeros(source.shape[1])
+        affine(builder, fx, source, (factor * ones, offset + zeros), fx.name)
+    else:
+        _by_place(builder, fx, source, (factor, offset))
+
+
+def _factor_and_offset(kind: str, place: int, constant: Doubles) -> tuple[Doubles, Doubles]:
+    """What a tensor is multiplied by, and what is added then; the tensor is on the left if ``place`` is 0."""
+    one, zero = np.ones(()), np.zeros(())
     match kind, place:
-        case "mul", _:
-            factor, offset = constant * ones, zeros
+        case ("mul", _) | ("div", 1):
+            return constant, zero
         case "div", 0:
-            factor, offset = ones / constant, zeros
+            return one / constant, zero
         case "add", _:
-            factor, offset = ones, constant + zeros
+            return one, constant
         case "sub", 0:
-            factor, offset = ones, zeros - constant
-        case ("sub", 1) | ("rsub", 0):
-            factor, offset = -ones, constant + zeros
-        case _:  # a constant divided by a tensor
-            inverse = Pointwise(
-                name=f"{fx.name}_inverse", inputs=(source.name,), shape=source.shape, function="reciprocal"
-            )
-            builder.add(fx, inverse)
-            source, factor, offset = inverse, constant * ones, zeros
-    affine(builder, fx, source, (factor, offset), fx.name)
+            return one, -constant
+        case _:  # sub with the constant on the left, rsub
+            return -one, constant
 
 
-def _per_channel(builder: Builder, fx: FxNode, place: int, constant: Doubles) -> Doubles:
-    """A constant as one value, or as one per channel."""
+def _as_read(builder: Builder, fx: FxNode, place: int, constant: Doubles) -> Doubles:
+    """A constant as one value, as one per channel, or as a map [C, H, W]."""
     if constant.size == 1:
         return constant.reshape(())
-    source = builder.source(fx, place)
-    channels, rank = source.shape[1], len(source.shape)
-    shape = (1,) * (rank - constant.ndim) + constant.shape
-    axis = rank - 1 if fx.args[place] in builder.channels_last else 1
-    if shape != tuple(channels if i == axis else 1 for i in range(rank)):
-        raise refuse(fx, f"has a constant of shape {constant.shape}; one value or one per channel is allowed")
-    return constant.reshape(channels)
+    source, value = builder.source(fx, place), fx.args[place]
+    assert isinstance(value, FxNode)
+    dims = dims_of(builder, value)
+    wide = constant.reshape((1,) * (len(dims) - constant.ndim) + constant.shape)
+    if wide.ndim > len(dims) or any(n > 1 and not atoms for n, atoms in zip(wide.shape, dims, strict=True)):
+        raise refuse(
+            fx, f"spreads a tensor over a constant of shape {constant.shape}; expand the tensor first"
+        )
+    found = placed(wide, dims, len(source.shape))
+    return found.reshape(-1) if found.size == len(found) else found
+
+
+def _by_place(
+    builder: Builder, fx: FxNode, source: AnyNode, factor_and_offset: tuple[Doubles, Doubles]
+) -> None:
+    """A factor or an offset for every place of a map, as a constant node."""
+    factor, offset = factor_and_offset
+    if factor.size == 1 and float(factor) != 1:  # a constant minus a tensor
+        source = scaled(builder, fx, f"{fx.name}_negative", source, np.full(source.shape[1], float(factor)))
+    stored = constant_node(
+        builder, f"{fx.name}_constant", (factor if factor.size > 1 else offset).astype(np.float32)
+    )
+    inputs, shape = (source.name, stored.name), source.shape
+    if factor.size > 1:
+        builder.add(fx, Mul(name=fx.name, inputs=inputs, shape=shape))
+    else:
+        builder.add(fx, Add(name=fx.name, inputs=inputs, shape=shape, activation="none"))
 
 
 def affine(
@@ -97,10 +128,23 @@ def affine(
         builder.store(source, folded.astype(np.float32), moved.astype(np.float32))
         builder.same(fx, source)
         return
-    if len(source.shape) != 4:
-        raise refuse(fx, f"scales {prod(source.shape)} features that do not come directly from a layer")
-    node, weight = per_channel_scale(name, source, factor)
-    builder.add_weighted(fx, node, weight, offset.astype(np.float32))
+    scaled(builder, fx, name, source, factor, offset)
+
+
+def scaled(
+    builder: Builder, fx: FxNode, name: str, source: AnyNode, factor: Doubles, offset: Doubles | None = None
+) -> AnyNode:
+    """Append a factor and an offset per channel as a depthwise convolution; features become a map for it."""
+    flat = len(source.shape) == 2
+    if flat:
+        source = rearranged(builder, source, (*natural(source.shape)[1:], (), ()), f"{name}_map")
+    node, weight = per_channel_scale(f"{name}_scaled" if flat else name, source, factor)
+    builder.add_weighted(fx, node, weight, None if offset is None else offset.astype(np.float32))
+    if not flat:
+        return node
+    features = Flatten(name=name, inputs=(node.name,), shape=node.shape[:2])
+    builder.add(fx, features)
+    return features
 
 
 def per_channel_scale(name: str, source: AnyNode, factor: Doubles) -> tuple[Conv, Floats]:

@@ -1,146 +1,238 @@
-"""What reads or moves a map's channels by their place: permute, layer norm, softmax, pixel shuffle.
+"""In which order an operation reads its tensors: where a view is as good, and where values have to move.
 
-A map whose channels were moved last is the same node as before, since nodes say nothing about memory; only
-operations that know of it may read it. So no transpose is left in a file.
+What is computed value by value reads any view; a dense layer, a norm or a softmax wants one dimension as the
+channels of a node and does not care about the others; everything else reads its tensors as torch has them.
 """
 
+from collections.abc import Callable
+from math import prod
+
 import numpy as np
+from numpy.typing import NDArray
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.functions import FUNCTIONS
-from edgesqueeze.network.graph.nodes import Conv, DepthToSpace, LayerNorm, Shuffle, Slice, Softmax
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse, shape_of
+from edgesqueeze.network.graph.nodes import AnyNode, Constant, Flatten, Floats, Rearrange, Shuffle
+from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
+from edgesqueeze.network.reading.torch.views import (
+    Atom,
+    Atoms,
+    Dims,
+    Layout,
+    in_order,
+    is_whole,
+    laid_out,
+    lengths,
+    natural,
+    regrouped,
+    renamed,
+)
 
-_TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
-ANY_LAYOUT = {
-    *("relu", "relu6", "hardtanh"),
+BY_VALUE = {
+    *("relu", "relu6", "hardtanh", "clamp", "clamp_min"),
     *(reading.operation for function in FUNCTIONS.values() for reading in function.readings),
-    *("add", "mul", "sub", "rsub", "div", "linear", "layer_norm", "softmax"),
     *("clone", "dropout", "contiguous", "alias"),
 }
-"""Operations that give what they were given: channels last if their inputs have them last."""
+"""Operations of one tensor that give every value's own."""
+OF_TWO = {"add", "mul", "sub", "rsub", "div", "maximum", "minimum"}
+"""Operations on values at the same place of two tensors, or of a tensor and a constant."""
+CHANNELS: dict[str, Callable[[FxNode], int]] = {
+    "linear": lambda _: -1,
+    "layer_norm": lambda _: -1,
+    "softmax": lambda fx: int(fx.args[1]),  # type: ignore[arg-type]
+}
+"""Operations along one dimension, and which it is."""
 
 
-def permute(builder: Builder, fx: FxNode) -> None:
-    """A map with its channels last, or back."""
-    args = arguments_of(fx, ["input", "dims"])
-    source, last = builder.source(fx), fx.args[0] in builder.channels_last
-    dims = [int(d) % len(args["dims"]) for d in args["dims"]]
-    if dims == sorted(dims):
-        moved = last
-    elif len(source.shape) == 4 and dims == (_TO_FIRST if last else _TO_LAST):
-        moved = not last
-    else:
-        raise refuse(fx, "changes the order of dimensions; a map's channels may be moved last and back")
-    builder.same(fx, source)
-    if moved:
-        builder.channels_last.add(fx)
+def settle(builder: Builder, fx: FxNode, name: str) -> Dims | None:
+    """Bring what an operation reads into an order that it can read, and say which dimensions its result has.
 
-
-def check_layout(builder: Builder, fx: FxNode, name: str) -> bool:
-    """Whether an operation's result has its channels last.
+    None stands for a result as torch has it.
 
     Raises:
-        UnsupportedLayerError: it reads a map with its channels last and is not known to, or one of each kind.
+        UnsupportedLayerError: no node can hold a tensor that it reads.
     """
-    read = [value for value in fx.all_input_nodes if value in builder.made]
-    last = [value for value in read if value in builder.channels_last]
-    if not last or name == "permute":
-        return False
-    if name not in ANY_LAYOUT or len(last) < len(read):
-        raise refuse(fx, "reads a map whose channels were moved last; move them back (permute) first")
-    return True
+    read = [value for value in dict.fromkeys(fx.all_input_nodes) if value in builder.made]
+    if name in CHANNELS and fx.args[0] in builder.made:
+        return along_channels(builder, read[0], CHANNELS[name](fx))
+    if name in BY_VALUE or (name in OF_TWO and len(read) == 1):
+        return dims_of(builder, read[0])
+    if name in OF_TWO:
+        return _aligned(builder, fx, read)
+    for value in read:
+        builder.reading[value] = as_torch_has_it(builder, fx, value).name
+    return None
 
 
-def linear_last(builder: Builder, fx: FxNode) -> None:
-    """A dense layer on the channels of a map: a 1 × 1 convolution."""
-    args = arguments_of(fx, ["input", "weight", "bias"])
-    source = builder.source(fx)
-    weight, bias = builder.weight_and_bias(fx, args)
-    node = Conv(
-        name=builder.layer_name(fx),
-        inputs=(source.name,),
-        shape=(1, len(weight), *source.shape[2:]),
-        kernel=(1, 1),
-        stride=(1, 1),
-        pads=(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=1,
-        activation="none",
-    )
-    builder.add_weighted(fx, node, weight[:, :, np.newaxis, np.newaxis], bias)
+def dims_of(builder: Builder, value: FxNode) -> Dims:
+    """The dimensions of a value."""
+    return builder.views.get(value) or natural(builder.nodes[builder.made[value]].shape)
 
 
-def layer_norm(builder: Builder, fx: FxNode) -> None:
-    """A layer norm over channels that were moved last, or over features."""
-    args = arguments_of(fx, ["input", "shape", "weight", "bias", "epsilon"])
-    source = builder.source(fx)
-    channels = source.shape[1]
-    if list(args["shape"]) != [channels] or _channel_axis(builder, fx) != len(source.shape) - 1:
+def keep_dims(builder: Builder, fx: FxNode, dims: Dims) -> None:
+    """Say which dimensions the result of an operation has."""
+    builder.views.pop(fx, None)
+    if dims != natural(builder.nodes[builder.made[fx]].shape):
+        builder.views[fx] = dims
+        builder.origins.setdefault((builder.made[fx], dims), fx.name)
+
+
+def as_torch_has_it(builder: Builder, fx: FxNode, value: FxNode) -> AnyNode:
+    """A node [1, C, H, W] or [1, features] with the values of a view, in the order of its dimensions."""
+    if value not in builder.views:
+        return builder.nodes[builder.made[value]]
+    dims = builder.views[value]
+    if dims[0] or len(dims) not in (2, 4):
         raise refuse(
-            fx, "is a layer norm over other dimensions than the channels (moved last by permute) or features"
+            fx, f"reads a tensor of shape {lengths(dims)}; [1, C, H, W] or [1, features] are read here"
         )
-    weight, bias = (builder.constant(fx, args[name]) for name in ("weight", "bias"))
-    epsilon = float(np.float32(1e-5 if args["epsilon"] is None else args["epsilon"]))
-    name = builder.layer_name(fx, args["weight"])
-    node = LayerNorm(name=name, inputs=(source.name,), shape=source.shape, epsilon=epsilon)
-    builder.add_weighted(fx, node, np.ones(channels, np.float32) if weight is None else weight, bias)
+    return rearranged(builder, builder.nodes[builder.made[value]], dims[1:], name_of(builder, value))
 
 
-def softmax(builder: Builder, fx: FxNode) -> None:
-    """A softmax along the channels of a map, or along features."""
-    args = arguments_of(fx, ["input", "dim", "dtype"])
-    source = builder.source(fx)
-    if args["dim"] % len(source.shape) != _channel_axis(builder, fx):
-        raise refuse(fx, "is a softmax along another dimension than the channels or features")
-    builder.add(fx, Softmax(name=fx.name, inputs=(source.name,), shape=source.shape))
+def along_channels(builder: Builder, value: FxNode, dim: int) -> Dims:
+    """Read a value with one of its dimensions as the channels of a node; the dimensions then."""
+    dims, node = dims_of(builder, value), builder.nodes[builder.made[value]]
+    dim %= len(dims)
+    if is_whole(dims[dim], 1, node.shape):
+        builder.reading[value] = node.name
+        return dims
+    rest = [atoms for place, atoms in enumerate(dims) if place != dim]
+    layout: Layout = (dims[dim], _joined(rest[:-1]), rest[-1])
+    if not any(rest) and len(dims) == 2:
+        layout = (dims[dim],)
+    builder.reading[value] = rearranged(builder, node, layout, name_of(builder, value)).name
+    return renamed(dims, laid_out(layout))
 
 
-def pixel_shuffle(builder: Builder, fx: FxNode) -> None:
-    """A pixel shuffle: channels c · factor² + place; depth to space wants them by place first."""
-    source, shape = builder.source(fx), shape_of(fx)
-    if shape == source.shape:
-        builder.same(fx, source)
-        return
-    factor, channels = shape[2] // source.shape[2], shape[1]
-    if channels > 1:
-        name = f"{fx.name}_channels"
-        ordered = Shuffle(name=name, inputs=(source.name,), shape=source.shape, groups=channels)
-        builder.add(fx, ordered)
-        source = ordered
-    node = DepthToSpace(name=fx.name, inputs=(source.name,), shape=shape, block=(factor, factor))
-    builder.add(fx, node)
+def rearranged(builder: Builder, source: AnyNode, layout: Layout, name: str) -> AnyNode:
+    """A node whose axes are those of a layout: the source itself, one made before, or a new one."""
+    if natural(source.shape)[1:] == layout:
+        return source
+    key = (source.name, layout)
+    if key not in builder.moved:
+        node = _move(builder.unused(name), source, layout)
+        builder.nodes[node.name] = node
+        builder.moved[key] = node.name
+    return builder.nodes[builder.moved[key]]
 
 
-def select(builder: Builder, fx: FxNode) -> None:
-    """The choice of one channel: remembered until unsqueeze makes it a map again."""
-    source, dim, index = builder.source(fx), fx.args[1], fx.args[2]
-    if len(source.shape) != 4 or dim not in (1, -3) or not isinstance(index, int):
-        raise refuse(fx, "selects from another dimension than the channels of a map")
-    builder.selected[fx] = (source.name, index % source.shape[1])
+def name_of(builder: Builder, value: FxNode) -> str:
+    """What a moved value is called: by the operation that has put its dimensions in their order."""
+    return builder.origins.get((builder.made[value], dims_of(builder, value)), value.name)
 
 
-def unsqueeze(builder: Builder, fx: FxNode) -> None:
-    """A new dimension behind a select: a slice of one channel."""
-    found = builder.selected.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
-    if found is None or fx.args[1] not in (1, -3):
-        raise refuse(fx, "adds a dimension; only that of a selected channel may be added again")
-    name, index = found
-    shape = (1, 1, *builder.nodes[name].shape[2:])
-    builder.add(fx, Slice(name=fx.name, inputs=(name,), shape=shape, start=index, stop=index + 1))
+def _move(name: str, source: AnyNode, layout: Layout) -> AnyNode:
+    """A channel shuffle or a flattening where it is one."""
+    shape = (1, *(prod(atom.size for atom in atoms) for atoms in layout))
+    axes, own = {atom.axis for atoms in layout for atom in atoms}, natural(source.shape)[1:]
+    if len(layout) == 3 and len(layout[0]) == 2 and layout[1:] == own[1:] and shape == source.shape:
+        return Shuffle(name=name, inputs=(source.name,), shape=shape, groups=layout[0][1].size)
+    if len(layout) == 1 and len(axes) < 2 and list(layout[0]) == in_order(layout[0]):
+        return Flatten(name=name, inputs=(source.name,), shape=shape)
+    atoms = [atom for part in layout for atom in part]
+    ordered = in_order(atoms)
+    return Rearrange(
+        name=name,
+        inputs=(source.name,),
+        shape=shape,
+        sizes=tuple(atom.size for atom in ordered),
+        order=tuple(ordered.index(atom) for atom in atoms),
+        groups=tuple(len(part) for part in layout),
+    )
 
 
-def _channel_axis(builder: Builder, fx: FxNode) -> int:
-    rank = len(builder.source(fx).shape)
-    return rank - 1 if fx.args[0] in builder.channels_last else 1
+def _joined(parts: list[Atoms]) -> Atoms:
+    return tuple(atom for atoms in parts for atom in atoms)
 
 
-LAYOUTS: dict[str, Translation] = {
-    "softmax": softmax,
-    "layer_norm": layer_norm,
-    "permute": permute,
-    "pixel_shuffle": pixel_shuffle,
-    "select": select,
-    "unsqueeze": unsqueeze,
-}
-"""What torch calls them."""
+def _aligned(builder: Builder, fx: FxNode, read: list[FxNode]) -> Dims:
+    """Two values on axes of one meaning; the smaller one is moved where they differ."""
+    small, big = sorted(read, key=lambda value: prod(builder.nodes[builder.made[value]].shape))
+    rank = max(len(dims_of(builder, value)) for value in read)
+    dims = [_wide(dims_of(builder, value), rank) for value in (small, big)]
+    nodes = [builder.nodes[builder.made[value]] for value in (small, big)]
+    if not _fit(dims, nodes):
+        if any(own and not other for own, other in zip(*dims, strict=True)):
+            raise refuse(fx, f"spreads both shapes, {lengths(dims[0])} and {lengths(dims[1])}; spread one")
+        builder.reading[small] = _like(builder, small, dims, nodes[1]).name
+        return dims[1]
+    return tuple(own or other for own, other in zip(dims[1], dims[0], strict=True))
+
+
+def _wide(dims: Dims, rank: int) -> Dims:
+    return ((),) * (rank - len(dims)) + dims
+
+
+def _fit(dims: list[Dims], nodes: list[AnyNode]) -> bool:
+    """Whether two values lie on the same axes, or along some of them one is of length 1."""
+    if len(nodes[0].shape) != len(nodes[1].shape):
+        return False
+    alike = all(a == b or not a or not b for a, b in zip(*dims, strict=True))
+    lengths_ = list(zip(nodes[0].shape, nodes[1].shape, strict=True))
+    return alike and (all(a in (1, b) for a, b in lengths_) or all(b in (1, a) for a, b in lengths_))
+
+
+def _like(builder: Builder, value: FxNode, dims: list[Dims], target: AnyNode) -> AnyNode:
+    """A value moved to the axes of another node; ``dims`` are its own and the other's."""
+    small, big = dims
+    node = builder.nodes[builder.made[value]]
+    if any(_split(own, other) is None for own, other in zip(small, big, strict=True)):
+        flat = (_joined(list(small)),)  # one atom can be split in every way
+        node, small = rearranged(builder, node, flat, name_of(builder, value)), renamed(small, laid_out(flat))
+    parts: dict[Atom, Atoms] = {}
+    for own, other in zip(small, big, strict=True):
+        split = _split(own, other)
+        assert split is not None
+        parts.update(zip(other, split, strict=False))
+    atoms = in_order(_joined(list(big)))
+    layout = tuple(
+        _joined([parts.get(atom, ()) for atom in atoms if atom.axis == axis])
+        for axis in range(1, len(target.shape))
+    )
+    return rearranged(builder, node, layout, name_of(builder, value))
+
+
+def _split(own: Atoms, other: Atoms) -> Dims | None:
+    """A dimension in parts as long as those of another; nothing for one of length 1."""
+    return regrouped((own,), [atom.size for atom in other]) if own else ()
+
+
+def constant_node(builder: Builder, name: str, values: Floats) -> Constant:
+    """A stored map [C, height, width] as a node."""
+    node = Constant(
+        name=builder.unused(name),
+        inputs=(),
+        shape=(1, *values.shape),
+        size=(values.shape[1], values.shape[2]),
+    )
+    builder.nodes[node.name] = node
+    builder.store(node, values.reshape(len(values), -1).astype(np.float32), np.zeros(len(values), np.float32))
+    return node
+
+
+def placed(values: NDArray[np.float64], dims: Dims, rank: int) -> NDArray[np.float64]:
+    """A stored tensor, spread over a value of these dimensions, as the value's node has it: [C, H, W] or [C].
+
+    Axes along which it does not change have length 1.
+    """
+    values = values.reshape((1,) * (len(dims) - values.ndim) + values.shape)
+    changing = [atom for atoms, n in zip(dims, values.shape, strict=True) if n > 1 for atom in atoms]
+    axes = {atom.axis for atom in changing}
+    kept = [tuple(a for a in atoms if a.axis in axes) for atoms in dims]
+    full = [prod(a.size for a in atoms) for atoms in kept]
+    values = np.broadcast_to(values, [max(n, m) for n, m in zip(values.shape, full, strict=True)])
+    atoms = _joined(kept)
+    split = values.reshape([atom.size for atom in atoms])
+    ordered = in_order(atoms)
+    moved = split.transpose([atoms.index(atom) for atom in ordered])
+    shape = [prod(a.size for a in ordered if a.axis == axis) for axis in range(1, rank)]
+    return moved.reshape(shape)
+
+
+def only_dense(fx: FxNode) -> bool:
+    """Whether dense layers alone read a value, maybe value by value changed."""
+    return bool(fx.users) and all(
+        (aten_name(user) == "linear" and user.args[0] is fx)
+        or (aten_name(user) in BY_VALUE and only_dense(user))
+        for user in fx.users
+    )

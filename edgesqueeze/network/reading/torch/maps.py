@@ -1,26 +1,21 @@
 """Torch operations that move values or bring a map to another size."""
 
-from math import prod
 from typing import Any
 
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
-    Concat,
     Crop,
-    Flatten,
     MirrorPad,
     Pad,
     Pads,
     Resize,
     ResizeMode,
     Shuffle,
-    Slice,
 )
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
-    GroupView,
     Translation,
     arguments_of,
     aten_name,
@@ -28,118 +23,13 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.strides import every, every_channel
-
-_MOST_PARTS = 5
-
-
-def reshape(builder: Builder, fx: FxNode) -> None:
-    """view: to [1, features], or one of the two views that make a channel shuffle."""
-    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
-    shape = shape_of(fx)
-    if viewed is not None:
-        _end_shuffle(builder, fx, viewed)
-        return
-    source = builder.source(fx)
-    if shape == source.shape:
-        builder.same(fx, source)
-    elif shape == (1, prod(source.shape)):
-        builder.add(fx, Flatten(name=fx.name, inputs=(source.name,), shape=shape))
-    elif len(shape) == 5 and len(source.shape) == 4 and (shape[0], *shape[3:]) == (1, *source.shape[2:]):
-        builder.views[fx] = GroupView(source.name, shape[1], swapped=False)
-    else:
-        raise refuse(fx, f"reshapes {source.shape} to {shape}; only flattening to [N, features] is supported")
-
-
-def _end_shuffle(builder: Builder, fx: FxNode, viewed: GroupView) -> None:
-    source = builder.nodes[viewed.source]
-    if shape_of(fx) != source.shape:
-        raise refuse(fx, f"makes {shape_of(fx)} of channels in groups; only a channel shuffle is supported")
-    if not viewed.swapped:
-        builder.same(fx, source)
-        return
-    node = Shuffle(name=fx.name, inputs=(source.name,), shape=source.shape, groups=viewed.groups)
-    builder.add(fx, node)
-
-
-def transpose(builder: Builder, fx: FxNode) -> None:
-    """transpose: only the one between the two views of a channel shuffle."""
-    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
-    dims = sorted(d % 5 for d in fx.args[1:3] if isinstance(d, int))
-    if viewed is None or viewed.swapped or dims != [1, 2]:
-        raise refuse(fx, "changes the order of dimensions; only a channel shuffle may")
-    builder.views[fx] = GroupView(viewed.source, viewed.groups, swapped=True)
+from edgesqueeze.network.reading.torch.joins import concat
+from edgesqueeze.network.reading.torch.strides import every
 
 
 def same(builder: Builder, fx: FxNode) -> None:
     """What changes no value: dropout, clone, contiguous."""
-    viewed = builder.views.get(fx.args[0])  # type: ignore[arg-type]  # a tensor argument is a node
-    if viewed is not None:
-        builder.views[fx] = viewed
-    else:
-        builder.same(fx, builder.source(fx))
-
-
-def split(builder: Builder, fx: FxNode) -> None:
-    """split, chunk: remembered; each piece is made when it is taken."""
-    args = arguments_of(fx, ["input", "sizes", "dim"])
-    source = builder.source(fx)
-    if len(source.shape) != 4 or (args["dim"] or 0) % 4 != 1:
-        raise refuse(fx, "splits another dimension than the channels of a map")
-    builder.same(fx, source)
-
-
-def getitem(builder: Builder, fx: FxNode) -> None:
-    """One result of several: a piece of a split, or the first of batch norm."""
-    whole, index = fx.args[0], fx.args[1]
-    if not isinstance(whole, FxNode) or aten_name(whole) not in ("split", "split_with_sizes", "chunk"):
-        same(builder, fx)
-        return
-    assert isinstance(index, int)  # torch.export writes nothing else
-    sizes = [int(piece.shape[1]) for piece in whole.meta["val"]]
-    index %= len(sizes)
-    _slice(builder, fx, sum(sizes[:index]), sum(sizes[: index + 1]))
-
-
-def channels(builder: Builder, fx: FxNode) -> None:
-    """slice: neighbouring channels, rows or columns; a slice of everything is nothing."""
-    args = arguments_of(fx, ["input", "dim", "start", "end", "step"])
-    source, shape = builder.source(fx), shape_of(fx)
-    if shape == source.shape:
-        builder.same(fx, source)
-        return
-    dim, step = (args["dim"] or 0) % len(source.shape), args["step"] or 1
-    if len(source.shape) != 4 or dim == 0:
-        raise refuse(fx, "is a slice of something else than channels, rows or columns of a map")
-    start = args["start"] or 0
-    start = max(start + source.shape[dim], 0) if start < 0 else start
-    end = source.shape[dim] - start - ((shape[dim] - 1) * step + 1)
-    if step != 1:
-        _every(builder, fx, (dim, start, end, step))
-    elif dim == 1:
-        _slice(builder, fx, start, start + shape[1])
-    else:
-        crop(builder, fx, source, (start, 0, end, 0) if dim == 2 else (0, start, 0, end))
-
-
-def _every(builder: Builder, fx: FxNode, part: tuple[int, int, int, int]) -> None:
-    """A slice with a step: dimension, what is left out in front and behind, step."""
-    source, (dim, start, end, step) = builder.source(fx), part
-    if dim == 1:
-        if start or end >= step:
-            raise refuse(fx, f"takes every {step}th channel from {start} on; all from the first are allowed")
-        every_channel(builder, fx, source, step, fx.name)
-        return
-    if start or end:
-        pads = (start, 0, end, 0) if dim == 2 else (0, start, 0, end)
-        source = crop(builder, fx, source, pads, f"{fx.name}_from")
-    every(builder, fx, source, (step, 1) if dim == 2 else (1, step), fx.name)
-
-
-def _slice(builder: Builder, fx: FxNode, start: int, stop: int) -> None:
-    source = builder.source(fx)
-    shape = (1, stop - start, *source.shape[2:])
-    builder.add(fx, Slice(name=fx.name, inputs=(source.name,), shape=shape, start=start, stop=stop))
+    builder.same(fx, builder.source(fx))
 
 
 def constant_pad(builder: Builder, fx: FxNode) -> None:
@@ -217,34 +107,6 @@ def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
     return node
 
 
-def concat(builder: Builder, fx: FxNode, sources: list[str]) -> None:
-    """Append a concatenation of at most as many parts as XNNPACK takes; more become parts of parts.
-
-    What an earlier one has joined is read from there: DenseNet joins all layers so far again and again.
-    """
-    wanted = tuple(sources)
-    known = [parts for parts in builder.joined if wanted[: len(parts)] == parts]
-    if known:
-        longest = max(known, key=len)
-        sources = [builder.joined[longest], *wanted[len(longest) :]]
-    place = 0
-    while len(sources) > _MOST_PARTS:
-        part = _joined(builder, sources[:_MOST_PARTS], f"{fx.name}_part{place}")
-        builder.add(fx, part)
-        sources, place = [part.name, *sources[_MOST_PARTS:]], place + 1
-    if len(sources) == 1:
-        builder.same(fx, builder.nodes[sources[0]])
-    else:
-        builder.add(fx, _joined(builder, sources, fx.name))
-    builder.joined[wanted] = builder.made[fx]
-
-
-def _joined(builder: Builder, sources: list[str], name: str) -> Concat:
-    shapes = [builder.nodes[source].shape for source in sources]
-    shape = (1, sum(s[1] for s in shapes), *shapes[0][2:])
-    return Concat(name=name, inputs=tuple(sources), shape=shape)
-
-
 def resize(builder: Builder, fx: FxNode) -> None:
     """upsample_nearest2d and upsample_bilinear2d, by sizes or whole factors."""
     source, size = builder.source(fx), shape_of(fx)[2:]
@@ -288,16 +150,6 @@ def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], mode: ResizeM
 
 MAPS: dict[str, Translation] = {
     "pixel_unshuffle": pixel_unshuffle,
-    "getitem": getitem,
-    "view": reshape,
-    "_unsafe_view": reshape,
-    "reshape": reshape,
-    "flatten": reshape,
-    "split": split,
-    "split_with_sizes": split,
-    "chunk": split,
-    "slice": channels,
-    "transpose": transpose,
     "pad": constant_pad,
     "constant_pad_nd": constant_pad,
     "upsample_nearest2d": resize,

@@ -173,6 +173,28 @@ def test_minus_zero_becomes_zero():
     assert not np.signbit(graph.tensors["0.bias"]).any()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda m, x: m.a(x).split(5, 2)[0],
+        lambda m, x: m.a(x).transpose(1, 2),
+        lambda m, x: m.a(x).view(x.shape[0], 2, 3, 10, 10).relu(),
+        lambda m, x: m.a(x).view(x.shape[0], 2, 3, 10, 10).reshape(x.shape[0], 3, 20, 10),
+        lambda m, x: torch.cat([m.a(x), m.a.bias.view(1, 6, 1, 1).expand(len(x), 6, 10, 10)], 1),
+        lambda m, x: m.a(x).view(x.shape[0], 6, 100),
+        lambda m, x: m.a(x) + torch.arange(10.0),
+        lambda m, x: torch.arange(10.0) - m.a(x),
+        lambda m, x: m.a(x) * m.fc.weight[:1, :10],
+        lambda m, x: m.a(x) / (m.fc.weight[:1, :10].T.exp()),
+        lambda m, x: F.layer_norm(m.a(x), (10,)),
+        lambda m, x: m.a(x)[:, 0],
+        lambda m, x: m.a(x).permute(0, 2, 3, 1).flatten(1),
+    ],
+)
+def test_shapes_of_any_rank_and_order_keep_their_numbers(body):
+    built(body)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "sentence"),
@@ -181,12 +203,10 @@ def test_minus_zero_becomes_zero():
             lambda m, x: torch.sin(m.a(x)),
             "operation 'sin' in layer .*is not supported; replace the layer",
         ),
-        (lambda m, x: m.a(x).split(5, 2)[0], "splits another dimension than the channels"),
-        (lambda m, x: m.a(x).transpose(1, 2), "changes the order of dimensions"),
-        (lambda m, x: m.a(x).view(1, 2, 3, 10, 10), "makes no tensor the graph has|returns"),
-        (lambda m, x: m.a(x).view(1, 2, 3, 10, 10).relu(), "not supported|not the output"),
-        (lambda m, x: m.a(x).view(1, 2, 3, 10, 10).reshape(1, 3, 20, 10), "only a channel shuffle"),
-        (lambda m, x: (lambda y: y.mean(2, keepdim=True) * y.mean(3, keepdim=True))(m.a(x)), "spread over"),
+        (
+            lambda m, x: (lambda y: y.mean(2, keepdim=True) * y.mean(3, keepdim=True))(m.a(x)),
+            "spreads both shapes",
+        ),
         (lambda m, x: m.a(x)[:, 1::2], "takes every 2th channel from 1 on"),
         (lambda m, x: F.pad(m.a(x), (1, 1), value=2.0), "with other than zeros"),
         (lambda m, x: F.pad(m.a(x), (0, 0, 0, 0, 1, 0)), "other than height and width"),
@@ -203,42 +223,17 @@ def test_minus_zero_becomes_zero():
             lambda m, x: F.avg_pool2d(m.a(x), 2, padding=1, count_include_pad=False),
             "does not count its padding",
         ),
-        (
-            lambda m, x: torch.cat([m.a(x), m.a.bias.view(1, 6, 1, 1).expand(1, 6, 10, 10)], 1),
-            "not the output of an earlier layer",
-        ),
-        (lambda m, x: m.a(x).view(1, 6, 100), "reshapes"),
         (lambda m, x: m.a(x).mean(1), "leaves a tensor of shape .*keepdim"),
-        (
-            lambda m, x: m.a(x) + torch.arange(10.0),
-            "has a constant|not the output|computed instead of stored",
-        ),
-        (lambda m, x: m.a(x) * m.fc.weight[:1, :10], "has a constant|not the output|computed instead"),
-        (lambda m, x: m.fc(m.a(x).flatten(1)[:, :150]) - m.fc.bias[:1] * m.a(x).sum(), "operation"),
+        (lambda m, x: m.a(x).view(6, 100), "its first dimension must be the batch"),
         (lambda m, x: torch.div(m.a(x), 2, rounding_mode="floor"), "a rounding rule of its own"),
         (lambda m, x: torch.sub(1, m.a(x), alpha=2), "a multiple of a tensor to a constant"),
-        (lambda m, x: m.a(x).mean((2, 3)) * 2, "scales 6 features that do not come directly from a layer"),
-        (lambda m, x: F.softmax(m.a(x), 2), "softmax along another dimension"),
         (lambda m, x: F.layer_norm(m.a(x), (6, 10, 10)), "layer norm over other dimensions"),
-        (lambda m, x: F.layer_norm(m.a(x), (10,)), "layer norm over other dimensions"),
-        (lambda m, x: m.a(x).permute(0, 3, 1, 2), "changes the order of dimensions"),
-        (lambda m, x: m.a(x).permute(0, 2, 3, 1), "returns 'output', a map whose channels were moved last"),
-        (
-            lambda m, x: m.a(x).permute(0, 2, 3, 1).flatten(1),
-            "reads a map whose channels were moved last",
-        ),
-        (
-            lambda m, x: (lambda y: y.permute(0, 2, 3, 1) + y)(m.a(x)[:, :, 4:, 4:]),
-            "'add' .*were moved last; move them back",
-        ),
         (lambda m, x: F.conv_transpose2d(x, m.a.weight[:3], groups=3), "computed|grouped or dilated"),
         (lambda m, x: m.up_grouped(m.a(x)), "'conv_transpose2d' in layer 'up_grouped' is grouped or dilated"),
         (
             lambda m, x: m.up_dilated(m.a(x)),
             "output_padding .1, 1.; TFLite allows less than the stride|dilated",
         ),
-        (lambda m, x: m.a(x)[:, 0].unsqueeze(0), "adds a dimension"),
-        (lambda m, x: m.a(x)[:, :, 0], "selects from another dimension"),
         (lambda m, x: F.conv2d(x, m.a.weight * x.mean()), "weight that is computed from the input|reduces"),
         (lambda m, x: m.fc(m.a(x).mean(3).flatten(1)[:, :1].repeat(1, 150)), "operation"),
     ],
@@ -312,11 +307,11 @@ def test_what_the_graph_knows_keeps_its_numbers(body, kinds):
 TRANSFORMERS = {
     "vit": (
         lambda: VisionTransformer(32, 16, 1, 2, 16, 32),
-        r"operation 'view' in layer '\(top level\)' .*reshapes \(1, 16, 2, 2\) to \(1, 16, 4\); .*; replace the layer",
+        r"operation 'scaled_dot_product_attention' in layer 'encoder.*is not supported; replace the layer",
     ),
     "swin": (
         lambda: SwinTransformer([4, 4], 8, [2], [2], [4, 4]),
-        r"operation 'pad' in layer 'features.1.0.attn' .*reads a map whose channels were moved last; .* replace",
+        r"operation 'pad' in layer 'features.1.0.attn' .*pads other than height and width.* replace",
     ),
 }
 

@@ -1,0 +1,90 @@
+"""Values in another order and shape in TFLite: only the operators that the order in the file needs."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgesqueeze.formats.tflite.write_maps import TfliteWriter
+from edgesqueeze.network.graph.nodes import Rearrange
+
+_OP = schema.BuiltinOperator
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What a file has to do: split into a shape, and put its axes in an order; None where values stay."""
+
+    shape: tuple[int, ...]
+    order: tuple[int, ...] | None
+
+
+def moves_of(node: Rearrange, source: tuple[int, ...]) -> Moves:
+    """The moves of a node between NHWC maps, with parts that stay together joined.
+
+    Args:
+        node: what is to be moved.
+        source: the shape that it reads, as the graph has it.
+    """
+    before = _channels_last(_parts_by_axis(node.sizes, source))
+    left = iter(node.order)
+    after = _channels_last([[next(left) for _ in range(count)] for count in node.groups])
+    groups: list[list[int]] = []
+    places = {part: place for place, part in enumerate(before)}
+    for part in after:
+        if groups and places[part] == places[groups[-1][-1]] + 1:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    if len(groups) <= 1:
+        return Moves((), None)
+    ordered = sorted(groups, key=lambda group: places[group[0]])
+    shape = tuple(prod(node.sizes[part] for part in group) for group in ordered)
+    return Moves(shape, tuple(ordered.index(group) for group in groups))
+
+
+def write_rearranged(
+    writer: TfliteWriter, node: Rearrange, source_shape: tuple[int, ...], source: int, output: int
+) -> None:
+    """Append a RESHAPE, or one, a TRANSPOSE and another where values have to move."""
+    moves, final = moves_of(node, source_shape), writer.model.shape(output)
+    if moves.order is None:
+        _reshape(writer, f"{node.name}.shape", source, output, final)
+        return
+    result = tuple(moves.shape[axis] for axis in moves.order)
+    if writer.model.shape(source) != moves.shape:
+        split = writer.plain(f"{node.name}.groups", moves.shape, node.inputs[0])
+        _reshape(writer, f"{node.name}.split", source, split, moves.shape)
+        source = split
+    swapped = output if final == result else writer.plain(f"{node.name}.swapped", result, node.inputs[0])
+    order = writer.model.constant(f"{node.name}.order", np.array(moves.order, np.int32))
+    writer.operator(_OP.TRANSPOSE, [source, order], swapped, schema.TransposeOptionsT())
+    if swapped != output:
+        _reshape(writer, f"{node.name}.shape", swapped, output, final)
+
+
+def _reshape(writer: TfliteWriter, name: str, source: int, output: int, shape: tuple[int, ...]) -> None:
+    options = schema.ReshapeOptionsT()
+    options.newShape = np.array(shape, np.int32)
+    constant = writer.model.constant(name, options.newShape)
+    writer.operator(_OP.RESHAPE, [source, constant], output, options)
+
+
+def _parts_by_axis(sizes: tuple[int, ...], shape: tuple[int, ...]) -> list[list[int]]:
+    """The parts of every axis behind the batch."""
+    found, place = [], 0
+    for length in shape[1:]:
+        parts, left = [], length
+        while left > 1:
+            parts.append(place)
+            left //= sizes[place]
+            place += 1
+        found.append(parts)
+    return found
+
+
+def _channels_last(axes: list[list[int]]) -> list[int]:
+    """The parts in the order of a file: maps are NHWC, everything else as in the graph."""
+    ordered = [*axes[1:], axes[0]] if len(axes) == 3 else axes
+    return [part for parts in ordered for part in parts]
