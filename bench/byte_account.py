@@ -27,7 +27,7 @@ def main() -> None:
     result = Result(arguments.output)
     subject = subject_from(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_ours(quantize(subject, Ptq())[0], Path(folder), with_float=True)
+        paths = write_ours(quantize(subject, Ptq(method="min_max"))[0], Path(folder), with_float=True)
         counted = {path.name: account(path) for path in paths}
     parts = [f"# Bytes of {subject.task.name}"]
     for suffix in READERS:

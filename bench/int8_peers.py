@@ -26,7 +26,7 @@ from edgesqueeze.measure.runtimes.latency import LatencySettings
 
 PEERS = Path(__file__).parent / "peers"
 PEER_PYTHON = Path("build/peers/int8/bin/python")
-OURS = {"edgesqueeze_min_max": Ptq(), "edgesqueeze_auto": Ptq(method="auto")}
+OURS = {"edgesqueeze_min_max": Ptq(method="min_max"), "edgesqueeze_auto": Ptq(method="auto")}
 # Neither bytes nor latency depend on how ranges are chosen, so one variant of each is enough to time.
 UNSCORED = {"ort_quantize": ("ort_min_max",), "nncf_quantize": ("nncf_default", "nncf_mixed")}
 
@@ -68,7 +68,9 @@ def main() -> None:
 def write_all(subject: Subject, peer_python: Path, folder: Path) -> tuple[list[ModelFile], list[Variant]]:
     """Every file there is to measure, and how each came to be."""
     files, variants = [], []
-    for label, ptq in OURS.items() if subject.has_labels else [("edgesqueeze_min_max", Ptq())]:
+    for label, ptq in (
+        OURS.items() if subject.has_labels else [("edgesqueeze_min_max", OURS["edgesqueeze_min_max"])]
+    ):
         note(f"quantizing: {label}")
         written = write_ours(quantize(subject, ptq)[0], folder / label, with_float=not files)
         if not files:

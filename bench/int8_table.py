@@ -21,17 +21,17 @@ from edgesqueeze.errors import RecipeError
 from edgesqueeze.measure.runtimes.latency import LatencySettings
 
 METHODS = {
-    "min_max": Ptq(),
+    "min_max": Ptq(method="min_max"),
     "moving_average": Ptq(method="moving_average"),
     "percentile": Ptq(method="percentile"),
     "entropy": Ptq(method="entropy"),
     "mse": Ptq(method="mse"),
     "auto": Ptq(method="auto"),
-    "min_max, mse weights": Ptq(weights="mse"),
-    "min_max, equalize": Ptq(equalize=True),
-    "min_max, bias correction": Ptq(bias_correction=True),
-    "min_max, equalize, bias correction": Ptq(equalize=True, bias_correction=True),
-    "min_max, AdaRound": Ptq(adaround=True),
+    "min_max, mse weights": Ptq(method="min_max", weights="mse"),
+    "min_max, equalize": Ptq(method="min_max", equalize=True),
+    "min_max, bias correction": Ptq(method="min_max", bias_correction=True),
+    "min_max, equalize, bias correction": Ptq(method="min_max", equalize=True, bias_correction=True),
+    "min_max, AdaRound": Ptq(method="min_max", adaround=True),
     "auto, AdaRound": Ptq(method="auto", adaround=True),
 }
 FLOAT = "float"

@@ -95,7 +95,7 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
         ),
         (
             "stage: ptq}",
-            "stage: ptq, percentile: 99}",
+            "stage: ptq, method: min_max, percentile: 99}",
             r"percentile is for method percentile or auto, found method min_max",
         ),
         ("stage: ptq}", "stage: ptq, adaround_steps: 5}", r"adaround_steps needs adaround: true"),

@@ -85,7 +85,9 @@ class PlanSearch:
         self._models: dict[Plan, GraphModel] = {}
 
     def consider(self, plan: Plan) -> None:
-        """Quantize by a plan and measure it; only the best model so far is kept."""
+        """Quantize by a plan and measure it, once; only the best model so far is kept."""
+        if plan in self._tried:
+            return
         model = quantize_graph(self._graph, self._batches, plan)
         with torch.no_grad():
             found = joined([call(model, x) for x in self._batches], torch.cat)
@@ -100,6 +102,15 @@ class PlanSearch:
     def best_plan(self) -> Plan:
         """The plan with the highest ratio; of equals the first one tried."""
         return max(self._tried, key=self._tried.__getitem__)
+
+    def best_plans(self, count: int) -> list[Plan]:
+        """The plans with the highest ratios, the best first."""
+        return sorted(self._tried, key=self._tried.__getitem__, reverse=True)[:count]
+
+    @property
+    def best_sqnr_db(self) -> float:
+        """The ratio of the best plan."""
+        return self._tried[self.best_plan]
 
     @property
     def best_model(self) -> GraphModel:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import RANGE_METHODS, RangeMethod
+from edgesqueeze.compression.quantizing.doubts import few_images, poor_answers
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.quantizing.post_training import Plan, PlanSearch, WeightMethod, quantize_graph
 from edgesqueeze.compression.stages.base import Stage
@@ -22,6 +23,8 @@ from edgesqueeze.trees import Tree
 CALIBRATION_BATCH = 64
 DEFAULT_PERCENTILE = 99.99
 DEFAULT_ADAROUND_STEPS = 1000
+_TRIED_TOGETHER = 2
+"""With so many of the best plans MSE weight scales and bias correction are tried together."""
 
 
 class Ptq(Stage):
@@ -34,19 +37,20 @@ class Ptq(Stage):
 
     stage: Literal["ptq"] = "ptq"
     makes_integers: ClassVar[bool] = True
-    method: RangeMethod | Literal["auto"] = "min_max"
+    method: RangeMethod | Literal["auto"] = "auto"
     """How activation ranges are chosen; ``auto`` tries all of them, and both ways for the settings below
     that are not given, and keeps what serves best."""
     percentile: Annotated[float, Field(ge=90, le=100)] = DEFAULT_PERCENTILE
     """For ``method: percentile``: the percentage of values below the upper and above the lower end."""
     weights: WeightMethod | None = None
-    """How weight scales are chosen; min_max if not given."""
+    """How weight scales are chosen; if not given ``auto`` tries both, and other methods take min_max."""
     per_channel: bool = True
     """One weight scale per output channel; false: one per layer, for runtimes that take no more."""
     equalize: bool | None = None
-    """Cross-layer equalization (Nagel et al. 2019, arXiv 1906.04721); off if not given."""
+    """Cross-layer equalization (Nagel et al. 2019, arXiv 1906.04721); if not given ``auto`` tries it, and
+    other methods leave it off."""
     bias_correction: bool | None = None
-    """Empirical bias correction (Nagel et al. 2019); off if not given."""
+    """Empirical bias correction (Nagel et al. 2019); likewise."""
     adaround: bool = False
     """AdaRound (Nagel et al. 2020, arXiv 2004.10568). It takes minutes, so ``auto`` does not try it; if it is
     on, it comes on top of what ``auto`` has found."""
@@ -83,12 +87,18 @@ class Ptq(Stage):
         kept = kept_layers(graph, self.keep_float, "ptq.keep_float", session)
         session.progress.message(f"calibrating on {len(task.calibration)} images")
         batches = [x for x, _ in task.calibration.batches(CALIBRATION_BATCH)]
+        for warning in few_images(len(task.calibration)):
+            session.note(warning)
         if self.method != "auto":
             return self._finish(graph, batches, self._plan(self.method, kept), session)
         search = PlanSearch(graph, batches)
         self._search(search, kept, may_equalize=not shared)
         session.note(search.summary())
-        return self._finish(graph, batches, search.best_plan, session) if self.adaround else search.best_model
+        if self.adaround:
+            return self._finish(graph, batches, search.best_plan, session)
+        for warning in poor_answers(search.best_model, batches, search.best_sqnr_db):
+            session.note(warning)
+        return search.best_model
 
     def _plan(self, method: RangeMethod, kept: tuple[str, ...]) -> Plan:
         return Plan(
@@ -116,3 +126,7 @@ class Ptq(Stage):
             search.consider(replace(search.best_plan, equalize=True))
         if self.bias_correction is None:
             search.consider(replace(search.best_plan, bias_correction=True))
+        if self.weights is None and self.bias_correction is None:
+            # Clipped weights move the mean of a layer's output, so either alone may be worse than neither.
+            for plan in search.best_plans(_TRIED_TOGETHER):
+                search.consider(replace(plan, weights="mse", bias_correction=True))

@@ -1,5 +1,6 @@
 """What each post-training method promises, on a network trained on the packaged digits."""
 
+import re
 from collections import OrderedDict
 from dataclasses import replace
 
@@ -9,7 +10,15 @@ import torch
 from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import RANGE_METHODS, calibrate
+from edgesqueeze.compression.quantizing.doubts import (
+    FEWEST_IMAGES,
+    POOR_DB,
+    few_images,
+    layer_ratios,
+    poor_answers,
+)
 from edgesqueeze.compression.quantizing.equalize import equalizable_pairs, equalize
+from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.quantizing.layerwise import adjust_layers, correct_biases, round_adaptively
 from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph, sqnr_db
 from edgesqueeze.compression.stages import Ptq, Share, Train
@@ -257,3 +266,23 @@ def test_auto_says_that_scales_are_per_tensor(trained, lenet_task, session):
         trained, lenet_task, session
     )
     assert "min_max weights per tensor" in session.notes[0]
+
+
+def test_auto_is_the_default_and_tries_weights_and_biases_together(trained, lenet_task, session):
+    Ptq().apply(trained, lenet_task, session)
+    assert session.notes[0].startswith("auto kept ")
+    assert re.search("mse weights(, equalization)?, bias correction", session.notes[0])
+
+
+def test_few_images_and_a_poor_output_are_told_with_the_costliest_layers(graph, batches):
+    assert few_images(FEWEST_IMAGES) == []
+    assert few_images(7)[0].startswith("calibrated on 7 images only")
+    model = quantize_graph(graph, batches, Plan())
+    assert poor_answers(model, batches, POOR_DB) == []
+    spoiled = model.spec.weights["conv2"]
+    noisy = replace(spoiled, weight=np.sign(spoiled.weight).astype(np.int8) * 40)
+    spec = replace(model.spec, weights={**model.spec.weights, "conv2": noisy})
+    (sentence,) = poor_answers(GraphModel(graph, spec), batches, 5.0)
+    assert sentence.startswith("the int8 output is poor, 5.0 dB")
+    assert sentence.split("cost most: ")[1].startswith("'conv2' (")
+    assert min(layer_ratios(model, batches[0]).values()) > 20

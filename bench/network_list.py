@@ -1,0 +1,134 @@
+"""The networks of the table: one small variant of every model file of torchvision and timm."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torchvision import models
+from torchvision.models import segmentation
+from torchvision.ops import StochasticDepth
+
+from bench.subjects import settle
+from edgesqueeze.errors import TaskError
+
+Part = Literal["convolutional", "hybrids and transformers"]
+CLASSES = 10
+_SETTLING_IMAGES = 4
+_TINY_SCALE = 1e-2
+
+# Model file, its variant, and the image size where it is not the usual one: what the variant is built for.
+_TIMM_CONVOLUTIONAL = """
+byobnet mobileone_s1, convmixer convmixer_768_32, convnext convnext_atto, cspnet cs3darknet_focus_s,
+cspnext cspnext_tiny, densenet densenet121, dla dla46x_c, dpn dpn48b, efficientnet tinynet_e,
+fasternet fasternet_t0, fastvit fastvit_t8, ghostnet ghostnet_050, hardcorenas hardcorenas_b,
+hgnet hgnetv2_b0, hrnet hrnet_w18_small, inception_next inception_next_atto 224,
+inception_resnet_v2 inception_resnet_v2 160, inception_v3 inception_v3 160, inception_v4 inception_v4 160,
+lcnetv2 lcnetv2_small, mambaout mambaout_femto, metaformer poolformerv2_s12, mobilenetv3 lcnet_050,
+nasnet nasnetalarge, nfnet nf_regnet_b0, pnasnet pnasnet5large, rdnet rdnet_tiny, regnet regnetx_002,
+repghost repghostnet_050, repvit repvit_m1, res2net res2next50, resnest resnest14d, resnet resnet10t,
+resnetv2 resnetv2_18, rexnet rexnet_100, selecsls selecsls42, senet legacy_seresnet18, sknet skresnet18,
+starnet starnet_s050, tresnet tresnet_m, vgg vgg11 224, vovnet ese_vovnet19b_slim_dw,
+xception legacy_xception 160, xception_aligned xception41p 160
+"""
+_TIMM_OTHERS = """
+beit beit_base_patch16_224, byoanet eca_botnext26ts_256 256, cait cait_xxs24_224, coat coat_tiny,
+convit convit_tiny, cpubone cpubone_nano, crossvit crossvit_tiny_240 240, csatv2 csatv2 512, davit davit_tiny,
+deepseek_vit deepseek_vit_412m 546, deit deit_tiny_patch16_224, edgenext edgenext_xx_small 256,
+efficientformer efficientformer_l1, efficientformer_v2 efficientformerv2_s0, efficientvim efficientvim_m1,
+efficientvit_mit efficientvit_b0, efficientvit_msra efficientvit_m0, eva eva02_tiny_patch14_224,
+focalnet focalnet_tiny_srf, gcvit gcvit_xxtiny, gemma4_vit gemma4_vit_167m 768, hiera hiera_tiny_224,
+hieradet_sam2 hieradet_small 256, iformer iformer_t, levit levit_128s, lowformer lowformer_b0,
+maxxvit maxvit_pico_rw_256 256, mlp_mixer gmlp_ti16_224, mobilenetv5 mobilenetv5_300m 768,
+mobilevit mobilevit_xxs 256, mvitv2 mvitv2_tiny, naflexvit naflexvit_so150m2_patch16_reg1_gap 384,
+nest nest_tiny, nextvit nextvit_small, pit pit_ti_224, pvt_v2 pvt_v2_b0, qwen3_vit qwen3_vit_88m 768,
+sequencer sequencer2d_s, shvit shvit_s1, swiftformer swiftformer_xs,
+swin_transformer swin_tiny_patch4_window7_224, swin_transformer_v2 swinv2_tiny_window8_256 256,
+swin_transformer_v2_cr swinv2_cr_tiny_ns_224, tiny_vit tiny_vit_5m_224, tnt tnt_s_patch16_224,
+twins twins_svt_small, visformer visformer_tiny, vision_transformer vit_tiny_patch16_224,
+vision_transformer_hybrid vit_tiny_r_s16_p8_224, vision_transformer_relpos vit_srelpos_small_patch16_224,
+vision_transformer_sam samvit_base_patch16_224, vitamin vitamin_small_224, volo volo_d1_224,
+xcit xcit_nano_12_p16_224
+"""
+_TORCHVISION_CONVOLUTIONAL = """
+alexnet alexnet 224, convnext convnext_tiny, densenet densenet121, efficientnet efficientnet_b0,
+googlenet googlenet, inception inception_v3 160, mnasnet mnasnet0_5, mobilenetv2 mobilenet_v2,
+mobilenetv3 mobilenet_v3_small, regnet regnet_x_400mf, resnet resnet18, shufflenetv2 shufflenet_v2_x0_5,
+squeezenet squeezenet1_1, vgg vgg11_bn 224, lraspp lraspp_mobilenet_v3_large, fcn fcn_resnet50,
+deeplabv3 deeplabv3_resnet50
+"""
+_TORCHVISION_OTHERS = "maxvit maxvit_t 224, swin_transformer swin_t 224, vision_transformer vit_b_16 224"
+
+
+@dataclass(frozen=True)
+class ListedNetwork:
+    """A variant of a model file of ``library``, and the height and width it is given."""
+
+    library: Literal["torchvision", "timm"]
+    file: str
+    variant: str
+    image_size: int
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """How the table and the command line call it."""
+        return f"{self.library}/{self.variant}"
+
+    def settled(self, x: torch.Tensor) -> nn.Module:
+        """The network with seeded random weights whose activations have the scales of a trained one.
+
+        Args:
+            x: images [N, 3, image_size, image_size].
+
+        Raises:
+            TaskError: timm is not installed.
+        """
+        torch.manual_seed(0)
+        model = _timm(self.variant) if self.library == "timm" else _torchvision(self.variant)
+        for name, parameter in model.named_parameters():
+            # A layer scale begins at nearly nothing, which would leave a block without a say.
+            if name.endswith(("gamma", "layer_scale")) and parameter.abs().max() < _TINY_SCALE:
+                nn.init.uniform_(parameter, 0.2, 1.0)
+        for module in model.modules():
+            if isinstance(module, StochasticDepth | nn.Dropout):
+                module.p = 0.0  # settling runs in training mode
+        settle(model, x[:_SETTLING_IMAGES])
+        return model.eval()
+
+
+def _timm(variant: str) -> nn.Module:
+    try:
+        import timm
+    except ImportError as error:
+        raise TaskError(f"timm is not installed, which {variant} is of; pip install timm") from error
+    model: nn.Module = timm.create_model(variant, num_classes=CLASSES)
+    return model
+
+
+def _torchvision(variant: str) -> nn.Module:
+    segmenter: Callable[..., nn.Module] | None = getattr(segmentation, variant, None)
+    if segmenter is not None:
+        return segmenter(weights=None, weights_backbone=None, num_classes=CLASSES)
+    build: Callable[..., nn.Module] = getattr(models, variant)
+    two_heads = variant in ("googlenet", "inception_v3")
+    arguments: dict[str, Any] = {"aux_logits": False, "init_weights": False} if two_heads else {}
+    return build(weights=None, num_classes=CLASSES, **arguments)
+
+
+def _listed(library: Literal["torchvision", "timm"], part: Part, text: str, size: int) -> list[ListedNetwork]:
+    entries = [entry.split() for entry in text.split(",")]
+    return [ListedNetwork(library, e[0], e[1], int(e[2]) if len(e) > 2 else size, part) for e in entries]
+
+
+NETWORKS: dict[str, ListedNetwork] = {
+    network.name: network
+    for network in [
+        *_listed("torchvision", "convolutional", _TORCHVISION_CONVOLUTIONAL, 128),
+        *_listed("timm", "convolutional", _TIMM_CONVOLUTIONAL, 128),
+        *_listed("torchvision", "hybrids and transformers", _TORCHVISION_OTHERS, 224),
+        *_listed("timm", "hybrids and transformers", _TIMM_OTHERS, 224),
+    ]
+}
+"""By name, in the order of the table."""
