@@ -2,7 +2,7 @@
 
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Floats, Graph
 from edgesqueeze.network.integers.spec import QuantSpec, make_spec
 from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.trees import leaves
 
 CALIBRATION_IMAGES, TEST_IMAGES = 12, 4
 _FORMATS = {"onnx": (emit_onnx, load_onnx), "tflite": (emit_tflite, load_tflite)}
@@ -36,9 +37,9 @@ class NetworkRow:
     ``step`` is the last one begun: ``build``, ``read``, ``fp32``, ``int8``, or ``done``. ``failure`` is
     what ended it there: a refusal's sentence, or the exception; ``refused`` says that it was ours and meant.
 
-    ``float_error`` is, by format, the largest difference to torch as a fraction of the largest answer; ``gate``
-    what the parity gate says of both int8 files; ``sqnr_db`` that of their answers on images that did not
-    calibrate; ``islands``, by format, how many operators of an int8 file compute in float.
+    ``float_error`` is, by format, the largest difference to torch as a fraction of the largest answer;
+    ``gate`` what the parity gate says of both int8 files; ``sqnr_db`` that of their answers on images that
+    did not calibrate; ``islands``, by format, how many operators of an int8 file compute in float.
     """
 
     name: str
@@ -102,7 +103,8 @@ def _fp32(row: NetworkRow, model: nn.Module, graph: Graph, x: Tensor, folder: Pa
     for kind, (emit, load) in _FORMATS.items():
         path = folder / f"fp32.{kind}"
         path.write_bytes(emit(graph, None))
-        errors[kind] = float(np.abs(load(path).predict(tested.numpy()) - exact).max()) / largest
+        found = _joined(load(path).predict_all(tested.numpy()))
+        errors[kind] = float(np.abs(found - exact).max()) / largest
     return replace(row, float_error=errors)
 
 
@@ -116,7 +118,9 @@ def _int8(row: NetworkRow, model: nn.Module, graph: Graph, x: Tensor, folder: Pa
     excused = any(entry.inexact for entry in report.files)
     verdict = next(iter(report.failures()), "equal but for excused nodes" if excused else "equal")
     answers = {
-        path.suffix[1:]: torch.from_numpy(_FORMATS[path.suffix[1:]][1](path).predict(tested.numpy()))
+        path.suffix[1:]: torch.from_numpy(
+            _joined(_FORMATS[path.suffix[1:]][1](path).predict_all(tested.numpy()))
+        )
         for path in paths
     }
     apart = answers["onnx"] != answers["tflite"]
@@ -140,6 +144,10 @@ def _write(graph: Graph, spec: QuantSpec, folder: Path) -> list[Path]:
 
 
 def _answer(model: nn.Module, x: Tensor) -> Floats:
-    y = model(x)
-    found = y["out"] if isinstance(y, dict) else y
-    return np.asarray(found.detach().numpy(), np.float32)
+    return _joined(y.detach().numpy() for y in leaves(model(x)))
+
+
+def _joined(outputs: Mapping[str, Floats] | Iterable[Floats]) -> Floats:
+    """All outputs side by side, [N, values]."""
+    found = outputs.values() if isinstance(outputs, Mapping) else outputs
+    return np.concatenate([np.asarray(y, np.float32).reshape(len(y), -1) for y in found], axis=1)

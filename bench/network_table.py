@@ -29,9 +29,11 @@ _HEADER = [
 def report(rows: Sequence[Row]) -> list[str]:
     """The parts of the report: a count, a table and the reasons, for each part of the list."""
     parts = [
-        "# Networks of torchvision and timm\n\nOne small variant of every model file, a classifier of 10 classes "
-        "with seeded random weights, layer by layer scaled so that activations have the size of trained ones.",
-        "fp32: largest difference to torch as a fraction of the largest answer. int8: min-max ranges of 12 pictures "
+        "# Networks of torchvision and timm\n\nOne small variant of every model file, a classifier of 10 "
+        "classes with seeded random weights, layer by layer scaled so that activations have the size of "
+        "trained ones.",
+        "fp32: largest difference to torch as a fraction of the largest answer. int8: min-max ranges of 12 "
+        "pictures "
         "of 1/f noise; what the parity gate says of both files on 4 others, and how many answers differ "
         "between them. "
         "SQNR: of those answers against torch. Float: operators of an int8 file that compute in float.",

@@ -10,6 +10,7 @@ from edgesqueeze.compression.quantizing.post_training import sqnr_db
 from edgesqueeze.compression.quantizing.simulation import dequantized_layer, fake_quantize
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode
+from edgesqueeze.trees import Tree, leaves
 
 FEWEST_IMAGES = 32
 """Ranges of fewer images are those of the images rather than those of the network."""
@@ -28,7 +29,7 @@ def few_images(count: int) -> list[str]:
     ]
 
 
-def poor_answers(model: GraphModel, batches: Sequence[Tensor], ratio: float) -> list[str]:
+def poor_answers(model: GraphModel, batches: Sequence[Tree], ratio: float) -> list[str]:
     """A sentence with the layers that cost most if an output is far from the float network's.
 
     Args:
@@ -48,8 +49,10 @@ def poor_answers(model: GraphModel, batches: Sequence[Tensor], ratio: float) -> 
 
 
 @torch.no_grad()
-def layer_ratios(model: GraphModel, x: Tensor) -> dict[str, float]:
-    """The ratio in decibels of the network's output when only one layer is in int8, by that layer's name.
+def layer_ratios(model: GraphModel, x: Tree) -> dict[str, float]:
+    """The ratio in decibels of the output when only one layer is in int8, by the layer's name.
+
+    Of several outputs that of the worst counts.
 
     A layer's weights, bias and output are rounded as in ``model``; everything else is float.
 
@@ -59,7 +62,7 @@ def layer_ratios(model: GraphModel, x: Tensor) -> dict[str, float]:
     """
     graph, spec = model.graph, model.spec
     weights = graph_weights(graph)
-    exact = run_graph(graph, x, weights)
+    exact = list(leaves(run_graph(graph, x, weights)))
     found = {}
     for layer in (node for node in graph.weighted if node.name in spec.weights):
 
@@ -68,5 +71,6 @@ def layer_ratios(model: GraphModel, x: Tensor) -> dict[str, float]:
 
         scale = spec.activations[layer.inputs[0]].scale
         alone = {**weights, layer.name: dequantized_layer(spec.weights[layer.name], scale)}
-        found[layer.name] = sqnr_db(exact, run_graph(graph, x, alone, rounded))
+        answers = leaves(run_graph(graph, x, alone, rounded))
+        found[layer.name] = min(sqnr_db(right, y) for right, y in zip(exact, answers, strict=True))
     return found
