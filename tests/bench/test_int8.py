@@ -35,7 +35,7 @@ def subject(tiny_task):
 
 @pytest.mark.slow
 def test_a_peer_runs_on_our_file_and_is_measured_with_ours(subject, tmp_path):
-    model, notes = quantize(subject, Ptq())
+    model, notes = quantize(subject, Ptq(method="min_max"))
     assert notes == []
     paths = write_ours(model, tmp_path / "ours", with_float=True)
     np.save(tmp_path / "calibration.npy", subject.calibration)
@@ -90,7 +90,7 @@ def test_the_table_has_a_line_per_method_and_per_run(tmp_path, monkeypatch):
     save_file(built_in_model("lenet5").build().state_dict(), tmp_path / "lenet.safetensors")
     checkpoint = ["--recipe", str(recipe), "--checkpoint", str(tmp_path / "lenet.safetensors")]
     subject = subject_from(arguments(recipe=str(recipe), checkpoint=tmp_path / "lenet.safetensors"))
-    write_ours(quantize(subject, Ptq())[0], tmp_path / "run" / "artifacts", with_float=False)
+    write_ours(quantize(subject, Ptq(method="min_max"))[0], tmp_path / "run" / "artifacts", with_float=False)
     options = ["--only", "min_max", "auto", "--run", f"again={tmp_path / 'run'}", "--samples", "2"]
     monkeypatch.setattr(sys, "argv", ["x.py", *checkpoint, *options, "--output", str(tmp_path / "out")])
     int8_table.main()

@@ -49,7 +49,8 @@ def finished(tiny_task, tmp_path_factory):
 def test_a_run_says_which_layers_are_kept(finished):
     run, report = finished
     sentence = "layers kept in float: stem.0, head.1"
-    assert [row.notes for row in report.rows if row.label == "ptq"] == [(sentence,)]
+    (notes,) = [row.notes for row in report.rows if row.label == "ptq"]
+    assert notes[0] == sentence
     assert f"ptq: {sentence}." in (run.path / "report.md").read_text()
     assert report.parity["holds"] is True
     layers = {

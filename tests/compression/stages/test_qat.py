@@ -134,7 +134,7 @@ def test_training_repairs_what_bad_ranges_broke(method, trained, lenet_task, ses
 
 @pytest.mark.slow
 def test_grids_frozen_from_the_start_are_those_of_ptq(trained, lenet_task, session):
-    expected = Ptq().apply(trained, lenet_task, session)
+    expected = Ptq(method="min_max").apply(trained, lenet_task, session)
     found = Qat(epochs=1, freeze_after=0).apply(trained, lenet_task, session)
     assert found.spec.activations == expected.spec.activations
     moved = Qat(epochs=1, freeze_after=1).apply(trained, lenet_task, session)
