@@ -15,6 +15,8 @@ from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.reading.torch.build import build_graph
 
+pytestmark = pytest.mark.slow  # every operator in four files; ``test_small_graphs`` is the quick look
+
 
 class StandardizedConv(nn.Conv2d):
     """Weight standardization (Qiao et al. 2019)."""

@@ -242,6 +242,7 @@ def test_what_would_break_shared_values_is_refused(setting, lenet_task, session)
     assert "equalization" not in session.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"weights": "mse"}, {"adaround": True, "adaround_steps": 3}])
 def test_one_scale_per_tensor_goes_with_every_method(
     settings, trained, lenet_task, session, batches, tmp_path

@@ -125,7 +125,7 @@ def test_training_repairs_what_bad_ranges_broke(method, trained, lenet_task, ses
     spiked = torch.cat([x for x, _ in lenet_task.calibration.batches(32)])
     spiked[0] *= 200
     task = replace(lenet_task, calibration=ArraySplit(spiked, torch.zeros(len(spiked), dtype=torch.long)))
-    broken = evaluate(Ptq().apply(trained, task, session), task.test, task)["accuracy"]
+    broken = evaluate(Ptq(method="min_max").apply(trained, task, session), task.test, task)["accuracy"]
     stage = Qat(method=method, epochs=3, learning_rate=0.01, batch_size=16)
     repaired = evaluate(stage.apply(trained, task, session), task.test, task)["accuracy"]
     assert broken < 0.5
@@ -171,11 +171,11 @@ def test_the_model_that_was_given_is_not_changed(trained, lenet_task, session):
 
 
 def test_what_has_integers_already_is_refused(trained, lenet_task, session):
-    quantized = Ptq().apply(trained, lenet_task, session)
+    quantized = Ptq(method="min_max").apply(trained, lenet_task, session)
     with pytest.raises(RecipeError, match="the model is quantized already"):
         Qat().apply(quantized, lenet_task, session)
     with pytest.raises(RecipeError, match="the model is quantized already"):
-        Ptq().apply(Qat(epochs=1).apply(trained, lenet_task, session), lenet_task, session)
+        Ptq(method="min_max").apply(Qat(epochs=1).apply(trained, lenet_task, session), lenet_task, session)
 
 
 def test_distillation_without_classes_is_refused(lenet_task, session):

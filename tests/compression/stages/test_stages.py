@@ -24,7 +24,7 @@ STAGES = {
     "share": Share(num_bits={"conv*": 5, "fc*": 3}, epochs=1),
     "qat": Qat(epochs=1),
     "squeeze": Squeeze(price=0.2, epochs=1),
-    "ptq": Ptq(),
+    "ptq": Ptq(method="min_max"),
 }
 EACH_STAGE = [
     pytest.param(name, marks=pytest.mark.slow) if name in ("qat", "squeeze") else name for name in STAGES
@@ -205,7 +205,7 @@ def test_sharing_folds_batch_norm_and_keeps_what_the_network_computes(tiny_task,
 
 
 def test_ptq_puts_the_network_on_the_grid(model, lenet_task, session):
-    quantized = Ptq().apply(model, lenet_task, session)
+    quantized = Ptq(method="min_max").apply(model, lenet_task, session)
     assert isinstance(quantized, GraphModel)
     grid = quantized.spec.activations[quantized.graph.output.name]
     integers = outputs(quantized, lenet_task) / grid.scale + grid.zero_point
@@ -223,9 +223,9 @@ def test_a_damaged_state_is_refused(tmp_path):
 
 
 def test_ptq_twice_is_refused(model, lenet_task, session):
-    quantized = Ptq().apply(model, lenet_task, session)
+    quantized = Ptq(method="min_max").apply(model, lenet_task, session)
     with pytest.raises(RecipeError, match="quantized already"):
-        Ptq().apply(quantized, lenet_task, session)
+        Ptq(method="min_max").apply(quantized, lenet_task, session)
 
 
 def test_a_loss_that_is_not_a_number_is_an_error(lenet_task, session):
