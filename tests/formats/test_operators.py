@@ -39,6 +39,8 @@ class Net(nn.Module):
         self.weight_norm = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 6, 3, padding=1))
         self.standardized = StandardizedConv(6, 6, 3)
         self.dense = nn.Linear(6, 6)
+        self.attend = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.encoder = nn.TransformerEncoderLayer(6, 3, 12, batch_first=True)
         self.body = body
 
     def forward(self, x):
@@ -137,6 +139,25 @@ BODIES = {
         .softmax(-1)
     ),
     "shuffle": lambda m, a, b: a.view(-1, 2, 3, 10, 8).transpose(1, 2).reshape(-1, 6, 10, 8),
+    "matmul": lambda m, a, b: a @ b.transpose(2, 3),
+    "matmul of places": lambda m, a, b: a.transpose(2, 3) @ b,
+    "matmul of channels": lambda m, a, b: a.flatten(2).transpose(1, 2).softmax(-1) @ b.flatten(2)[:, :, :7],
+    "matmul spread": lambda m, a, b: a @ b[:, :1].transpose(2, 3),
+    "bmm": lambda m, a, b: torch.bmm(a[:, 0], b[:, 1].transpose(1, 2)).unsqueeze(1),
+    "matmul by a matrix": lambda m, a, b: a @ m.a.weight.reshape(-1)[:40].reshape(8, 5),
+    "a matrix by matmul": lambda m, a, b: m.a.weight.reshape(-1)[:40].reshape(4, 10) @ a,
+    "matmul by matrices": lambda m, a, b: a @ m.a.weight.reshape(-1)[:144].reshape(6, 8, 3),
+    "features by a matrix": lambda m, a, b: a.mean((2, 3)) @ m.dense.weight,
+    "einsum": lambda m, a, b: torch.einsum("bchw,bcij->bhwij", a, b[:, :, :3]),
+    "einsum of a matrix": lambda m, a, b: torch.einsum("bchw,dc->bdhw", a, m.dense.weight),
+    "attention": lambda m, a, b: F.scaled_dot_product_attention(*[t.flatten(2).mT for t in (a, b, a + b)]),
+    "self attention": lambda m, a, b: F.scaled_dot_product_attention(a, a, a, scale=0.7),
+    "attention of heads": lambda m, a, b: m.attend(*[b.flatten(2).mT[:, :30]] * 3, need_weights=False)[0],
+    "attention with weights": lambda m, a, b: m.attend(*[b.flatten(2).mT[:, :30]] * 3)[0],
+    "attention with a bias": lambda m, a, b: F.scaled_dot_product_attention(
+        a, b, a, attn_mask=m.a.weight.reshape(-1)[:100].reshape(10, 10)
+    ),
+    "transformer": lambda m, a, b: m.encoder(a.flatten(2).mT[:, :24]),
     "rank 2 linear": lambda m, a, b: F.linear(a.flatten(1), m.a.weight.reshape(1, -1).repeat(3, 3)[:, :480]),
 }
 

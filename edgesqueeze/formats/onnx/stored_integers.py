@@ -84,7 +84,7 @@ def _dequantized_parameters(file: OnnxFile, node: NodeProto, constants: dict[str
 def _is_node(file: OnnxFile, node: NodeProto) -> bool:
     """Whether a grid is a node's own: values are quantized before an activation and between moves as well."""
     maker = file.makers.get(node.input[0])
-    moved = maker is not None and maker.op_type in ("Reshape", "Transpose")
+    moved = maker is not None and maker.op_type in ("Reshape", "Transpose", "MatMul")
     last = maker is not None and maker.name.endswith("/raw")
     return not node.name.endswith("/before/int") and (last or not moved)
 

@@ -44,6 +44,7 @@ from edgesqueeze.network.graph.nodes import (
     Graph,
     Input,
     Join,
+    MatMul,
     MaxPool,
     Mul,
     Softmax,
@@ -237,6 +238,8 @@ class Emitter:
         if type(node) in MAPS:
             writer = OnnxWriter(self._op, self._constant, self._round_trip)
             return write_map(writer, self.graph, node, inputs[0])
+        if isinstance(node, MatMul):
+            return self._mat_mul(node, inputs)
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
             inputs = [self._as_map(node, inputs[0])]
         kind, attributes = kind_and_attributes(node)
@@ -254,6 +257,17 @@ class Emitter:
 
     def _has(self, name: str) -> bool:
         return any(name in node.output for node in self.nodes)
+
+    def _mat_mul(self, node: MatMul, inputs: list[str]) -> str:
+        """Matrices as the last two axes, multiplied, and channels first again; all of it on the grids."""
+        order = {"channels": [0, 2, 1, 3], "width": [0, 2, 3, 1]}[node.along]
+        for place, (source, perm) in enumerate(zip(node.inputs, ([0, 2, 3, 1], order), strict=True)):
+            name = f"{node.name}/{('left', 'right')[place]}"
+            moved = self._op("Transpose", [inputs[place]], name, {"perm": perm})
+            inputs[place] = self._round_trip(source, moved, name)
+        product = self._op("MatMul", inputs, f"{node.name}/product", {})
+        product = self._round_trip(node.name, product, f"{node.name}/product")
+        return self._op("Transpose", [product], f"{node.name}/raw", {"perm": [0, 3, 1, 2]})
 
     def _as_map(self, node: Conv, value: str) -> str:
         """[1, features] as a map of height and width 1."""

@@ -17,7 +17,7 @@ from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.order import file_orders
 from edgesqueeze.formats.tflite.versions import USUAL_VERSIONS, VERSIONS
-from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer_norm
+from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer_norm, write_mat_mul
 from edgesqueeze.formats.tflite.write_functions import write_function
 from edgesqueeze.formats.tflite.write_maps import write_map
 from edgesqueeze.formats.tflite.write_padding import padded
@@ -51,6 +51,7 @@ from edgesqueeze.network.graph.nodes import (
     Input,
     Join,
     LayerNorm,
+    MatMul,
     MaxPool,
     Mul,
     Pointwise,
@@ -254,11 +255,8 @@ class _Emitter:
                 options = schema.ConcatenationOptionsT()
                 options.axis = node.axis - 1
                 self.operator(_OP.CONCATENATION, inputs, output, options)
-            case Extreme():
-                code = _OP.MAXIMUM if node.which == "maximum" else _OP.MINIMUM
-                self.operator(code, inputs, output, schema.MaximumMinimumOptionsT())
-            case Add() | Mul():
-                self._binary(node, inputs, output)
+            case Add() | Mul() | Extreme() | MatMul():
+                self._of_two(node, inputs, output)
             case _:
                 self._plain(node, inputs[0], output)
 
@@ -289,6 +287,16 @@ class _Emitter:
                 self.operator(_OP.SOFTMAX, [source], output, options)
             case _:
                 write_map(self, node, source, output)
+
+    def _of_two(self, node: Add | Mul | Extreme | MatMul, inputs: list[int], output: int) -> None:
+        match node:
+            case Extreme():
+                code = _OP.MAXIMUM if node.which == "maximum" else _OP.MINIMUM
+                self.operator(code, inputs, output, schema.MaximumMinimumOptionsT())
+            case MatMul():
+                write_mat_mul(self, node, inputs, output)
+            case _:
+                self._binary(node, inputs, output)
 
     def _binary(self, node: Add | Mul, inputs: list[int], output: int) -> None:
         if self.spec is not None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgesqueeze.formats.tflite.flatbuffer import Generated
 from edgesqueeze.formats.tflite.write_maps import TfliteWriter
-from edgesqueeze.network.graph.nodes import Floats, GroupNorm, LayerNorm, Pointwise
+from edgesqueeze.network.graph.nodes import Floats, GroupNorm, LayerNorm, MatMul, Pointwise
 from edgesqueeze.network.integers.spec import QuantSpec
 
 _OP = schema.BuiltinOperator
@@ -118,6 +118,18 @@ def write_group_norm(
     weight, bias = (part.constant(n, v) for n, v in zip(("weight", "bias"), parameters, strict=True))
     scaled = part.op(_OP.MUL, [value, weight], "scaled", schema.MulOptionsT())
     part.leave(_OP.ADD, [scaled, bias], schema.AddOptionsT(), output)
+
+
+def write_mat_mul(writer: FloatWriter, node: MatMul, sources: list[int], output: int) -> None:
+    """Append a product of matrices, which the last two axes of a map are here."""
+    part = Island(writer, node.name, writer.model.shape(output))
+    entered = [
+        Island(writer, f"{node.name}.{side}", writer.model.shape(source)).enter(source)
+        for side, source in zip(("left", "right"), sources, strict=True)
+    ]
+    options = schema.BatchMatMulOptionsT()
+    options.adjY = node.along == "channels"
+    part.leave(_OP.BATCH_MATMUL, entered, options, output)
 
 
 def _reshaped(part: Island, value: int, label: str) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from edgesqueeze.network.floats.rule import Rule, Weights, activate
 from edgesqueeze.network.graph.expressions import Primitive, evaluate
 from edgesqueeze.network.graph.functions import FUNCTIONS
-from edgesqueeze.network.graph.nodes import Add, AnyNode, Clamp, Extreme, Mul, Pointwise, Softmax
+from edgesqueeze.network.graph.nodes import Add, AnyNode, Clamp, Extreme, MatMul, Mul, Pointwise, Softmax
 
 
 def _add(node: Add, inputs: list[Tensor], _: Weights) -> Tensor:
@@ -39,6 +39,12 @@ def _pointwise(node: Pointwise, inputs: list[Tensor], _: Weights) -> Tensor:
 
 def _extreme_of(node: Extreme, inputs: list[Tensor], _: Weights) -> Tensor:
     return torch.maximum(*inputs) if node.which == "maximum" else torch.minimum(*inputs)
+
+
+def _mat_mul(node: MatMul, inputs: list[Tensor], _: Weights) -> Tensor:
+    left, right = inputs
+    matrices = right.permute(0, 2, 1, 3) if node.along == "channels" else right.permute(0, 2, 3, 1)
+    return torch.matmul(left.permute(0, 2, 3, 1), matrices).permute(0, 3, 1, 2)
 
 
 @cache
@@ -83,6 +89,7 @@ VALUES: dict[type[AnyNode], Rule] = {
     Add: _add,
     Clamp: _clamp,
     Extreme: _extreme_of,
+    MatMul: _mat_mul,
     Mul: _mul,
     Pointwise: _pointwise,
     Softmax: _softmax,

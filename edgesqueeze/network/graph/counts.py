@@ -1,15 +1,16 @@
 """Parameters and multiply-accumulates of a graph."""
 
 from dataclasses import asdict, dataclass
+from math import prod
 
 import numpy as np
 
-from edgesqueeze.network.graph.nodes import Graph, ParametricNode
+from edgesqueeze.network.graph.nodes import Graph, MatMul, ParametricNode
 
 
 @dataclass(frozen=True)
 class LayerCounts:
-    """What one convolution, dense layer or layer norm holds and does, for one image.
+    """What one layer, norm or product of two tensors holds and does, for one image.
 
     A layer that is used again has its parameters at its first use only.
 
@@ -63,7 +64,11 @@ def count_graph(graph: Graph) -> Counts:
     Every layer counts its bias, since every emitter writes one; batch norm counts nothing, since it is
     folded. Pooling, activations and additions have no multiply-accumulates, as is usual in the field.
     """
-    layers = tuple(_count_layer(graph, node) for node in graph.parametric)
+    layers = tuple(
+        _count_layer(graph, node) if isinstance(node, ParametricNode) else _count_product(graph, node)
+        for node in graph.nodes
+        if isinstance(node, ParametricNode | MatMul)
+    )
     return Counts(
         params=sum(layer.params for layer in layers),
         nonzero_params=sum(layer.nonzero_params for layer in layers),
@@ -85,4 +90,11 @@ def _count_layer(graph: Graph, node: ParametricNode) -> LayerCounts:
         nonzero_params=nonzero + int(np.count_nonzero(bias)) if owns else 0,
         macs=weight.size * positions,
         effective_macs=nonzero * positions,
+    )
+
+
+def _count_product(graph: Graph, node: MatMul) -> LayerCounts:
+    macs = prod(node.shape) * graph.source(node).shape[1]
+    return LayerCounts(
+        node.name, type(node).__name__, params=0, nonzero_params=0, macs=macs, effective_macs=macs
     )

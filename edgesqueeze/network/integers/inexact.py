@@ -10,7 +10,17 @@ in :mod:`edgesqueeze.network.integers.reference` instead: then the node is exact
 
 import platform
 
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, Dense, Graph, GroupNorm, LayerNorm, Resize, Softmax
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Conv,
+    Dense,
+    Graph,
+    GroupNorm,
+    LayerNorm,
+    MatMul,
+    Resize,
+    Softmax,
+)
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.reference import Sums
 from edgesqueeze.network.integers.spec import QuantSpec
@@ -48,6 +58,8 @@ def why_inexact(node: AnyNode, spec: QuantSpec, sums: Sums, machine: str) -> str
             return "bilinear resize in float32 with fused multiply-add"
         case LayerNorm() | GroupNorm():
             return f"{'layer' if isinstance(node, LayerNorm) else 'group'} norm in float32"
+        case MatMul():
+            return "product of two tensors in float32"
         case Softmax():
             return "softmax of sums in float32 or fixed point"
         case _:

@@ -47,6 +47,7 @@ from edgesqueeze.network.graph.nodes.values import (
     Add,
     Clamp,
     Extreme,
+    MatMul,
     Mul,
     Pointwise,
     Softmax,
@@ -81,6 +82,7 @@ __all__ = [
     "Input",
     "Join",
     "LayerNorm",
+    "MatMul",
     "MaxPool",
     "MirrorPad",
     "Mul",
@@ -137,6 +139,7 @@ AnyNode = (
     | Rearrange
     | Join
     | Constant
+    | MatMul
 )
 NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args(AnyNode)}
 """By name, in the order that .sqz files number them: new kinds go to the end."""

@@ -8,6 +8,7 @@ from edgesqueeze.network.graph.nodes.layers import Activation
 from edgesqueeze.network.graph.nodes.node import Node, Shape
 
 Which = Literal["maximum", "minimum"]
+SummedAxis = Literal["channels", "width"]
 
 
 def is_spread_over(small: Shape, large: Shape) -> bool:
@@ -103,3 +104,25 @@ class Extreme(_Value):
     def copies(self) -> bool:
         """It chooses values."""
         return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatMul(Node):
+    """Products of matrices, one pair per row: [1, K, B, M] and [1, K, B, N] make [1, N, B, M], summed over K.
+
+    ``along`` says where the right tensor has K: as its channels, or as its width ([1, N, B, K]).
+    """
+
+    along: SummedAxis
+    arity: ClassVar[int | None] = 2
+    rank: ClassVar[int | None] = 4
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """[1, N, B, M]."""
+        left, right = sources
+        if len(right) != 4:
+            raise self.wrong(f"multiplies shapes {left} and {right}")
+        summed, columns = (right[1], right[3]) if self.along == "channels" else (right[3], right[1])
+        if left[1] != summed or left[2] != right[2]:
+            raise self.wrong(f"multiplies shapes {left} and {right}, summed along {self.along}")
+        return 1, columns, left[2], left[3]

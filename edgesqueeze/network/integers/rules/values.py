@@ -3,9 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.network.graph.nodes import Activation, Add, AnyNode, Extreme, Floats, Mul, Pointwise, Softmax
+from edgesqueeze.network.graph.nodes import (
+    Activation,
+    Add,
+    AnyNode,
+    Extreme,
+    Floats,
+    MatMul,
+    Mul,
+    Pointwise,
+    Softmax,
+)
 from edgesqueeze.network.integers.grid import QMIN, ActivationQuant
-from edgesqueeze.network.integers.rules.rule import Int8s, Rule, Setting, clamp_limits, saturate
+from edgesqueeze.network.integers.rules.rule import Int8s, Rule, Setting, clamp_limits, requantize, saturate
 from edgesqueeze.network.integers.tables import table
 
 
@@ -65,9 +75,20 @@ def _extreme(node: Extreme, inputs: list[Int8s], _: Setting) -> Int8s:
     return np.maximum(*inputs) if node.which == "maximum" else np.minimum(*inputs)
 
 
+def _mat_mul(node: MatMul, inputs: list[Int8s], setting: Setting) -> Int8s:
+    """Exact sums on the output grid, as ONNX Runtime's kernel has them; TFLite computes in float."""
+    grids, out = setting.grids(node), setting.out(node)
+    left, right = (q.astype(np.float64) - grid.zero_point for q, grid in zip(inputs, grids, strict=True))
+    matrices = right.transpose(0, 2, 1, 3) if node.along == "channels" else right.transpose(0, 2, 3, 1)
+    sums = np.matmul(left.transpose(0, 2, 3, 1), matrices).transpose(0, 3, 1, 2)
+    multiplier = np.float32(grids[0].scale) * np.float32(grids[1].scale) / np.float32(out.scale)
+    return requantize(sums, multiplier, out, "none")
+
+
 VALUES: dict[type[AnyNode], Rule] = {
     Add: _add,
     Extreme: _extreme,
+    MatMul: _mat_mul,
     Mul: _mul,
     Pointwise: _pointwise,
     Softmax: _softmax,

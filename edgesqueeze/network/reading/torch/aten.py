@@ -41,6 +41,7 @@ from edgesqueeze.network.reading.torch.constants import affine
 from edgesqueeze.network.reading.torch.functions import function_translations, schema_arguments
 from edgesqueeze.network.reading.torch.joins import JOINS
 from edgesqueeze.network.reading.torch.maps import MAPS, pad, resize_to
+from edgesqueeze.network.reading.torch.matmuls import MATMULS
 from edgesqueeze.network.reading.torch.reductions import REDUCTIONS
 from edgesqueeze.network.reading.torch.shapes import SHAPES
 from edgesqueeze.network.reading.torch.strides import STRIDES
@@ -240,7 +241,7 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 
 
 _FUNCTIONS = function_translations()
-ANY_ORDER = {*SHAPES, *JOINS}
+ANY_ORDER = {*SHAPES, *JOINS, *MATMULS}
 """Operations that see to the order of what they read themselves."""
 TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
@@ -250,6 +251,7 @@ TRANSLATIONS: dict[str, Translation] = {
     **CHANNEL_LAYERS,
     **SHAPES,
     **JOINS,
+    **MATMULS,
     **MAPS,
     "conv2d": _conv,
     "conv_transpose2d": _conv_transpose,
