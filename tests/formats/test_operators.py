@@ -70,6 +70,36 @@ BODIES = {
     "sum over places": lambda m, a, b: a.sum((2, 3)),
     "amax over places": lambda m, a, b: a.amax((2, 3)),
     "amax over channels": lambda m, a, b: a.amax(1, keepdim=True),
+    "mean over tokens": lambda m, a, b: (
+        a.flatten(2).mT.mean(1) + b.flatten(2).mT.mean(2).mean(1, keepdim=True)
+    ),
+    "mean of a map without keepdim": lambda m, a, b: a.mean(1),
+    "mean of features": lambda m, a, b: a.mean((2, 3)) - a.mean((2, 3)).mean(1, keepdim=True),
+    "mean of last channels": lambda m, a, b: a.permute(0, 2, 3, 1).mean((1, 2)),
+    "sum of radix": lambda m, a, b: a.reshape(a.shape[0], 2, 3, 10, 8).sum(1),
+    "mean of radix": lambda m, a, b: a.reshape(a.shape[0], 3, 2, 10, 8).mean(1),
+    "amax of radix": lambda m, a, b: a.reshape(a.shape[0], 3, 2, 10, 8).amax(1),
+    "sum of the inner part": lambda m, a, b: a.reshape(a.shape[0], 3, 2, 10, 8).sum(2),
+    "sum of many parts": lambda m, a, b: torch.cat([a, b], 1).reshape(a.shape[0], 6, 2, 10, 8).sum(1),
+    "mean over half of the rows": lambda m, a, b: a.reshape(a.shape[0], 6, 5, 2, 8).mean(3),
+    "sum over all but rows": lambda m, a, b: a.sum((1, 3)),
+    "max": lambda m, a, b: a.max(1)[0] + b.max(-1, keepdim=True).values.mean(1),
+    "roll": lambda m, a, b: a.roll((3, -2), (2, 3)) + b.roll(1, 1),
+    "roll of windows": lambda m, a, b: a.permute(0, 2, 3, 1).reshape(-1, 5, 2, 8, 6).roll((1, 1), (2, 1)),
+    "outer product": lambda m, a, b: a.mean((2, 3), keepdim=True) * b.mean(1, keepdim=True),
+    "outer sum": lambda m, a, b: a.mean(2, keepdim=True) + b.mean(3, keepdim=True),
+    "outer product of features": lambda m, a, b: a.mean((2, 3)).unsqueeze(1) * b.mean((1, 2)).unsqueeze(2),
+    "expand to a map": lambda m, a, b: torch.cat([a, b.mean((2, 3), keepdim=True).expand(-1, -1, 10, 8)], 1),
+    "repeat more": lambda m, a, b: a.mean((2, 3), keepdim=True).repeat(1, 2, 7, 3),
+    "repeat columns": lambda m, a, b: a.repeat(1, 1, 1, 6),
+    "rows and columns apart": lambda m, a, b: (
+        (a @ b.mT).reshape(-1, 6, 10, 5, 2)
+        + a.mean(3).reshape(-1, 6, 10, 1, 1)
+        + b[..., :5].reshape(-1, 6, 10, 5, 1)
+    ),
+    "batch norm of tokens": lambda m, a, b: F.batch_norm(
+        a.flatten(2).mT.reshape(-1, 6), *m.gain.detach().reshape(1, 6).repeat(4, 1) * 0.7
+    ).reshape(-1, 80, 6),
     "glu": lambda m, a, b: F.glu(torch.cat([a, b], 1), 1),
     "every other row": lambda m, a, b: a[:, :, ::2],
     "every third column from the second": lambda m, a, b: a[:, :, :, 1::3],

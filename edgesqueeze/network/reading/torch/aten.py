@@ -42,7 +42,7 @@ from edgesqueeze.network.reading.torch.functions import function_translations, s
 from edgesqueeze.network.reading.torch.joins import JOINS
 from edgesqueeze.network.reading.torch.maps import MAPS, pad, resize_to
 from edgesqueeze.network.reading.torch.matmuls import MATMULS
-from edgesqueeze.network.reading.torch.reductions import REDUCTIONS
+from edgesqueeze.network.reading.torch.reductions import GROUP_NORMS, REDUCTIONS
 from edgesqueeze.network.reading.torch.shapes import SHAPES
 from edgesqueeze.network.reading.torch.strides import STRIDES
 
@@ -241,12 +241,13 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 
 
 _FUNCTIONS = function_translations()
-ANY_ORDER = {*SHAPES, *JOINS, *MATMULS}
+ANY_ORDER = {*SHAPES, *JOINS, *MATMULS, *REDUCTIONS}
 """Operations that see to the order of what they read themselves."""
 TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
     **ARITHMETIC,
     **REDUCTIONS,
+    **GROUP_NORMS,
     **STRIDES,
     **CHANNEL_LAYERS,
     **SHAPES,

@@ -10,9 +10,10 @@ from torch import nn
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.reading.torch.alignment import settle
 from edgesqueeze.network.reading.torch.aten import ANY_ORDER, TRANSLATIONS
 from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
-from edgesqueeze.network.reading.torch.layouts import CHANNELS, keep_dims, name_of, rearranged, settle
+from edgesqueeze.network.reading.torch.layouts import CHANNELS, keep_dims, name_of, rearranged
 from edgesqueeze.network.reading.torch.views import Dims, lengths, natural
 from edgesqueeze.trees import Tree, arguments, leaves
 
@@ -54,6 +55,8 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
         builder.fold(fx)
         return  # what touches no activation is shape arithmetic and checks, or a weight that is computed
     name = aten_name(fx)
+    if name.startswith("_assert"):
+        return  # of what was traced with it holds already
     translation = TRANSLATIONS.get(name)
     if translation is None:
         raise refuse(fx, "is not supported")

@@ -55,7 +55,7 @@ class Builder:
     moved: dict[tuple[str, Layout], str] = field(default_factory=dict)
     origins: dict[tuple[str, Dims], str] = field(default_factory=dict)
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
-    known: dict[FxNode, torch.Tensor] = field(default_factory=dict)
+    known: dict[FxNode, Any] = field(default_factory=dict)
     """What depends on parameters only, computed once: weight norm, scaled weights and the like."""
 
     def __post_init__(self) -> None:
@@ -66,6 +66,7 @@ class Builder:
             **signature.inputs_to_lifted_tensor_constants,
         }
         self._state = {**self.program.constants, **self.program.state_dict}
+        self._named = {fx.name for fx in self.program.graph.nodes}
 
     def add_input(self, fx: FxNode, name: str) -> None:
         """An input of the network."""
@@ -105,9 +106,11 @@ class Builder:
         return isinstance(value, FxNode) and value in self.made
 
     def unused(self, name: str) -> str:
-        """A name that no node has: the one given, or with a number behind it."""
-        names = (name if n == 0 else f"{name}_{n}" for n in itertools.count())
-        return next(name for name in names if name not in self.nodes)
+        """A name that no node has or will have: the one given, or with a number behind it."""
+        if name not in self.nodes:
+            return name
+        names = (f"{name}_{n}" for n in itertools.count(1))
+        return next(name for name in names if name not in self.nodes and name not in self._named)
 
     def feeds_only(self, node: AnyNode, fx: FxNode) -> bool:
         """Whether an operation is the only reader of a node, seen or named in whatever way."""
@@ -121,7 +124,8 @@ class Builder:
         if value.name in self._sources:
             stored: torch.Tensor = self._state[self._sources[value.name]]
             return stored.detach()
-        return self.known.get(value)
+        found: torch.Tensor | None = self.known.get(value)
+        return found
 
     def fold(self, fx: FxNode) -> None:
         """Compute what depends on stored tensors only."""
@@ -131,7 +135,7 @@ class Builder:
         found = dict(zip(fx.all_input_nodes, values, strict=True))
         with torch.no_grad():
             result = fx.target(*map_arg(fx.args, found.get), **map_arg(fx.kwargs, found.get))
-        if isinstance(result, torch.Tensor):
+        if isinstance(result, torch.Tensor | tuple | list):
             self.known[fx] = result
 
     def stored_name(self, value: object) -> str | None:

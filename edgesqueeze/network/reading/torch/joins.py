@@ -36,13 +36,35 @@ def _stack(builder: Builder, fx: FxNode) -> None:
 
 
 def _repeat(builder: Builder, fx: FxNode) -> None:
-    """One dimension repeated."""
+    """Any dimensions repeated, one after the other."""
     times = [int(n) for n in arguments_of(fx, ["input", "times"])["times"]]
     value = fx.args[0]
-    more = [dim for dim, n in enumerate(times) if n > 1]
-    if not isinstance(value, FxNode) or len(times) != len(value.meta["val"].shape) or len(more) != 1:
-        raise refuse(fx, f"repeats {times} times; one dimension may be repeated")
-    _joined(builder, fx, [value] * times[more[0]], more[0])
+    if not isinstance(value, FxNode) or not builder.computes(value):
+        raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
+    dims = dims_of(builder, value)
+    node, dims = builder.nodes[builder.made[value]], ((),) * (len(times) - len(dims)) + dims
+    for dim, n in enumerate(times):
+        if n == 1:
+            continue
+        axis = _axis_of((node, dims), dim)
+        if axis is None:
+            node, dims = _moved_part(builder, (node, dims), dim, name_of(builder, value))
+            axis = 1 if dim == len(dims) - 1 else 3
+        names, whole = [node.name] * n, (Atom(axis, node.shape[axis] * n, 1),)
+        while len(names) > 1:  # at most so many parts at once
+            parts = [names[i : i + _MOST_PARTS] for i in range(0, len(names), _MOST_PARTS)]
+            names = [_joined_part(builder, fx, part, axis) for part in parts]
+        node, dims = builder.nodes[names[0]], (*dims[:dim], whole, *dims[dim + 1 :])
+    builder.same(fx, node)
+    keep_dims(builder, fx, dims)
+
+
+def _joined_part(builder: Builder, fx: FxNode, sources: Sequence[str], axis: int) -> str:
+    if len(sources) == 1:
+        return sources[0]
+    joined = join_of(builder, sources, builder.unused(fx.name), axis)
+    builder.nodes[joined.name] = joined
+    return joined.name
 
 
 def _joined(builder: Builder, fx: FxNode, tensors: Sequence[FxNode], dim: int, *, new: bool = False) -> None:
@@ -90,12 +112,16 @@ def _fits(part: Part, template: Part, dim: int, axis: int) -> bool:
 
 
 def _moved(builder: Builder, value: FxNode, part: Part, dim: int) -> Part:
+    return _moved_part(builder, part, dim, name_of(builder, value))
+
+
+def _moved_part(builder: Builder, part: Part, dim: int, name: str) -> Part:
     """A part on axes of its own: the last dimension, the others, and the one to be joined."""
     node, dims = part
     last = len(dims) - 1
     rest = tuple(atom for d, atoms in enumerate(dims) if d not in (dim, last) for atom in atoms)
     layout: Layout = (dims[last], rest, () if dim == last else dims[dim])
-    moved = rearranged(builder, node, layout, name_of(builder, value))
+    moved = rearranged(builder, node, layout, name)
     return moved, renamed(dims, laid_out(layout))
 
 
@@ -127,17 +153,18 @@ def concat(builder: Builder, fx: FxNode, sources: Sequence[str], axis: int = 1) 
         left = [builder.joined[longest], *wanted[len(longest) :]]
     place = 0
     while len(left) > _MOST_PARTS:
-        part = _join_of(builder, left[:_MOST_PARTS], f"{fx.name}_part{place}", axis)
+        part = join_of(builder, left[:_MOST_PARTS], f"{fx.name}_part{place}", axis)
         builder.add(fx, part)
         left, place = [part.name, *left[_MOST_PARTS:]], place + 1
     if len(left) == 1:
         builder.same(fx, builder.nodes[left[0]])
     else:
-        builder.add(fx, _join_of(builder, left, fx.name, axis))
+        builder.add(fx, join_of(builder, left, fx.name, axis))
     builder.joined[wanted] = builder.made[fx]
 
 
-def _join_of(builder: Builder, sources: Sequence[str], name: str, axis: int) -> Concat | Join:
+def join_of(builder: Builder, sources: Sequence[str], name: str, axis: int) -> Concat | Join:
+    """A concatenation of nodes along an axis."""
     shapes = [builder.nodes[source].shape for source in sources]
     shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1 :])
     if axis == 1:

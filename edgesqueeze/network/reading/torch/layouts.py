@@ -4,7 +4,7 @@ What is computed value by value reads any view; a dense layer, a norm or a softm
 channels of a node and does not care about the others; everything else reads its tensors as torch has them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import prod
 
 import numpy as np
@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.functions import FUNCTIONS
-from edgesqueeze.network.graph.nodes import AnyNode, Constant, Flatten, Floats, Rearrange, Shuffle
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Constant,
+    Flatten,
+    Floats,
+    Rearrange,
+    Shuffle,
+)
 from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
 from edgesqueeze.network.reading.torch.views import (
-    Atom,
     Atoms,
     Dims,
     Layout,
@@ -24,7 +30,6 @@ from edgesqueeze.network.reading.torch.views import (
     laid_out,
     lengths,
     natural,
-    regrouped,
     renamed,
 )
 
@@ -39,29 +44,10 @@ OF_TWO = {"add", "mul", "sub", "rsub", "div", "maximum", "minimum"}
 CHANNELS: dict[str, Callable[[FxNode], int]] = {
     "linear": lambda _: -1,
     "layer_norm": lambda _: -1,
+    "_native_batch_norm_legit_no_training": lambda _: 1,
     "softmax": lambda fx: int(fx.args[1]),  # type: ignore[arg-type]
 }
 """Operations along one dimension, and which it is."""
-
-
-def settle(builder: Builder, fx: FxNode, name: str) -> Dims | None:
-    """Bring what an operation reads into an order that it can read, and say which dimensions its result has.
-
-    None stands for a result as torch has it.
-
-    Raises:
-        UnsupportedLayerError: no node can hold a tensor that it reads.
-    """
-    read = [value for value in dict.fromkeys(fx.all_input_nodes) if value in builder.made]
-    if name in CHANNELS and fx.args[0] in builder.made:
-        return along_channels(builder, read[0], CHANNELS[name](fx))
-    if name in BY_VALUE or (name in OF_TWO and len(read) == 1):
-        return dims_of(builder, read[0])
-    if name in OF_TWO:
-        return _aligned(builder, fx, read)
-    for value in read:
-        builder.reading[value] = as_torch_has_it(builder, fx, value).name
-    return None
 
 
 def dims_of(builder: Builder, value: FxNode) -> Dims:
@@ -97,7 +83,7 @@ def along_channels(builder: Builder, value: FxNode, dim: int) -> Dims:
         builder.reading[value] = node.name
         return dims
     rest = [atoms for place, atoms in enumerate(dims) if place != dim]
-    layout: Layout = (dims[dim], _joined(rest[:-1]), rest[-1])
+    layout: Layout = (dims[dim], joined_atoms(rest[:-1]), rest[-1])
     if not any(rest) and len(dims) == 2:
         layout = (dims[dim],)
     builder.reading[value] = rearranged(builder, node, layout, name_of(builder, value)).name
@@ -141,60 +127,9 @@ def _move(name: str, source: AnyNode, layout: Layout) -> AnyNode:
     )
 
 
-def _joined(parts: list[Atoms]) -> Atoms:
+def joined_atoms(parts: Iterable[Atoms]) -> Atoms:
+    """All atoms of some dimensions as one dimension."""
     return tuple(atom for atoms in parts for atom in atoms)
-
-
-def _aligned(builder: Builder, fx: FxNode, read: list[FxNode]) -> Dims:
-    """Two values on axes of one meaning; the smaller one is moved where they differ."""
-    small, big = sorted(read, key=lambda value: prod(builder.nodes[builder.made[value]].shape))
-    rank = max(len(dims_of(builder, value)) for value in read)
-    dims = [_wide(dims_of(builder, value), rank) for value in (small, big)]
-    nodes = [builder.nodes[builder.made[value]] for value in (small, big)]
-    if not _fit(dims, nodes):
-        if any(own and not other for own, other in zip(*dims, strict=True)):
-            raise refuse(fx, f"spreads both shapes, {lengths(dims[0])} and {lengths(dims[1])}; spread one")
-        builder.reading[small] = _like(builder, small, dims, nodes[1]).name
-        return dims[1]
-    return tuple(own or other for own, other in zip(dims[1], dims[0], strict=True))
-
-
-def _wide(dims: Dims, rank: int) -> Dims:
-    return ((),) * (rank - len(dims)) + dims
-
-
-def _fit(dims: list[Dims], nodes: list[AnyNode]) -> bool:
-    """Whether two values lie on the same axes, or along some of them one is of length 1."""
-    if len(nodes[0].shape) != len(nodes[1].shape):
-        return False
-    alike = all(a == b or not a or not b for a, b in zip(*dims, strict=True))
-    lengths_ = list(zip(nodes[0].shape, nodes[1].shape, strict=True))
-    return alike and (all(a in (1, b) for a, b in lengths_) or all(b in (1, a) for a, b in lengths_))
-
-
-def _like(builder: Builder, value: FxNode, dims: list[Dims], target: AnyNode) -> AnyNode:
-    """A value moved to the axes of another node; ``dims`` are its own and the other's."""
-    small, big = dims
-    node = builder.nodes[builder.made[value]]
-    if any(_split(own, other) is None for own, other in zip(small, big, strict=True)):
-        flat = (_joined(list(small)),)  # one atom can be split in every way
-        node, small = rearranged(builder, node, flat, name_of(builder, value)), renamed(small, laid_out(flat))
-    parts: dict[Atom, Atoms] = {}
-    for own, other in zip(small, big, strict=True):
-        split = _split(own, other)
-        assert split is not None
-        parts.update(zip(other, split, strict=False))
-    atoms = in_order(_joined(list(big)))
-    layout = tuple(
-        _joined([parts.get(atom, ()) for atom in atoms if atom.axis == axis])
-        for axis in range(1, len(target.shape))
-    )
-    return rearranged(builder, node, layout, name_of(builder, value))
-
-
-def _split(own: Atoms, other: Atoms) -> Dims | None:
-    """A dimension in parts as long as those of another; nothing for one of length 1."""
-    return regrouped((own,), [atom.size for atom in other]) if own else ()
 
 
 def constant_node(builder: Builder, name: str, values: Floats) -> Constant:
@@ -221,7 +156,7 @@ def placed(values: NDArray[np.float64], dims: Dims, rank: int) -> NDArray[np.flo
     kept = [tuple(a for a in atoms if a.axis in axes) for atoms in dims]
     full = [prod(a.size for a in atoms) for atoms in kept]
     values = np.broadcast_to(values, [max(n, m) for n, m in zip(values.shape, full, strict=True)])
-    atoms = _joined(kept)
+    atoms = joined_atoms(kept)
     split = values.reshape([atom.size for atom in atoms])
     ordered = in_order(atoms)
     moved = split.transpose([atoms.index(atom) for atom in ordered])

@@ -1,18 +1,25 @@
-"""Means, sums and maxima over height, width or channels, and norms over groups of channels."""
+"""Means, sums and maxima over any dimensions, and norms over groups of channels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import (
+    Add,
     AnyNode,
     AvgPool,
     ChannelMax,
     Conv,
+    Extreme,
     Flatten,
     GlobalAvgPool,
     GroupNorm,
     MaxPool,
     Pair,
+    Slice,
 )
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
@@ -22,40 +29,106 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
+from edgesqueeze.network.reading.torch.constants import scaled
+from edgesqueeze.network.reading.torch.layouts import dims_of, keep_dims, name_of, rearranged
+from edgesqueeze.network.reading.torch.views import (
+    Atom,
+    Dims,
+    Layout,
+    is_outermost,
+    laid_out,
+    natural,
+    renamed,
+)
 
 _ONE: Pair = (1, 1)
+_FEW_PIECES = 4
+"""So many pieces of the channels are cut out and added one by one; more are moved to an axis of their own."""
 
 
-def _reduced_axes(builder: Builder, fx: FxNode) -> tuple[AnyNode, list[int]]:
-    """What is reduced, and the axes that are more than 1 long."""
+@dataclass(frozen=True)
+class Over:
+    """A reduction over whole axes of a node, and of a few nodes of one shape to one."""
+
+    axes: Callable[[Builder, FxNode, AnyNode, list[int]], AnyNode]
+    pieces: Callable[[Builder, FxNode, list[AnyNode]], AnyNode]
+
+
+def _reduced(builder: Builder, fx: FxNode, over: Over) -> None:
+    """Reduce any dimensions of any tensor.
+
+    Where they are whole axes of the node, or a few pieces of its channels, it is read as it lies; else what
+    is reduced moves to one axis.
+    """
     args = arguments_of(fx, ["input", "dim", "keepdim"])
-    source = builder.source(fx)
-    dim = args["dim"]
-    dims = [dim] if isinstance(dim, int) else list(dim or range(len(source.shape)))
-    axes = sorted(int(d) % len(source.shape) for d in dims)
-    if len(source.shape) != 4 or 0 in axes:
-        raise refuse(fx, f"reduces dimensions {axes} of {source.shape}; channels, height and width of a map")
-    return source, axes
-
-
-def _finish(builder: Builder, fx: FxNode, last: AnyNode) -> None:
-    """Flatten what keepdim=False leaves flat."""
-    shape = shape_of(fx)
-    if len(shape) == 4:
-        builder.same(fx, last)
-    elif len(shape) == 2 and last.shape[2:] == (1, 1):
-        builder.add(fx, Flatten(name=f"{fx.name}_flat", inputs=(last.name,), shape=shape))
-    else:
-        raise refuse(fx, f"leaves a tensor of shape {shape}; use keepdim=True")
-
-
-def _mean(builder: Builder, fx: FxNode) -> None:
-    source, axes = _reduced_axes(builder, fx)
-    if axes == [2, 3]:
-        pooled = GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=(*source.shape[:2], 1, 1))
-        builder.add(fx, pooled)
-        _finish(builder, fx, pooled)
+    value = fx.args[0]
+    if not isinstance(value, FxNode) or not builder.computes(value):
+        raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
+    node, dims = builder.nodes[builder.made[value]], dims_of(builder, value)
+    given = args["dim"]
+    chosen = [given] if isinstance(given, int) else list(given or range(len(dims)))
+    places = {int(d) % len(dims) for d in chosen}
+    if 0 in places and not dims[0] and len(shape_of(value)) == len(dims):
+        raise refuse(fx, "reduces the batch too; every sample has an answer of its own here")
+    atoms = [atom for place in sorted(places) for atom in dims[place]]
+    node, dims = _over_atoms(builder, fx, (node, dims, name_of(builder, value)), (places, atoms), over)
+    kept = tuple(() if d in places else part for d, part in enumerate(dims))
+    left = kept if args["keepdim"] else tuple(part for d, part in enumerate(kept) if d not in places)
+    if len(left) == 2 and len(node.shape) == 4 and left == natural(node.shape)[:2] and node.shape[2:] == _ONE:
+        builder.add(fx, Flatten(name=f"{fx.name}_flat", inputs=(node.name,), shape=node.shape[:2]))
         return
+    builder.same(fx, node)
+    keep_dims(builder, fx, left)
+
+
+def _over_atoms(
+    builder: Builder,
+    fx: FxNode,
+    source: tuple[AnyNode, Dims, str],
+    reduced: tuple[set[int], list[Atom]],
+    over: Over,
+) -> tuple[AnyNode, Dims]:
+    """The reduced node, and the dimensions; those that were reduced say nothing any more."""
+    node, dims, name = source
+    places, atoms = reduced
+    sizes = {a.axis: prod(b.size for b in atoms if b.axis == a.axis) for a in atoms}
+    if not atoms:
+        return node, dims
+    if len(node.shape) == 4 and all(size == node.shape[axis] for axis, size in sizes.items()):
+        return over.axes(builder, fx, node, sorted(sizes)), dims
+    if len(atoms) == 1 and atoms[0].axis == 1 and _is_few(atoms[0], node):
+        return over.pieces(builder, fx, _pieces(builder, fx, node, atoms[0])), dims
+    kept = [part for d, part in enumerate(dims) if d not in places and part]
+    kept.sort(key=lambda part: part[0].axis == 1)  # what are channels stays channels
+    channels = kept.pop() if kept else ()
+    layout: Layout = (channels, tuple(a for part in kept for a in part), tuple(atoms))
+    moved = rearranged(builder, node, layout, name)
+    return over.axes(builder, fx, moved, [3]), renamed(dims, laid_out(layout))
+
+
+def _is_few(atom: Atom, node: AnyNode) -> bool:
+    return atom.size <= _FEW_PIECES and is_outermost(atom, node.shape)
+
+
+def _pieces(builder: Builder, fx: FxNode, source: AnyNode, atom: Atom) -> list[AnyNode]:
+    """The outermost parts of the channels."""
+    shape = (1, atom.step, *source.shape[2:])
+    found: list[AnyNode] = []
+    for place in range(atom.size):
+        start = place * atom.step
+        piece = Slice(
+            name=builder.unused(f"{fx.name}_{place}"),
+            inputs=(source.name,),
+            shape=shape,
+            start=start,
+            stop=start + atom.step,
+        )
+        builder.add(fx, piece)
+        found.append(piece)
+    return found
+
+
+def _mean_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[int]) -> AnyNode:
     last = source
     spatial = [axis for axis in axes if axis > 1]
     if spatial:
@@ -67,13 +140,10 @@ def _mean(builder: Builder, fx: FxNode) -> None:
             made = GlobalAvgPool(name=name, inputs=(last.name,), shape=shape)
         builder.add(fx, made)
         last = made
-    if 1 in axes:
-        last = _over_channels(builder, fx, last, 1 / last.shape[1])
-    _finish(builder, fx, last)
+    return _over_channels(builder, fx, last, 1 / last.shape[1]) if 1 in axes else last
 
 
-def _sum(builder: Builder, fx: FxNode) -> None:
-    source, axes = _reduced_axes(builder, fx)
+def _sum_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[int]) -> AnyNode:
     last, spatial = source, [axis for axis in axes if axis > 1]
     if spatial:
         kernel = _kernel(last, spatial)
@@ -82,9 +152,23 @@ def _sum(builder: Builder, fx: FxNode) -> None:
         node = _conv(f"{fx.name}_places" if 1 in axes else fx.name, last, shape, kernel, channels)
         builder.add_weighted(fx, node, np.ones((channels, 1, *kernel), np.float32), None)
         last = node
-    if 1 in axes:
-        last = _over_channels(builder, fx, last, 1.0)
-    _finish(builder, fx, last)
+    return _over_channels(builder, fx, last, 1.0) if 1 in axes else last
+
+
+def _sum_of_pieces(builder: Builder, fx: FxNode, pieces: list[AnyNode]) -> AnyNode:
+    last = pieces[0]
+    for place, piece in enumerate(pieces[1:], 2):
+        name = builder.unused(fx.name if place == len(pieces) else f"{fx.name}_sum{place}")
+        inputs = (last.name, piece.name)
+        last = Add(name=name, inputs=inputs, shape=piece.shape, activation="none")
+        builder.add(fx, last)
+    return last
+
+
+def _mean_of_pieces(builder: Builder, fx: FxNode, pieces: list[AnyNode]) -> AnyNode:
+    total = _sum_of_pieces(builder, fx, pieces)
+    factor = np.full(total.shape[1], 1 / len(pieces))
+    return scaled(builder, fx, builder.unused(f"{fx.name}_mean"), total, factor)
 
 
 def _over_channels(builder: Builder, fx: FxNode, source: AnyNode, factor: float) -> Conv:
@@ -112,8 +196,7 @@ def _kernel(source: AnyNode, axes: list[int]) -> Pair:
     return (source.shape[2] if 2 in axes else 1, source.shape[3] if 3 in axes else 1)
 
 
-def _largest(builder: Builder, fx: FxNode) -> None:
-    source, axes = _reduced_axes(builder, fx)
+def _largest_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[int]) -> AnyNode:
     last, spatial = source, [axis for axis in axes if axis > 1]
     if spatial:
         kernel = _kernel(last, spatial)
@@ -127,7 +210,26 @@ def _largest(builder: Builder, fx: FxNode) -> None:
         chosen = ChannelMax(name=fx.name, inputs=(last.name,), shape=(1, 1, *last.shape[2:]))
         builder.add(fx, chosen)
         last = chosen
-    _finish(builder, fx, last)
+    return last
+
+
+def _largest_of_pieces(builder: Builder, fx: FxNode, pieces: list[AnyNode]) -> AnyNode:
+    last = pieces[0]
+    for place, piece in enumerate(pieces[1:], 2):
+        name = builder.unused(fx.name if place == len(pieces) else f"{fx.name}_max{place}")
+        last = Extreme(name=name, inputs=(last.name, piece.name), shape=piece.shape, which="maximum")
+        builder.add(fx, last)
+    return last
+
+
+def _largest(builder: Builder, fx: FxNode) -> None:
+    """amax, and max along a dimension whose places nobody asks for."""
+    if aten_name(fx) == "max":
+        if len(fx.args) < 2 or not isinstance(fx.args[1], int):
+            raise refuse(fx, "takes the largest of everything; use amax, or maximum of two tensors")
+        if any(user.args[1] == 1 and user.users for user in fx.users):
+            raise refuse(fx, "gives the places of the largest values; only the values can be had")
+    _reduced(builder, fx, Over(_largest_of_axes, _largest_of_pieces))
 
 
 def _group_norm(builder: Builder, fx: FxNode) -> None:
@@ -153,10 +255,11 @@ def _group_norm(builder: Builder, fx: FxNode) -> None:
 
 
 REDUCTIONS: dict[str, Translation] = {
-    "mean": _mean,
-    "sum": _sum,
+    "mean": lambda builder, fx: _reduced(builder, fx, Over(_mean_of_axes, _mean_of_pieces)),
+    "sum": lambda builder, fx: _reduced(builder, fx, Over(_sum_of_axes, _sum_of_pieces)),
     "amax": _largest,
-    "group_norm": _group_norm,
-    "instance_norm": _group_norm,
+    "max": _largest,
 }
+"""What torch calls them; they read a tensor in any order."""
+GROUP_NORMS: dict[str, Translation] = {"group_norm": _group_norm, "instance_norm": _group_norm}
 """What torch calls them."""

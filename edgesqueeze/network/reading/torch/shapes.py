@@ -9,6 +9,7 @@ from typing import Any
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Flatten, Slice
+from edgesqueeze.network.reading.torch.alignment import spread
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
     Translation,
@@ -17,6 +18,7 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
+from edgesqueeze.network.reading.torch.joins import join_of
 from edgesqueeze.network.reading.torch.layouts import (
     OF_TWO,
     dims_of,
@@ -33,7 +35,6 @@ from edgesqueeze.network.reading.torch.views import (
     Dims,
     in_order,
     is_outermost,
-    is_whole,
     laid_out,
     lengths,
     natural,
@@ -108,9 +109,11 @@ def _expand(builder: Builder, fx: FxNode) -> None:
     value = _operand(builder, fx)
     dims, shape = dims_of(builder, value), shape_of(fx)
     dims = ((),) * (len(shape) - len(dims)) + dims
+    node = builder.nodes[builder.made[value]]
     if lengths(dims) != shape and not all(aten_name(user) in OF_TWO for user in fx.users):
-        raise refuse(fx, f"expands to {shape}; only sums and products with the expanded tensor are supported")
-    _show(builder, fx, builder.nodes[builder.made[value]], dims)
+        missing = {d: n for d, (n, atoms) in enumerate(zip(shape, dims, strict=True)) if n > 1 and not atoms}
+        node, dims = spread(builder, fx, (node, dims), missing)
+    _show(builder, fx, node, dims)
 
 
 def _whole_axis(builder: Builder, value: FxNode, dim: int) -> tuple[AnyNode, Dims]:
@@ -229,10 +232,34 @@ def _getitem(builder: Builder, fx: FxNode) -> None:
     _show(builder, fx, *_taken(builder, fx, whole, (dim, sum(sizes[:index]), sizes[index], 1)))
 
 
-def is_axis(dims: Dims, dim: int, node: AnyNode) -> int | None:
-    """The axis of a node that a dimension is, or None."""
-    axes = range(1, len(node.shape))
-    return next((axis for axis in axes if dims[dim] and is_whole(dims[dim], axis, node.shape)), None)
+def _roll(builder: Builder, fx: FxNode) -> None:
+    """Values that leave a dimension at its end come in again at its beginning."""
+    args = arguments_of(fx, ["input", "shifts", "dims"])
+    value = _operand(builder, fx)
+    node, dims = builder.nodes[builder.made[value]], dims_of(builder, value)
+    shifts, places = ([n] if isinstance(n, int) else list(n or ()) for n in (args["shifts"], args["dims"]))
+    if len(shifts) != len(places):
+        raise refuse(fx, "rolls all dimensions as one; name the dimensions")
+    for shift, place in zip(shifts, places, strict=True):
+        _show(builder, fx, node, dims)
+        dim = place % len(dims)
+        length = lengths(dims)[dim]
+        if shift % length:
+            node, dims = _rolled(builder, fx, dim, length - shift % length)
+    _show(builder, fx, node, dims)
+
+
+def _rolled(builder: Builder, fx: FxNode, dim: int, start: int) -> tuple[AnyNode, Dims]:
+    """What an operation has made so far, beginning at a place of a dimension."""
+    length = lengths(dims_of(builder, fx))[dim]
+    node, dims = _whole_axis(builder, fx, dim)
+    parts = []
+    for first, count in ((start, length - start), (0, start)):
+        _show(builder, fx, node, dims)
+        parts.append(_taken(builder, fx, fx, (dim, first, count, 1))[0])
+    whole = join_of(builder, [part.name for part in parts], builder.unused(fx.name), dims[dim][0].axis)
+    builder.add(fx, whole)
+    return whole, dims
 
 
 def views(names: Sequence[str], translation: Translation) -> dict[str, Translation]:
@@ -248,6 +275,7 @@ SHAPES: dict[str, Translation] = {
     **views(("split", "split_with_sizes", "chunk", "unbind"), _pieces),
     "slice": _slice,
     "select": _select,
+    "roll": _roll,
     "getitem": _getitem,
 }
 """What torch calls them; they read a tensor in any order."""
