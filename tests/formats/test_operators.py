@@ -100,6 +100,40 @@ BODIES = {
     "batch norm of tokens": lambda m, a, b: F.batch_norm(
         a.flatten(2).mT.reshape(-1, 6), *m.gain.detach().reshape(1, 6).repeat(4, 1) * 0.7
     ).reshape(-1, 80, 6),
+    "average pool, padding left out": lambda m, a, b: F.avg_pool2d(a, 3, 1, 1, count_include_pad=False),
+    "average pool, ceil": lambda m, a, b: F.avg_pool2d(a, 3, 2, ceil_mode=True),
+    "average pool, ceil and padding": lambda m, a, b: F.avg_pool2d(
+        a, 3, (3, 2), 1, ceil_mode=True, count_include_pad=False
+    ),
+    "average pool, ceil and padding that counts": lambda m, a, b: F.avg_pool2d(
+        a, (4, 3), 3, 1, ceil_mode=True
+    ),
+    "average pool, all": lambda m, a, b: F.avg_pool2d(a, 3, 2, 1, True, False, divisor_override=4),
+    "adaptive average pool": lambda m, a, b: F.adaptive_avg_pool2d(a, (7, 3)),
+    "adaptive average pool to more": lambda m, a, b: F.adaptive_avg_pool2d(a, (12, 9)),
+    "adaptive max pool to any size": lambda m, a, b: F.adaptive_max_pool2d(a, (4, 7)),
+    "area": lambda m, a, b: F.interpolate(a, size=(6, 3), mode="area"),
+    "dilated max pool": lambda m, a, b: F.max_pool2d(a, 3, (1, 2), dilation=2),
+    "pad by a value": lambda m, a, b: F.pad(a, (1, 2, 0, 1), value=0.75) + F.pad(a, (2, 1, 1, 0), value=-0.5),
+    "pad and cut": lambda m, a, b: F.pad(a, (-1, 2, 3, -2)),
+    "pad channels": lambda m, a, b: F.pad(a, (0, 0, 0, 0, 1, 2), value=0.3) + b.repeat(1, 2, 1, 1)[:, :9],
+    "pad and cut channels": lambda m, a, b: F.pad(a, (0, 1, 0, 0, -2, 3)),
+    "pad last channels": lambda m, a, b: F.pad(a.permute(0, 2, 3, 1), (0, 0, 0, 1, 2, 0)),
+    "pad tokens": lambda m, a, b: F.pad(a.flatten(2).mT, (0, 0, 1, 3)),
+    "pad by nothing": lambda m, a, b: F.pad(a.permute(0, 2, 3, 1), (0, 0, 0, 0, 0, 0)),
+    "pad around": lambda m, a, b: F.pad(a, (2, 1, 0, 3), mode="circular"),
+    "pad by the lowest": lambda m, a, b: F.max_pool2d(F.pad(a, (0, 1, 1, 1), value=float("-inf")), 3, 2),
+    "normalize": lambda m, a, b: F.normalize(a, dim=1) + F.normalize(b.flatten(2), dim=-1).reshape(b.shape),
+    "vector norms": lambda m, a, b: (
+        torch.linalg.vector_norm(a, 1, (2, 3)) + torch.linalg.vector_norm(b, 2, (2, 3))
+    ),
+    "bicubic": lambda m, a, b: F.interpolate(a, size=(13, 5), mode="bicubic"),
+    "bicubic with corners": lambda m, a, b: F.interpolate(
+        a, scale_factor=(1.5, 2), mode="bicubic", align_corners=True
+    ),
+    "nearest exact": lambda m, a, b: F.interpolate(a, size=(15, 5), mode="nearest-exact"),
+    "nearest exact twice": lambda m, a, b: F.interpolate(a, scale_factor=2, mode="nearest-exact"),
+    "every other channel from the second": lambda m, a, b: a[:, 1::2] + b[:, 2::3].repeat(1, 2, 1, 1)[:, :3],
     "glu": lambda m, a, b: F.glu(torch.cat([a, b], 1), 1),
     "every other row": lambda m, a, b: a[:, :, ::2],
     "every third column from the second": lambda m, a, b: a[:, :, :, 1::3],

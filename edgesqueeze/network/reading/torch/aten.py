@@ -1,6 +1,6 @@
 """How each torch operation is written as nodes of our graph: one function per operation.
 
-Here: layers with weights, pools and joins. The others stand beside.
+Here: layers with weights, and activations that are fused. The others stand beside.
 """
 
 from dataclasses import replace
@@ -12,13 +12,10 @@ from torch.fx import Node as FxNode
 from edgesqueeze.network.graph.nodes import (
     Activation,
     Add,
-    AnyNode,
-    AvgPool,
     Clamp,
     Conv,
     ConvTranspose,
     Dense,
-    GlobalAvgPool,
     MaxPool,
     Mul,
     Pads,
@@ -40,9 +37,12 @@ from edgesqueeze.network.reading.torch.channels import CHANNEL_LAYERS
 from edgesqueeze.network.reading.torch.constants import affine
 from edgesqueeze.network.reading.torch.functions import function_translations, schema_arguments
 from edgesqueeze.network.reading.torch.joins import JOINS
-from edgesqueeze.network.reading.torch.maps import MAPS, pad, resize_to
+from edgesqueeze.network.reading.torch.maps import MAPS
 from edgesqueeze.network.reading.torch.matmuls import MATMULS
+from edgesqueeze.network.reading.torch.pads import PADS
+from edgesqueeze.network.reading.torch.pools import POOLS
 from edgesqueeze.network.reading.torch.reductions import GROUP_NORMS, REDUCTIONS
+from edgesqueeze.network.reading.torch.resamples import RESAMPLES
 from edgesqueeze.network.reading.torch.shapes import SHAPES
 from edgesqueeze.network.reading.torch.strides import STRIDES
 
@@ -137,59 +137,6 @@ def _bounded(builder: Builder, fx: FxNode) -> None:
         _FUNCTIONS[aten_name(fx)](builder, fx)
 
 
-def _max_pool(builder: Builder, fx: FxNode) -> None:
-    args = arguments_of(fx, ["input", "kernel", "stride", "padding", "dilation", "ceil_mode"])
-    if pair_of(args["dilation"] or 1) != (1, 1):
-        raise refuse(fx, "is a dilated max pool, which TFLite cannot express")
-    source, kernel = builder.source(fx), pair_of(args["kernel"])
-    stride = pair_of(args["stride"] or kernel)
-    top, left = pair_of(args["padding"] or 0)
-    shape = shape_of(fx)
-    # Ceil mode and floor mode differ only in how far the last window reaches past the input.
-    bottom = (shape[2] - 1) * stride[0] + kernel[0] - source.shape[2] - top
-    right = (shape[3] - 1) * stride[1] + kernel[1] - source.shape[3] - left
-    pads = (top, left, max(bottom, 0), max(right, 0))
-    builder.add(
-        fx,
-        MaxPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=stride, pads=pads),
-    )
-
-
-def _avg_pool(builder: Builder, fx: FxNode) -> None:
-    args = arguments_of(
-        fx, ["input", "kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"]
-    )
-    kernel, (rows, columns) = pair_of(args["kernel"]), pair_of(args["padding"] or 0)
-    stride = pair_of(args["stride"] or kernel)
-    source, shape = builder.source(fx), shape_of(fx)
-    spans = ((shape[2] - 1) * stride[0] + kernel[0], (shape[3] - 1) * stride[1] + kernel[1])
-    if spans[0] > source.shape[2] + 2 * rows or spans[1] > source.shape[3] + 2 * columns:
-        raise refuse(fx, "is an average pool whose last window is cut off by ceil mode; leave ceil mode out")
-    if rows or columns:
-        if args["count_include_pad"] is False:
-            raise refuse(fx, "is an average pool that does not count its padding; use count_include_pad=True")
-        source = pad(builder, fx, (rows, columns, rows, columns))
-    _average(builder, fx, source, kernel, stride)
-    divisor = args["divisor_override"]
-    if divisor is not None:
-        pooled = builder.nodes[builder.made[fx]]
-        factor = np.full(pooled.shape[1], kernel[0] * kernel[1] / divisor)
-        affine(builder, fx, pooled, (factor, np.zeros_like(factor)), f"{fx.name}_divided")
-
-
-def _adaptive_max_pool(builder: Builder, fx: FxNode) -> None:
-    """Its first result; the places of the largest values are another."""
-    source, size = builder.source(fx), pair_of(arguments_of(fx, ["input", "size"])["size"])
-    if source.shape[2] % size[0] or source.shape[3] % size[1]:
-        raise refuse(fx, f"pools {source.shape[2:]} to {size}; a size that divides is allowed")
-    kernel = (source.shape[2] // size[0], source.shape[3] // size[1])
-    shape, pads = (*source.shape[:2], *size), (0, 0, 0, 0)
-    builder.add(
-        fx,
-        MaxPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=kernel, pads=pads),
-    )
-
-
 def _glu(builder: Builder, fx: FxNode) -> None:
     """Half of the channels times the sigmoid of the others."""
     source, dim = builder.source(fx), arguments_of(fx, ["input", "dim"])["dim"]
@@ -203,33 +150,6 @@ def _glu(builder: Builder, fx: FxNode) -> None:
         builder.add(fx, node)
 
 
-def _adaptive_avg_pool(builder: Builder, fx: FxNode) -> None:
-    source, shape = builder.source(fx), shape_of(fx)
-    if source.shape[2:] == shape[2:]:
-        builder.same(fx, source)
-        return
-    if shape[2] % source.shape[2] == 0 and shape[3] % source.shape[3] == 0:
-        resize_to(builder, fx, pair_of(shape[2:]), "nearest")  # every window is a single value
-        return
-    if source.shape[2] % shape[2] or source.shape[3] % shape[3]:
-        raise refuse(
-            fx,
-            f"pools {source.shape[2:]} to {shape[2:]}, which no fixed window can do; use a size that divides",
-        )
-    kernel = (source.shape[2] // shape[2], source.shape[3] // shape[3])
-    _average(builder, fx, source, kernel, kernel)
-
-
-def _average(builder: Builder, fx: FxNode, source: AnyNode, kernel: Pair, stride: Pair) -> None:
-    shape = shape_of(fx)
-    if shape[2:] == (1, 1) and kernel == source.shape[2:]:
-        builder.add(fx, GlobalAvgPool(name=fx.name, inputs=(source.name,), shape=shape))
-    else:
-        builder.add(
-            fx, AvgPool(name=fx.name, inputs=(source.name,), shape=shape, kernel=kernel, stride=stride)
-        )
-
-
 def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
     if padding == "valid":
         return 0, 0, 0, 0
@@ -241,7 +161,7 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 
 
 _FUNCTIONS = function_translations()
-ANY_ORDER = {*SHAPES, *JOINS, *MATMULS, *REDUCTIONS}
+ANY_ORDER = {*SHAPES, *JOINS, *MATMULS, *REDUCTIONS, *PADS, *RESAMPLES}
 """Operations that see to the order of what they read themselves."""
 TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
@@ -254,6 +174,9 @@ TRANSLATIONS: dict[str, Translation] = {
     **JOINS,
     **MATMULS,
     **MAPS,
+    **POOLS,
+    **PADS,
+    **RESAMPLES,
     "conv2d": _conv,
     "conv_transpose2d": _conv_transpose,
     "_native_batch_norm_legit_no_training": _batch_norm,
@@ -262,9 +185,5 @@ TRANSLATIONS: dict[str, Translation] = {
     "hardtanh": _bounded,
     "clamp": _bounded,
     "clamp_min": _bounded,
-    "max_pool2d": _max_pool,
     "glu": _glu,
-    "adaptive_max_pool2d": _adaptive_max_pool,
-    "avg_pool2d": _avg_pool,
-    "adaptive_avg_pool2d": _adaptive_avg_pool,
 }

@@ -55,6 +55,8 @@ class Builder:
     moved: dict[tuple[str, Layout], str] = field(default_factory=dict)
     origins: dict[tuple[str, Dims], str] = field(default_factory=dict)
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
+    lowest: dict[FxNode, Pair] = field(default_factory=dict)
+    """Rows and columns of minus infinity above and left of a map, which the max pools behind it know of."""
     known: dict[FxNode, Any] = field(default_factory=dict)
     """What depends on parameters only, computed once: weight norm, scaled weights and the like."""
 

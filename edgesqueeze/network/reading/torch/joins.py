@@ -50,20 +50,18 @@ def _repeat(builder: Builder, fx: FxNode) -> None:
         if axis is None:
             node, dims = _moved_part(builder, (node, dims), dim, name_of(builder, value))
             axis = 1 if dim == len(dims) - 1 else 3
-        names, whole = [node.name] * n, (Atom(axis, node.shape[axis] * n, 1),)
-        while len(names) > 1:  # at most so many parts at once
-            parts = [names[i : i + _MOST_PARTS] for i in range(0, len(names), _MOST_PARTS)]
-            names = [_joined_part(builder, fx, part, axis) for part in parts]
-        node, dims = builder.nodes[names[0]], (*dims[:dim], whole, *dims[dim + 1 :])
+        whole = (Atom(axis, node.shape[axis] * n, 1),)
+        node = join(builder, fx, [node.name] * n, axis, fx.name)
+        dims = (*dims[:dim], whole, *dims[dim + 1 :])
     builder.same(fx, node)
     keep_dims(builder, fx, dims)
 
 
-def _joined_part(builder: Builder, fx: FxNode, sources: Sequence[str], axis: int) -> str:
+def _joined_part(builder: Builder, fx: FxNode, sources: Sequence[str], axis: int, name: str) -> str:
     if len(sources) == 1:
         return sources[0]
-    joined = join_of(builder, sources, builder.unused(fx.name), axis)
-    builder.nodes[joined.name] = joined
+    joined = join_of(builder, sources, builder.unused(name), axis)
+    builder.add(fx, joined)
     return joined.name
 
 
@@ -161,6 +159,15 @@ def concat(builder: Builder, fx: FxNode, sources: Sequence[str], axis: int = 1) 
     else:
         builder.add(fx, join_of(builder, left, fx.name, axis))
     builder.joined[wanted] = builder.made[fx]
+
+
+def join(builder: Builder, fx: FxNode, sources: Sequence[str], axis: int, name: str) -> AnyNode:
+    """Nodes joined along an axis, at most so many at once as XNNPACK takes."""
+    left = list(sources)
+    while len(left) > 1:
+        parts = [left[i : i + _MOST_PARTS] for i in range(0, len(left), _MOST_PARTS)]
+        left = [_joined_part(builder, fx, part, axis, name) for part in parts]
+    return builder.nodes[left[0]]
 
 
 def join_of(builder: Builder, sources: Sequence[str], name: str, axis: int) -> Concat | Join:

@@ -32,25 +32,7 @@ def same(builder: Builder, fx: FxNode) -> None:
     builder.same(fx, builder.source(fx))
 
 
-def constant_pad(builder: Builder, fx: FxNode) -> None:
-    """Zeros around a map: height and width only; negative amounts cut off."""
-    args = arguments_of(fx, ["input", "pad", "mode_or_value", "value"])
-    source, amounts = builder.source(fx), [int(n) for n in args["pad"]]
-    other = [v for v in (args["mode_or_value"], args["value"]) if v not in (None, 0, "constant")]
-    if args["mode_or_value"] in ("reflect", "replicate") and len(source.shape) == 4 and len(amounts) == 4:
-        _mirrored(builder, fx, source, str(args["mode_or_value"]))
-        return
-    if len(source.shape) != 4 or len(amounts) > 4 or other:
-        raise refuse(fx, "pads other than height and width, or with other than zeros, reflect and replicate")
-    left, right, top, bottom = amounts + [0] * (4 - len(amounts))
-    builder.same(fx, source)
-    if max(amounts) > 0:
-        source = pad(builder, fx, (max(top, 0), max(left, 0), max(bottom, 0), max(right, 0)))
-    if min(amounts) < 0:
-        crop(builder, fx, source, (max(-top, 0), max(-left, 0), max(-bottom, 0), max(-right, 0)))
-
-
-def _mirrored(builder: Builder, fx: FxNode, source: AnyNode, mode: str) -> None:
+def mirrored(builder: Builder, fx: FxNode, source: AnyNode, mode: str) -> None:
     """A reflection, or the outermost values repeated, one at a time: a symmetric edge of one."""
     left, right, top, bottom = (int(n) for n in arguments_of(fx, ["input", "pad"])["pad"])
     if min(left, right, top, bottom) < 0:
@@ -97,12 +79,12 @@ def pixel_unshuffle(builder: Builder, fx: FxNode) -> None:
     builder.add(fx, ordered)
 
 
-def pad(builder: Builder, fx: FxNode, pads: Pads) -> Pad:
-    """Append zeros around what an operation reads."""
-    source = builder.source(fx)
+def pad(builder: Builder, fx: FxNode, pads: Pads, source: AnyNode | None = None) -> Pad:
+    """Append zeros around a map, by default what an operation reads."""
+    source = builder.source(fx) if source is None else source
     top, left, bottom, right = pads
     shape = (*source.shape[:2], source.shape[2] + top + bottom, source.shape[3] + left + right)
-    node = Pad(name=f"{fx.name}_pad", inputs=(source.name,), shape=shape, pads=pads)
+    node = Pad(name=builder.unused(f"{fx.name}_pad"), inputs=(source.name,), shape=shape, pads=pads)
     builder.add(fx, node)
     return node
 
@@ -111,8 +93,6 @@ def resize(builder: Builder, fx: FxNode) -> None:
     """upsample_nearest2d and upsample_bilinear2d, by sizes or whole factors."""
     source, size = builder.source(fx), shape_of(fx)[2:]
     nearest = "nearest" in aten_name(fx)
-    if "exact" in aten_name(fx):
-        raise refuse(fx, "is a resize by nearest-exact; use nearest")
     corners = not nearest and bool(fx.args[2])
     factors = _given_factors(fx)
     if (
@@ -150,10 +130,7 @@ def resize_to(builder: Builder, fx: FxNode, size: tuple[int, int], mode: ResizeM
 
 MAPS: dict[str, Translation] = {
     "pixel_unshuffle": pixel_unshuffle,
-    "pad": constant_pad,
-    "constant_pad_nd": constant_pad,
     "upsample_nearest2d": resize,
-    "_upsample_nearest_exact2d": resize,
     "upsample_bilinear2d": resize,
     "clone": same,
     "dropout": same,

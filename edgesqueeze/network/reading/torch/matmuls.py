@@ -5,7 +5,7 @@ matrices; what only the factors have is summed over.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from string import ascii_letters
 
@@ -128,24 +128,26 @@ def _product(
 ) -> None:
     """One of torch's products: of two computed tensors, or of one and a stored one."""
     factors = [
-        _factor(builder, value, own) if isinstance(value, FxNode) and value in builder.made else None
+        factor_of(builder, value, own) if isinstance(value, FxNode) and value in builder.made else None
         for value, own in zip(values, letters, strict=True)
     ]
     left, right = factors
     if left is not None and right is not None:
-        _show(builder, fx, contracted(builder, fx, (left, right), result, fx.name))
+        show_product(builder, fx, contracted(builder, fx, (left, right), result, fx.name))
     elif left is not None:
         _with_stored(builder, fx, left, (values[1], letters[1]), result)
     elif right is not None:
         _with_stored(builder, fx, right, (values[0], letters[0]), result)
 
 
-def _factor(builder: Builder, value: FxNode, letters: str) -> Factor:
+def factor_of(builder: Builder, value: FxNode, letters: str) -> Factor:
+    """What is read as a factor."""
     node = builder.nodes[builder.made[value]]
     return Factor(node, dims_of(builder, value), letters, name_of(builder, value))
 
 
-def _show(builder: Builder, fx: FxNode, found: Factor) -> None:
+def show_product(builder: Builder, fx: FxNode, found: Factor) -> None:
+    """Say that an operation gives a product."""
     builder.same(fx, found.node)
     keep_dims(builder, fx, found.dims)
 
@@ -172,9 +174,9 @@ def _with_stored(
             for letter, found in _lengths_on_axis(axis, part, known).items()
         }
         own = Factor(node, tuple(atoms.get(letter, ()) for letter in letters), letters, node.name)
-        _show(builder, fx, contracted(builder, fx, (factor, own), result, fx.name))
+        show_product(builder, fx, contracted(builder, fx, (factor, own), result, fx.name))
         return
-    _show(builder, fx, _layer(builder, fx, factor, (matrices[:, 0], known, roles), result))
+    show_product(builder, fx, _layer(builder, fx, factor, (matrices[:, 0], known, roles), result))
 
 
 def _lengths_on_axis(axis: int, letters: str, lengths: Mapping[str, int]) -> dict[str, Atoms]:
@@ -184,6 +186,16 @@ def _lengths_on_axis(axis: int, letters: str, lengths: Mapping[str, int]) -> dic
         found[letter] = (Atom(axis, lengths[letter], step),)
         step *= lengths[letter]
     return found
+
+
+def along(builder: Builder, fx: FxNode, factor: Factor, letter: str, matrix: Floats) -> Factor:
+    """One dimension of a tensor multiplied by a stored matrix [out, in]."""
+    if not factor.parts.get(letter):  # a single value: every row has one weight
+        raise refuse(fx, "resamples a dimension of length 1")
+    roles = _Roles("", letter, "".join(other for other in factor.parts if other != letter), "Z")
+    known = {"Z": len(matrix), letter: matrix.shape[1]}
+    found = _layer(builder, fx, factor, (matrix, known, roles), factor.letters.replace(letter, "Z"))
+    return replace(found, letters=factor.letters)
 
 
 def _layer(
@@ -260,7 +272,7 @@ def _attention(builder: Builder, fx: FxNode) -> None:
     width = int(query.meta["val"].shape[-1])
     factor = width**-0.5 if scale is None else float(scale)
     asked = _scaled_query(builder, fx, (query, key, value), factor, f"{batch}YZ")
-    keys, values = _factor(builder, key, f"{batch}XZ"), _factor(builder, value, f"{batch}XW")
+    keys, values = factor_of(builder, key, f"{batch}XZ"), factor_of(builder, value, f"{batch}XW")
     scores = contracted(builder, fx, (asked, keys), f"{batch}YX", f"{fx.name}_scores")
     if mask is not None:
         scores = _masked(builder, fx, scores, mask)
@@ -269,7 +281,7 @@ def _attention(builder: Builder, fx: FxNode) -> None:
     )
     builder.nodes[weights.name] = weights
     attention = Factor(weights, scores.dims, scores.letters, weights.name)
-    _show(builder, fx, contracted(builder, fx, (attention, values), f"{batch}YW", fx.name))
+    show_product(builder, fx, contracted(builder, fx, (attention, values), f"{batch}YW", fx.name))
 
 
 def _scaled_query(
@@ -277,7 +289,7 @@ def _scaled_query(
 ) -> Factor:
     """The query times a number; in the layer that makes it, if nothing else reads that."""
     query, *others = values
-    factor = _factor(builder, query, letters)
+    factor = factor_of(builder, query, letters)
     if scale == 1:
         return factor
     channels = factor.node.shape[1]

@@ -1,6 +1,6 @@
 """Means, sums and maxima over any dimensions, and norms over groups of channels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -19,6 +19,7 @@ from edgesqueeze.network.graph.nodes import (
     GroupNorm,
     MaxPool,
     Pair,
+    Pointwise,
     Slice,
 )
 from edgesqueeze.network.reading.torch.builder import (
@@ -27,7 +28,6 @@ from edgesqueeze.network.reading.torch.builder import (
     arguments_of,
     aten_name,
     refuse,
-    shape_of,
 )
 from edgesqueeze.network.reading.torch.constants import scaled
 from edgesqueeze.network.reading.torch.layouts import dims_of, keep_dims, name_of, rearranged
@@ -61,24 +61,62 @@ def _reduced(builder: Builder, fx: FxNode, over: Over) -> None:
     is reduced moves to one axis.
     """
     args = arguments_of(fx, ["input", "dim", "keepdim"])
+    value = _operand(builder, fx)
+    source = builder.nodes[builder.made[value]], dims_of(builder, value), name_of(builder, value)
+    _show(builder, fx, source, (args["dim"], bool(args["keepdim"])), over)
+
+
+def _operand(builder: Builder, fx: FxNode) -> FxNode:
     value = fx.args[0]
     if not isinstance(value, FxNode) or not builder.computes(value):
         raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
-    node, dims = builder.nodes[builder.made[value]], dims_of(builder, value)
-    given = args["dim"]
-    chosen = [given] if isinstance(given, int) else list(given or range(len(dims)))
-    places = {int(d) % len(dims) for d in chosen}
-    if 0 in places and not dims[0] and len(shape_of(value)) == len(dims):
+    return value
+
+
+def _show(
+    builder: Builder,
+    fx: FxNode,
+    source: tuple[AnyNode, Dims, str],
+    chosen: tuple[int | Sequence[int] | None, bool],
+    over: Over,
+    behind: str | None = None,
+) -> None:
+    """Reduce a value; ``chosen`` are dimensions and whether they stay, ``behind`` a function of it."""
+    (node, dims, _), (given, stay) = source, chosen
+    listed = [given] if isinstance(given, int) else list(given or range(len(dims)))
+    places = {int(d) % len(dims) for d in listed}
+    if 0 in places and not dims[0]:
         raise refuse(fx, "reduces the batch too; every sample has an answer of its own here")
     atoms = [atom for place in sorted(places) for atom in dims[place]]
-    node, dims = _over_atoms(builder, fx, (node, dims, name_of(builder, value)), (places, atoms), over)
+    node, dims = _over_atoms(builder, fx, source, (places, atoms), over)
+    if behind is not None:
+        name = builder.unused(f"{fx.name}_{behind}")
+        node = Pointwise(name=name, inputs=(node.name,), shape=node.shape, function=behind)
+        builder.add(fx, node)
     kept = tuple(() if d in places else part for d, part in enumerate(dims))
-    left = kept if args["keepdim"] else tuple(part for d, part in enumerate(kept) if d not in places)
+    left = kept if stay else tuple(part for d, part in enumerate(kept) if d not in places)
     if len(left) == 2 and len(node.shape) == 4 and left == natural(node.shape)[:2] and node.shape[2:] == _ONE:
         builder.add(fx, Flatten(name=f"{fx.name}_flat", inputs=(node.name,), shape=node.shape[:2]))
         return
     builder.same(fx, node)
     keep_dims(builder, fx, left)
+
+
+def _vector_norm(builder: Builder, fx: FxNode) -> None:
+    """The sum of magnitudes, or the root of the sum of squares, along any dimensions."""
+    args = arguments_of(fx, ["input", "order", "dim", "keepdim"])
+    order = 2.0 if args["order"] is None else float(args["order"])
+    if order not in (1.0, 2.0):
+        raise refuse(fx, f"is a norm of order {order}; 1 and 2 are allowed")
+    value = _operand(builder, fx)
+    node, inner = builder.nodes[builder.made[value]], "square" if order == 2 else "abs"
+    size = Pointwise(
+        name=builder.unused(f"{fx.name}_{inner}"), inputs=(node.name,), shape=node.shape, function=inner
+    )
+    builder.add(fx, size)
+    source = size, dims_of(builder, value), size.name
+    over = Over(_sum_of_axes, _sum_of_pieces)
+    _show(builder, fx, source, (args["dim"], bool(args["keepdim"])), over, "sqrt" if order == 2 else None)
 
 
 def _over_atoms(
@@ -259,6 +297,7 @@ REDUCTIONS: dict[str, Translation] = {
     "sum": lambda builder, fx: _reduced(builder, fx, Over(_sum_of_axes, _sum_of_pieces)),
     "amax": _largest,
     "max": _largest,
+    "linalg_vector_norm": _vector_norm,
 }
 """What torch calls them; they read a tensor in any order."""
 GROUP_NORMS: dict[str, Translation] = {"group_norm": _group_norm, "instance_norm": _group_norm}

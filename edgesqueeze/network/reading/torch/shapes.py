@@ -43,7 +43,7 @@ from edgesqueeze.network.reading.torch.views import (
 )
 
 
-def _show(builder: Builder, fx: FxNode, node: AnyNode, dims: Dims) -> None:
+def show(builder: Builder, fx: FxNode, node: AnyNode, dims: Dims) -> None:
     """Say that an operation gives a node's values in these dimensions."""
     builder.same(fx, node)
     keep_dims(builder, fx, dims)
@@ -51,10 +51,11 @@ def _show(builder: Builder, fx: FxNode, node: AnyNode, dims: Dims) -> None:
 
 def _reshape(builder: Builder, fx: FxNode) -> None:
     """Every operation that keeps the order of values: view, flatten, squeeze, unsqueeze."""
-    _reshaped(builder, fx, _operand(builder, fx))
+    _reshaped(builder, fx, operand(builder, fx))
 
 
-def _operand(builder: Builder, fx: FxNode) -> FxNode:
+def operand(builder: Builder, fx: FxNode) -> FxNode:
+    """What an operation reads, which must be computed."""
     value = fx.args[0]
     if not isinstance(value, FxNode) or not builder.computes(value):
         raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
@@ -72,10 +73,10 @@ def _reshaped(builder: Builder, fx: FxNode, value: FxNode) -> None:
     if len(shape) == 2 and len(node.shape) == 4 and not found[0] and _flattens(fx, found[1]):
         builder.add(fx, Flatten(name=fx.name, inputs=(node.name,), shape=shape))
         return
-    _show(builder, fx, node, found)
+    show(builder, fx, node, found)
     if _is_shuffle(found, node):
         moved = rearranged(builder, node, found[1:], fx.name)
-        _show(builder, fx, moved, natural(moved.shape))
+        show(builder, fx, moved, natural(moved.shape))
 
 
 def _flattens(fx: FxNode, atoms: Atoms) -> bool:
@@ -90,30 +91,30 @@ def _is_shuffle(dims: Dims, node: AnyNode) -> bool:
 
 
 def _permute(builder: Builder, fx: FxNode) -> None:
-    value = _operand(builder, fx)
+    value = operand(builder, fx)
     dims = dims_of(builder, value)
     order = [int(d) % len(dims) for d in arguments_of(fx, ["input", "dims"])["dims"]]
-    _show(builder, fx, builder.nodes[builder.made[value]], tuple(dims[d] for d in order))
+    show(builder, fx, builder.nodes[builder.made[value]], tuple(dims[d] for d in order))
 
 
 def _transpose(builder: Builder, fx: FxNode) -> None:
-    value = _operand(builder, fx)
+    value = operand(builder, fx)
     dims = list(dims_of(builder, value))
     one, other = (int(d) % len(dims) for d in fx.args[1:3]) if len(fx.args) > 1 else (0, 1)  # type: ignore[arg-type]
     dims[one], dims[other] = dims[other], dims[one]
-    _show(builder, fx, builder.nodes[builder.made[value]], tuple(dims))
+    show(builder, fx, builder.nodes[builder.made[value]], tuple(dims))
 
 
 def _expand(builder: Builder, fx: FxNode) -> None:
     """A view for operations that spread it anyway."""
-    value = _operand(builder, fx)
+    value = operand(builder, fx)
     dims, shape = dims_of(builder, value), shape_of(fx)
     dims = ((),) * (len(shape) - len(dims)) + dims
     node = builder.nodes[builder.made[value]]
     if lengths(dims) != shape and not all(aten_name(user) in OF_TWO for user in fx.users):
         missing = {d: n for d, (n, atoms) in enumerate(zip(shape, dims, strict=True)) if n > 1 and not atoms}
         node, dims = spread(builder, fx, (node, dims), missing)
-    _show(builder, fx, node, dims)
+    show(builder, fx, node, dims)
 
 
 def _whole_axis(builder: Builder, value: FxNode, dim: int) -> tuple[AnyNode, Dims]:
@@ -130,7 +131,7 @@ def _whole_axis(builder: Builder, value: FxNode, dim: int) -> tuple[AnyNode, Dim
     return moved, renamed(dims, laid_out(layout))
 
 
-def _taken(
+def taken(
     builder: Builder, fx: FxNode, value: FxNode, part: tuple[int, int, int, int]
 ) -> tuple[AnyNode, Dims]:
     """A piece of a value: dimension, the first place, how many, step."""
@@ -163,9 +164,7 @@ def _every(builder: Builder, fx: FxNode, source: AnyNode, part: tuple[int, int, 
     """A slice with a step: axis, what is left out in front and behind, step."""
     axis, start, end, step = part
     if axis == 1:
-        if start or end >= step:
-            raise refuse(fx, f"takes every {step}th channel from {start} on; all from the first are allowed")
-        every_channel(builder, fx, source, step, fx.name)
+        every_channel(builder, fx, source, (start, step), fx.name)
         return builder.nodes[builder.made[fx]]
     if start or end:
         pads = (start, 0, end, 0) if axis == 2 else (0, start, 0, end)
@@ -176,30 +175,30 @@ def _every(builder: Builder, fx: FxNode, source: AnyNode, part: tuple[int, int, 
 def _slice(builder: Builder, fx: FxNode) -> None:
     """slice: neighbouring places of a dimension, or every n-th; a slice of everything is nothing."""
     args = arguments_of(fx, ["input", "dim", "start", "end", "step"])
-    value, shape = _operand(builder, fx), shape_of(fx)
+    value, shape = operand(builder, fx), shape_of(fx)
     known = tuple(int(n) for n in value.meta["val"].shape)
     dim, step, start = (args["dim"] or 0) % len(known), args["step"] or 1, args["start"] or 0
     if shape == known:
-        _show(builder, fx, builder.nodes[builder.made[value]], dims_of(builder, value))
+        show(builder, fx, builder.nodes[builder.made[value]], dims_of(builder, value))
         return
     start = max(start + known[dim], 0) if start < 0 else start
-    _show(builder, fx, *_taken(builder, fx, value, (dim, start, shape[dim], step)))
+    show(builder, fx, *taken(builder, fx, value, (dim, start, shape[dim], step)))
 
 
 def _select(builder: Builder, fx: FxNode) -> None:
-    value, dim, index = _operand(builder, fx), fx.args[1], fx.args[2]
+    value, dim, index = operand(builder, fx), fx.args[1], fx.args[2]
     if not isinstance(dim, int) or not isinstance(index, int):
         raise refuse(fx, "selects a place that is computed")
     known = value.meta["val"].shape
     dim %= len(known)
-    node, dims = _taken(builder, fx, value, (dim, index % int(known[dim]), 1, 1))
-    _show(builder, fx, node, dims[:dim] + dims[dim + 1 :])
+    node, dims = taken(builder, fx, value, (dim, index % int(known[dim]), 1, 1))
+    show(builder, fx, node, dims[:dim] + dims[dim + 1 :])
 
 
 def _pieces(builder: Builder, fx: FxNode) -> None:
     """split, chunk, unbind: remembered; each piece is made when it is taken."""
-    value = _operand(builder, fx)
-    _show(builder, fx, builder.nodes[builder.made[value]], dims_of(builder, value))
+    value = operand(builder, fx)
+    show(builder, fx, builder.nodes[builder.made[value]], dims_of(builder, value))
 
 
 _DIM: dict[str, Callable[[dict[str, Any]], int]] = {
@@ -212,41 +211,41 @@ _DIM: dict[str, Callable[[dict[str, Any]], int]] = {
 
 def _getitem(builder: Builder, fx: FxNode) -> None:
     """One result of several: a piece of a split, or the first of batch norm."""
-    whole, index = _operand(builder, fx), fx.args[1]
+    whole, index = operand(builder, fx), fx.args[1]
     name = aten_name(whole)
     if name not in _DIM:
-        _show(builder, fx, builder.nodes[builder.made[whole]], dims_of(builder, whole))
+        show(builder, fx, builder.nodes[builder.made[whole]], dims_of(builder, whole))
         return
     assert isinstance(index, int)  # torch.export writes nothing else
     dim = _DIM[name](arguments_of(whole, ["input", "sizes", "dim"])) % len(dims_of(builder, whole))
     pieces = whole.meta["val"]
     index %= len(pieces)
     if name == "unbind":
-        node, dims = _taken(builder, fx, whole, (dim, index, 1, 1))
-        _show(builder, fx, node, dims[:dim] + dims[dim + 1 :])
+        node, dims = taken(builder, fx, whole, (dim, index, 1, 1))
+        show(builder, fx, node, dims[:dim] + dims[dim + 1 :])
         return
     sizes = [int(piece.shape[dim]) for piece in pieces]
     if sizes[index] == sum(sizes):
-        _show(builder, fx, builder.nodes[builder.made[whole]], dims_of(builder, whole))
+        show(builder, fx, builder.nodes[builder.made[whole]], dims_of(builder, whole))
         return
-    _show(builder, fx, *_taken(builder, fx, whole, (dim, sum(sizes[:index]), sizes[index], 1)))
+    show(builder, fx, *taken(builder, fx, whole, (dim, sum(sizes[:index]), sizes[index], 1)))
 
 
 def _roll(builder: Builder, fx: FxNode) -> None:
     """Values that leave a dimension at its end come in again at its beginning."""
     args = arguments_of(fx, ["input", "shifts", "dims"])
-    value = _operand(builder, fx)
+    value = operand(builder, fx)
     node, dims = builder.nodes[builder.made[value]], dims_of(builder, value)
     shifts, places = ([n] if isinstance(n, int) else list(n or ()) for n in (args["shifts"], args["dims"]))
     if len(shifts) != len(places):
         raise refuse(fx, "rolls all dimensions as one; name the dimensions")
     for shift, place in zip(shifts, places, strict=True):
-        _show(builder, fx, node, dims)
+        show(builder, fx, node, dims)
         dim = place % len(dims)
         length = lengths(dims)[dim]
         if shift % length:
             node, dims = _rolled(builder, fx, dim, length - shift % length)
-    _show(builder, fx, node, dims)
+    show(builder, fx, node, dims)
 
 
 def _rolled(builder: Builder, fx: FxNode, dim: int, start: int) -> tuple[AnyNode, Dims]:
@@ -255,8 +254,8 @@ def _rolled(builder: Builder, fx: FxNode, dim: int, start: int) -> tuple[AnyNode
     node, dims = _whole_axis(builder, fx, dim)
     parts = []
     for first, count in ((start, length - start), (0, start)):
-        _show(builder, fx, node, dims)
-        parts.append(_taken(builder, fx, fx, (dim, first, count, 1))[0])
+        show(builder, fx, node, dims)
+        parts.append(taken(builder, fx, fx, (dim, first, count, 1))[0])
     whole = join_of(builder, [part.name for part in parts], builder.unused(fx.name), dims[dim][0].axis)
     builder.add(fx, whole)
     return whole, dims

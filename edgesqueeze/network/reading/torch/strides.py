@@ -25,17 +25,18 @@ def every(builder: Builder, fx: FxNode, source: AnyNode, stride: Pair, name: str
     return node
 
 
-def every_channel(builder: Builder, fx: FxNode, source: AnyNode, step: int, name: str) -> None:
-    """Append every n-th channel of a map, the first one among them."""
-    channels = source.shape[1]
-    if channels % step:
+def every_channel(builder: Builder, fx: FxNode, source: AnyNode, part: tuple[int, int], name: str) -> None:
+    """Append every n-th channel of a map from one of the first n on; ``part`` is that one, and n."""
+    channels, (first, step) = source.shape[1], part
+    if channels % step or first >= step or shape_of(fx)[1] != channels // step:
         raise refuse(fx, f"takes every {step}th of {channels} channels; a number that divides is allowed")
     ordered = Shuffle(
         name=f"{name}_together", inputs=(source.name,), shape=source.shape, groups=channels // step
     )
     builder.add(fx, ordered)
-    shape = (1, channels // step, *source.shape[2:])
-    builder.add(fx, Slice(name=name, inputs=(ordered.name,), shape=shape, start=0, stop=channels // step))
+    count = channels // step
+    start, shape = first * count, (1, count, *source.shape[2:])
+    builder.add(fx, Slice(name=name, inputs=(ordered.name,), shape=shape, start=start, stop=start + count))
 
 
 def _channel_shuffle(builder: Builder, fx: FxNode) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from tiny import TinyNet
 from torch import nn
+from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
@@ -202,22 +203,15 @@ def test_shapes_of_any_rank_and_order_keep_their_numbers(body):
             lambda m, x: torch.sin(m.a(x)),
             "operation 'sin' in layer .*is not supported; replace the layer",
         ),
-        (lambda m, x: m.a(x)[:, 1::2], "takes every 2th channel from 1 on"),
-        (lambda m, x: F.pad(m.a(x), (1, 1), value=2.0), "with other than zeros"),
-        (lambda m, x: F.pad(m.a(x), (0, 0, 0, 0, 1, 0)), "other than height and width"),
-        (lambda m, x: F.interpolate(m.a(x), 7, mode="bicubic"), "'upsample_bicubic2d' .*not supported"),
-        (lambda m, x: F.interpolate(m.a(x), 7, mode="nearest-exact"), "nearest-exact"),
+        (lambda m, x: m.a(x)[:, 1::4], "takes every 4th of 6 channels"),
+        (lambda m, x: F.pad(m.a(x), (1, 1), value=float("-inf")) + 1, "pads with minus infinity"),
+        (lambda m, x: F.pad(m.a(x).flatten(2), (1, 1), mode="reflect"), "mirrors shape|read here"),
         (lambda m, x: F.interpolate(m.a(x), scale_factor=1.25, mode="bilinear"), "give a size instead"),
         (lambda m, x: (m.a(x), m.a.weight), "returns 'output_1', which does not depend on its input"),
         (lambda m, x: (m.a(x), 3), "returns int; tensors are allowed"),
         (lambda m, x: {"a": m.a(x), 1: {}, "b": [m.a(x)]}["b"][:0], "returns no tensor"),
-        (lambda m, x: F.max_pool2d(m.a(x), 2, dilation=2), "dilated max pool"),
-        (lambda m, x: F.adaptive_avg_pool2d(m.a(x), 3), "which no fixed window can do"),
-        (lambda m, x: F.avg_pool2d(m.a(x), 3, ceil_mode=True), "cut off by ceil mode"),
-        (
-            lambda m, x: F.avg_pool2d(m.a(x), 2, padding=1, count_include_pad=False),
-            "does not count its padding",
-        ),
+        (lambda m, x: F.max_pool2d(m.a(x), 2, padding=1, dilation=2), "dilated max pool with padding"),
+        (lambda m, x: F.adaptive_max_pool2d(m.a(x), 3, True)[1] + 1, "places of the largest values"),
         (lambda m, x: m.a(x).mean(), "reduces the batch too"),
         (lambda m, x: m.a(x).max(1)[1] + x, "places of the largest values"),
         (
@@ -305,6 +299,7 @@ def test_what_the_graph_knows_keeps_its_numbers(body, kinds):
 
 TRANSFORMERS = {
     "vit": lambda: VisionTransformer(32, 16, 1, 2, 16, 32),
+    "swin": lambda: SwinTransformer([4, 4], 8, [2, 2], [2, 4], [4, 4]),
 }
 
 

@@ -1,0 +1,60 @@
+"""Resizes that no runtime has in common: products with a matrix along height and along width."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.fx import Node as FxNode
+
+from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.network.reading.torch.builder import Builder, Translation, shape_of
+from edgesqueeze.network.reading.torch.matmuls import along, factor_of, show_product
+
+_LETTERS = "nchw"
+
+
+def _bicubic(builder: Builder, fx: FxNode) -> None:
+    """Cubic interpolation (Keys 1981), as torch weighs it: every output row is a sum of four input rows."""
+    _resample(builder, fx)
+
+
+def _nearest_exact(builder: Builder, fx: FxNode) -> None:
+    """The value at the nearest place's centre: a matrix of zeros and ones."""
+    _resample(builder, fx)
+
+
+def _resample(builder: Builder, fx: FxNode) -> None:
+    value = fx.args[0]
+    assert isinstance(value, FxNode)  # torch.export writes nothing else
+    size, found = shape_of(fx)[2:], factor_of(builder, value, _LETTERS)
+    for axis, letter in enumerate("hw"):
+        matrix = _matrix(fx, axis, int(value.meta["val"].shape[2 + axis]), size[axis])
+        if matrix.shape != (1, 1) or matrix[0, 0] != 1:
+            found = along(builder, fx, found, letter, matrix)
+    show_product(builder, fx, found)
+
+
+def _matrix(fx: FxNode, axis: int, length: int, size: int) -> Floats:
+    """What the operation makes of every place of an axis by itself, [size, length]."""
+    assert callable(fx.target)
+    shape, wanted = [length, 1, 1, 1], [1, 1]
+    shape[2 + axis], wanted[axis] = length, size
+    basis = torch.eye(length).reshape(shape)
+    arguments: list[Any] = [basis, wanted, *fx.args[2:-1]]
+    factors = fx.args[-1] if isinstance(fx.args[-1], list | tuple) else None
+    if factors is not None:  # torch computes places with these, not with the sizes
+        kept = [1.0, 1.0]
+        kept[axis] = float(factors[axis])  # type: ignore[arg-type]
+        arguments[1] = None
+        arguments.append(kept)
+    else:
+        arguments.append(None)
+    resized: torch.Tensor = fx.target(*arguments)
+    return np.asarray(resized.reshape(length, size).T.numpy(), np.float32)
+
+
+RESAMPLES: dict[str, Translation] = {
+    "upsample_bicubic2d": _bicubic,
+    "_upsample_nearest_exact2d": _nearest_exact,
+}
+"""What torch calls them; they read a tensor in any order."""
