@@ -17,6 +17,9 @@ from edgesqueeze.network.reading.torch.layouts import CHANNELS, keep_dims, name_
 from edgesqueeze.network.reading.torch.views import Dims, lengths, natural
 from edgesqueeze.trees import Tree, arguments, leaves
 
+_OF_A_SHAPE = {"new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like"}
+"""Operations that read nothing but a shape."""
+
 
 def build_graph(model: nn.Module, example_input: Tree) -> Graph:
     """The graph of a module in evaluation mode.
@@ -57,6 +60,9 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     name = aten_name(fx)
     if name.startswith("_assert"):
         return  # of what was traced with it holds already
+    if name in _OF_A_SHAPE:
+        builder.known[fx] = _filled(fx)
+        return
     translation = TRANSLATIONS.get(name)
     if translation is None:
         raise refuse(fx, "is not supported")
@@ -65,6 +71,15 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     translation(builder, fx)
     if dims is not None:
         keep_dims(builder, fx, dims if name not in CHANNELS else _with_channels(builder, fx, dims))
+
+
+def _filled(fx: torch.fx.Node) -> torch.Tensor:
+    """What an operation makes of a tensor whose shape alone counts."""
+    (value,) = fx.all_input_nodes
+    stand_in = torch.zeros([int(n) for n in value.meta["val"].shape])
+    assert callable(fx.target)
+    made: torch.Tensor = fx.target(stand_in, *fx.args[1:], **fx.kwargs)
+    return made
 
 
 def _with_channels(builder: Builder, fx: torch.fx.Node, dims: Dims) -> Dims:
