@@ -9,7 +9,7 @@ from torch import nn
 from edgesqueeze.errors import RecipeError
 
 Value = TypeVar("Value")
-WEIGHTED_LAYERS = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)
+WEIGHTED_LAYERS = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d, nn.Conv1d, nn.ConvTranspose1d)
 
 
 def weighted_layers(model: nn.Module) -> dict[str, nn.Module]:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from edgesqueeze.errors import TaskError
 from edgesqueeze.trees import Tree, leaves
 
-_RANKS = (2, 4)
+_RANKS = (2, 3, 4)
 """The dimensions of a batch of vectors, or of images."""
 
 
@@ -82,14 +82,17 @@ class ArraySplit:
         normalization: Normalization | None = None,
         sizing: Sizing | None = None,
     ) -> None:
-        if x.ndim != 4 or x.dtype not in (torch.uint8, torch.float32):
+        if x.ndim not in (3, 4) or x.dtype not in (torch.uint8, torch.float32):
             raise TaskError(
-                f"the images are {_describe(x)}; uint8 or float32 [number, channels, height, width] is needed"
+                f"the images are {_describe(x)}; uint8 or float32 [number, channels, height, width], or of "
+                "signals [number, channels, length], is needed"
             )
         if y.ndim < 1 or len(x) != len(y):
             raise TaskError(f"there are {len(x)} images but the targets are {_describe(y)}")
         if normalization is not None:
             _check_channels(normalization, x.shape[1])
+        if x.ndim == 3 and sizing not in (None, Sizing()):
+            raise TaskError(f"signals of shape {list(x.shape[1:])} have no height and width to be changed")
         if sizing is not None and sizing.channels != 1 and x.shape[1] != 1:
             raise TaskError(f"only grayscale images can be repeated, these have {x.shape[1]} channels")
         self._x, self._y, self._normalization, self._sizing = x, y, normalization, sizing or Sizing()
@@ -124,8 +127,10 @@ class ArraySplit:
     def _images(self, x: Tensor) -> Tensor:
         images = x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
         if self._normalization is not None:
-            mean = torch.tensor(self._normalization.mean).view(1, -1, 1, 1)
-            std = torch.tensor(self._normalization.std).view(1, -1, 1, 1)
+            mean, std = (
+                torch.tensor(numbers).view(1, -1, *[1] * (images.ndim - 2))
+                for numbers in (self._normalization.mean, self._normalization.std)
+            )
             images = (images - mean) / std
         if self._sizing.image_size is not None:
             images = F.interpolate(images, self._sizing.image_size, mode="bilinear", antialias=True)
@@ -184,7 +189,8 @@ class DatasetSplit:
                     found = _describe(part) if isinstance(part, Tensor) else type(part).__name__
                     owner = type(self._dataset).__name__
                     raise TaskError(
-                        f"a batch of {owner} is {found}; float32 [n, C, H, W] or [n, features] is needed"
+                        f"a batch of {owner} is {found}; "
+                        "float32 [n, C, H, W], [n, C, L] or [n, features] is needed"
                     )
             yield x, y
 

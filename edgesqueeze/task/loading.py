@@ -234,10 +234,11 @@ def _check_output(output: object, num_classes: int) -> None:
 
 def _check_splits(task: Task) -> None:
     for example in leaves(task.example_input):
-        if example.ndim not in (2, 4) or len(example) != 1 or example.dtype != torch.float32:
+        if example.ndim not in (2, 3, 4) or len(example) != 1 or example.dtype != torch.float32:
             raise TaskError(
                 f"example_input is {example.dtype} {list(example.shape)}; "
-                "one float32 image [1, C, H, W] or vector [1, features] is needed for every input"
+                "one float32 image [1, C, H, W], signal [1, C, L] or vector [1, features] "
+                "is needed for every input"
             )
     wanted = _shapes(task.example_input)
     for name, split in (("training", task.train), ("calibration", task.calibration), ("test", task.test)):

@@ -104,10 +104,19 @@ def test_targets_need_not_be_labels():
     assert torch.equal(x, y)
 
 
+def test_signals_are_normalized_by_channel():
+    x = torch.arange(12.0).reshape(2, 2, 3)
+    split = ArraySplit(x, torch.zeros(2), Normalization((1.0, 2.0), (2.0, 4.0)))
+    ((found, _),) = split.batches(2)
+    assert torch.equal(found, (x - torch.tensor([[1.0], [2.0]])) / torch.tensor([[2.0], [4.0]]))
+    with pytest.raises(TaskError, match=r"signals of shape \[2, 3\] have no height and width"):
+        split.sized(Sizing((4, 4)))
+
+
 @pytest.mark.parametrize(
     ("x", "y", "words"),
     [
-        (torch.zeros(3, 4, 4), torch.zeros(3), "the images are float32 [3, 4, 4]"),
+        (torch.zeros(3, 4), torch.zeros(3), "the images are float32 [3, 4]"),
         (torch.zeros(3, 1, 4, 4, dtype=torch.float64), torch.zeros(3), "the images are float64"),
         (torch.zeros(3, 1, 4, 4), torch.zeros(2), "3 images but the targets are float32 [2]"),
         (torch.zeros(3, 1, 4, 4), torch.tensor(1), "3 images but the targets are int64 []"),
@@ -156,8 +165,8 @@ def test_dataset_without_length():
         ((torch.zeros(2, 1, 2, 2), torch.zeros(2), torch.zeros(2)), "not a pair of image and target"),
         ((torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(2)), "uint8 [2, 1, 2, 2]; float32"),
         (
-            (torch.zeros(2, 4, 4), torch.zeros(2)),
-            "float32 [2, 4, 4]; float32 [n, C, H, W] or [n, features] is",
+            (torch.zeros(2, 1, 2, 4, 4), torch.zeros(2)),
+            "float32 [2, 1, 2, 4, 4]; float32 [n, C, H, W], [n, C, L] or [n, features] is",
         ),
     ],
 )

@@ -38,7 +38,8 @@ class Net(nn.Module):
         nn.init.uniform_(self.slopes.weight, -0.2, 0.6)
         self.weight_norm = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 6, 3, padding=1))
         self.standardized = StandardizedConv(6, 6, 3)
-        self.dense = nn.Linear(6, 6)
+        self.dense, self.line, self.norm = nn.Linear(6, 6), nn.Conv1d(6, 4, 3, groups=2), nn.BatchNorm1d(6)
+        nn.init.uniform_(self.norm.running_var, 0.5, 2.0)
         self.attend = nn.MultiheadAttention(6, 2, batch_first=True)
         self.encoder = nn.TransformerEncoderLayer(6, 3, 12, batch_first=True)
         self.body = body
@@ -134,6 +135,31 @@ BODIES = {
     "nearest exact": lambda m, a, b: F.interpolate(a, size=(15, 5), mode="nearest-exact"),
     "nearest exact twice": lambda m, a, b: F.interpolate(a, scale_factor=2, mode="nearest-exact"),
     "every other channel from the second": lambda m, a, b: a[:, 1::2] + b[:, 2::3].repeat(1, 2, 1, 1)[:, :3],
+    "conv 1d": lambda m, a, b: F.conv1d(a.flatten(2), m.line.weight, m.line.bias, 2, 2, 2, 2),
+    "conv 1d, same": lambda m, a, b: F.conv1d(a.flatten(2), m.line.weight, padding="same", groups=2),
+    "eca": lambda m, a, b: (
+        a * F.conv1d(b.mean((2, 3)).unsqueeze(1), m.line.weight[:1, :1], padding=1).mT.unsqueeze(3).sigmoid()
+    ),
+    "conv transpose 1d": lambda m, a, b: F.conv_transpose1d(
+        a[:, :, 0], m.dense.weight.reshape(6, 3, 2), stride=2
+    ),
+    "pools 1d": lambda m, a, b: torch.cat(
+        [
+            F.max_pool1d(a[:, :, 0], 2),
+            F.avg_pool1d(b[:, :, 1], 3, 2, 1),
+            F.adaptive_max_pool1d(b[:, :, 0], 3),
+        ],
+        2,
+    ),
+    "adaptive pool 1d": lambda m, a, b: F.adaptive_avg_pool1d(a.flatten(2), 7),
+    "batch norm 1d": lambda m, a, b: m.norm(a.flatten(2)).relu() + m.norm(b.mean((2, 3))).unsqueeze(2),
+    "upsample 1d": lambda m, a, b: torch.cat(
+        [F.interpolate(a[:, :, 0], scale_factor=2), F.interpolate(b[:, :, 0], size=11, mode="linear")], 2
+    ),
+    "log softmax": lambda m, a, b: F.log_softmax(a, 1) + b.logsumexp((2, 3), keepdim=True),
+    "unfold": lambda m, a, b: F.unfold(a, 3, padding=1, stride=2),
+    "variance": lambda m, a, b: a.std((2, 3)) + b.var(1, correction=0).mean(2)[:, :6],
+    "rms norm": lambda m, a, b: F.rms_norm(a, (8,), eps=1e-5) + F.rms_norm(b.mT, (10,)).mT,
     "glu": lambda m, a, b: F.glu(torch.cat([a, b], 1), 1),
     "every other row": lambda m, a, b: a[:, :, ::2],
     "every third column from the second": lambda m, a, b: a[:, :, :, 1::3],
@@ -195,7 +221,7 @@ BODIES = {
     "flatten cat": lambda m, a, b: torch.cat([a.flatten(1), b.flatten(1)], 1),
     "features scaled": lambda m, a, b: a.mean((2, 3)) * 2 - b.mean((2, 3)),
     "repeat": lambda m, a, b: a.repeat(1, 2, 1, 1),
-    "unfold": lambda m, a, b: (
+    "places by columns": lambda m, a, b: (
         a.view(a.shape[0], 6, 5, 2, 4, 2)
         .transpose(3, 4)
         .reshape(a.shape[0], 6, 20, 4)

@@ -32,6 +32,7 @@ NAMES = {
     "Siamese": ["output"],
     "Tied": ["output"],
     "NormedApart": ["output_0", "output_1"],
+    "Signals": ["output_0", "output_1"],
 }
 
 
@@ -115,7 +116,7 @@ def test_the_c_decoder_writes_the_same_files(tmp_path):
     if shutil.which("gcc") is None:
         pytest.skip("there is no gcc here")
     program = compile_c(tmp_path / "unsqueeze", *SANITIZE, SOURCES / "unsqueeze.c")
-    for name in ("Pyramid", "Siamese"):
+    for name in ("Pyramid", "Siamese", "Signals"):
         _, graph, spec = network(name)
         folder = tmp_path / name
         folder.mkdir()

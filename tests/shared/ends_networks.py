@@ -96,13 +96,33 @@ class NormedApart(nn.Module):
         return tuple(norm(self.conv(y)) for norm, y in zip(self.norms, (x, pooled), strict=True))
 
 
-NETWORKS = {kind.__name__: kind for kind in (TwoHeads, NamedHeads, Pyramid, Siamese, Tied, NormedApart)}
+class Signals(nn.Module):
+    """Three channels of a signal [N, C, L]: a class, and what the signal was before the noise."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            *(nn.Conv1d(3, 8, 5, 2, 2, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2)),
+            *(nn.Conv1d(8, 8, 3, padding=1, groups=2), nn.BatchNorm1d(8), nn.ReLU()),
+        )
+        self.head, self.up = nn.Linear(8, 5), nn.ConvTranspose1d(8, 3, 4, 4)
+
+    def forward(self, x):
+        y = self.body(x)
+        return self.head(nn.functional.adaptive_avg_pool1d(y, 1).flatten(1)), self.up(y)
+
+
+NETWORKS = {
+    kind.__name__: kind for kind in (TwoHeads, NamedHeads, Pyramid, Siamese, Tied, NormedApart, Signals)
+}
 
 
 def inputs_of(name, count=6, seed=0):
     """What a network takes: one tensor, or a tuple."""
     rng = torch.Generator().manual_seed(seed)
     picture = torch.randn(count, 3, 12, 16, generator=rng)
+    if name == "Signals":
+        return torch.randn(count, 3, 48, generator=rng)
     if name != "Siamese":
         return picture
     return picture, torch.randn(count, 3, 12, 16, generator=rng), torch.randn(count, 5, generator=rng)

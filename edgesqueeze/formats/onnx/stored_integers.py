@@ -127,6 +127,8 @@ class _QOperators:
             name, _, ending = str(node.name).rpartition("/")
             if node.op_type in ("Conv", "Gemm"):  # kept in float
                 found[name] = _dequantized_parameters(self.file, node, self.constants)
+            elif node.op_type == "QuantizeLinear" and not _is_node(self.file, node):
+                continue
             elif ending in ("int", "raw") and grid is not None:
                 found.setdefault(name, {}).update(parts)
                 found[name] |= grid_of(float(grid[0]), int(grid[1]) - _UINT8_OFFSET)

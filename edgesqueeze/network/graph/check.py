@@ -7,6 +7,7 @@ from math import prod
 from edgesqueeze.errors import CodecError
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
+    Input,
     Output,
     ParametricNode,
     Rearrange,
@@ -19,7 +20,7 @@ MAX_ELEMENTS = 1 << 28
 """The most values one tensor may hold, and the most weights a graph may have."""
 _MAX_NAME = 1000
 _MOST_DIMENSIONS = 6
-"""Of what a network returns."""
+"""Of what a network takes or returns."""
 
 
 def check_structure(nodes: Sequence[AnyNode], outputs: Sequence[Output] = ()) -> None:
@@ -73,12 +74,12 @@ def output_shape(node: AnyNode, sources: Sequence[Shape]) -> Shape:
     """
     if node.rank is not None and len(sources[0]) != node.rank:
         raise node.wrong(f"reads a tensor of shape {sources[0]}, not one of {node.rank} dimensions")
-    if any(len(source) not in (2, 4) for source in sources):
+    if any(len(source) not in (2, 4) for source in sources) and not isinstance(node, Rearrange):
         raise node.wrong(
-            f"reads shapes {tuple(sources)}; only what the network returns may have another rank"
+            f"reads shapes {tuple(sources)}; only what the network takes or returns may have another rank"
         )
     shape = node.output_shape(*sources)
-    ranks = range(2, _MOST_DIMENSIONS + 1) if isinstance(node, Rearrange) else (2, 4)
+    ranks = range(2, _MOST_DIMENSIONS + 1) if isinstance(node, Rearrange | Input) else (2, 4)
     if len(shape) not in ranks or shape[0] != 1 or min(shape) < 1 or prod(shape) > MAX_ELEMENTS:
         raise node.wrong(f"has output {shape}; allowed is [1, C, H, W] or [1, features] of 1 to 2^28 values")
     return shape

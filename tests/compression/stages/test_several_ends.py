@@ -82,6 +82,7 @@ STAGES = {
         ("Pyramid", "qat"),
         ("Siamese", "qat"),
         ("Pyramid", "averages"),
+        ("Signals", "all"),
         pytest.param("Siamese", "ptq", marks=pytest.mark.slow),
         pytest.param("Pyramid", "all", marks=pytest.mark.slow),
         pytest.param("Siamese", "squeezed", marks=pytest.mark.slow),

@@ -13,6 +13,7 @@ from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.alignment import settle
 from edgesqueeze.network.reading.torch.aten import ANY_ORDER, TRANSLATIONS
 from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
+from edgesqueeze.network.reading.torch.decompositions import DECOMPOSITIONS
 from edgesqueeze.network.reading.torch.layouts import CHANNELS, keep_dims, name_of, rearranged
 from edgesqueeze.network.reading.torch.views import Dims, lengths, natural
 from edgesqueeze.trees import Tree, arguments, leaves
@@ -35,7 +36,7 @@ def build_graph(model: nn.Module, example_input: Tree) -> Graph:
     """
     try:
         args, named = arguments(example_input)
-        program = torch.export.export(model.eval(), args, named).run_decompositions({})
+        program = torch.export.export(model.eval(), args, named).run_decompositions(DECOMPOSITIONS)
     except Exception as error:  # torch.export raises many unrelated types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TaskError(f"torch.export cannot trace {type(model).__name__}: {reason}") from error
