@@ -1,6 +1,5 @@
 """The main path: a recipe and a task in, files and a table out. Read this first."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +10,7 @@ from torch import Tensor
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import load_state
 from edgesqueeze.errors import OutputError, RecipeError
-from edgesqueeze.exports import AnyExport, Artifact
-from edgesqueeze.exports.squeezed import check_decoded
-from edgesqueeze.files import make_directory
+from edgesqueeze.exports.writing import write_exports
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.measure.runtimes.host import host_facts
@@ -29,7 +26,6 @@ from edgesqueeze.run.stage_runner import StageRunner
 from edgesqueeze.task.task import Task
 from edgesqueeze.trees import map_tree
 
-LOGGER = logging.getLogger(__name__)
 VERIFIED_IMAGES = 16
 """Test images on which the files must agree with the network before anything is measured."""
 
@@ -56,10 +52,12 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
         runner = StageRunner(task, run, recipe.seed, progress)
         stages = runner.all(active_stages(recipe, task))
         graph, spec = runner.load(stages[-1].folder).network(task.example_input)
-        exported = _export(recipe, graph, spec, run)
-        verification = _verify(graph, spec, task, [artifact.path for _, artifact in exported])
-        progress.message(f"measuring {len(exported)} files and {len(recipe.references)} reference models")
-        finished = Finished(recipe, environment, stages, tuple(exported), graph, spec)
+        written = write_exports(recipe.exports, (graph, spec), run.artifacts, recipe.unsupported)
+        verification = _verify(graph, spec, task, [artifact.path for _, artifact in written.files])
+        progress.message(
+            f"measuring {len(written.files)} files and {len(recipe.references)} reference models"
+        )
+        finished = Finished(recipe, environment, stages, written, graph, spec)
         report = replace(measure_run(finished, runner), parity=verification)
         run.write_report(report)
     return report
@@ -83,7 +81,7 @@ def check_fits(recipe: Recipe, task: Task) -> None:
         stage.check(model)
     if recipe.exports or any(stage.makes_integers for stage in recipe.stages):
         graph = build_graph(model, task.example_input)
-        for export in recipe.exports:
+        for export in recipe.exports if recipe.unsupported == "refuse" else ():
             export.check(graph)
 
 
@@ -109,24 +107,6 @@ def _same_environment(run: RunDir, task: Task) -> dict[str, object]:
     if known.get("data_fingerprint") != task.fingerprint:
         raise RecipeError(f"the data is not the data {run.path} was started with; start a new run")
     return known
-
-
-def _export(
-    recipe: Recipe, graph: Graph, spec: QuantSpec | None, run: RunDir
-) -> list[tuple[AnyExport, Artifact]]:
-    make_directory(run.artifacts)
-    others: list[Artifact] = []
-    found: dict[int, list[Artifact]] = {}
-    # The squeezed file last: it has templates of the others.
-    for place, export in sorted(enumerate(recipe.exports), key=lambda item: item[1].export == "squeezed"):
-        found[place] = export.write_beside(graph, spec, run.artifacts, others)
-        others += [artifact for artifact in found[place] if artifact.format in RUNNABLE]
-    written = [(export, a) for place, export in enumerate(recipe.exports) for a in found[place]]
-    for _, artifact in written:
-        LOGGER.info("wrote %s: %d bytes, sha256 %s", artifact.path, artifact.num_bytes, artifact.sha256)
-        if artifact.format is FileFormat.SQZ:
-            check_decoded(artifact, others)
-    return written
 
 
 def _verify(graph: Graph, spec: QuantSpec | None, task: Task, files: Sequence[Path]) -> dict[str, Any]:

@@ -13,12 +13,13 @@ import tiny
 import torch
 from training import Recorder
 
-from edgesqueeze.errors import OutputError, RecipeError, UnsupportedLayerError
+from edgesqueeze.errors import ExportError, OutputError, RecipeError, UnsupportedLayerError
 from edgesqueeze.files import sha256_of
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.pipeline import compress
 from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import new_run, open_run, read_report
 
 RECIPE = {
@@ -235,6 +236,39 @@ def test_what_cannot_be_exported_is_refused_before_training(tiny_task, tmp_path)
     with pytest.raises(UnsupportedLayerError, match="'lgamma'"):
         compress(recipe, replace(tiny_task, build_model=Odd), new_run(recipe, tmp_path / "run"), recorder)
     assert recorder.steps == 0
+
+
+class Loud(torch.nn.Module):
+    """A weight beyond float16."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = torch.nn.Linear(28 * 28, 10)
+        torch.nn.init.constant_(self.line.weight, 1e5)
+
+    def forward(self, x):
+        return self.line(x.flatten(1))
+
+
+def test_what_a_format_cannot_hold_is_refused_or_left_out(tiny_task, tmp_path):
+    task = replace(tiny_task, build_model=Loud)
+    exports = [{"export": name, "precision": ["fp16", "fp32"]} for name in ("onnx", "tflite")]
+    exports.append({"export": "squeezed"})
+    recipe = recipe_with(stages=[], exports=exports, references=[])
+    with pytest.raises(ExportError, match="'line'"):
+        compress(recipe, task, new_run(recipe, tmp_path / "refused"))
+    recipe = recipe_with(stages=[], exports=exports, references=[], unsupported="skip")
+    run = new_run(recipe, tmp_path / "run")
+    report = compress(recipe, task, run)
+    assert [row.path for row in report.rows[1:]] == [
+        f"artifacts/{name}" for name in ("model.onnx", "model.tflite", "model.sqz")
+    ]
+    assert [sentence.partition(":")[0] for sentence in report.unwritten] == ["onnx fp16", "tflite fp16"]
+    assert "Not written: onnx fp16: " in report.table("simple")
+    assert Report.from_json(report.to_json()).unwritten == report.unwritten
+    recipe = recipe_with(stages=[], exports=[{"export": "onnx", "precision": ["fp16"]}], unsupported="skip")
+    with pytest.raises(ExportError, match="no file can be written; onnx fp16: .*'line'"):
+        compress(recipe, task, new_run(recipe, tmp_path / "nothing"))
 
 
 def test_other_data_under_an_old_run_is_refused(finished, tiny_task):

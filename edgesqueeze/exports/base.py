@@ -36,6 +36,10 @@ class Export(BaseModel):
         """The precisions that are written."""
         return ("fp32",)
 
+    def apart(self) -> "tuple[Export, ...]":
+        """The same files by exports of one file each, as far as that can be said."""
+        return (self,)
+
     def check(self, graph: Graph) -> None:
         """Raise if a network of this structure cannot be written; called before anything is trained."""
 

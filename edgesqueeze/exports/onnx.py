@@ -35,6 +35,10 @@ class OnnxExport(Export):
         """The precisions that are written."""
         return self.precision
 
+    def apart(self) -> tuple[Export, ...]:
+        """One for every precision."""
+        return tuple(self.model_copy(update={"precision": (precision,)}) for precision in self.precision)
+
     def check(self, graph: Graph) -> None:
         """Not every network has something to quantize at run time."""
         if "dynamic" in self.precision:

@@ -35,6 +35,10 @@ class TfliteExport(Export):
         """The precisions that are written."""
         return self.precision
 
+    def apart(self) -> tuple[Export, ...]:
+        """One for every precision."""
+        return tuple(self.model_copy(update={"precision": (precision,)}) for precision in self.precision)
+
     def check(self, graph: Graph) -> None:
         """TFLite cannot express every graph; writing one in memory tells."""
         from edgesqueeze.formats.tflite.write import emit_tflite

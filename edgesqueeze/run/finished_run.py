@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgesqueeze.exports import AnyExport, Artifact
+from edgesqueeze.exports.writing import Written
 from edgesqueeze.measure.checks.check import Check
 from edgesqueeze.measure.checks.composition import check_composition
 from edgesqueeze.measure.checks.delegate import check_delegated
@@ -37,7 +37,7 @@ class Finished:
     recipe: Recipe
     environment: dict[str, object]
     stages: tuple[FinishedStage, ...]
-    exported: tuple[tuple[AnyExport, Artifact], ...]
+    written: Written
     graph: Graph
     spec: QuantSpec | None
 
@@ -69,7 +69,7 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
     recipe, baseline, task, run = finished.recipe, finished.baseline, runner.task, runner.run
     model = runner.load(baseline.folder).module
     candidates = [torch_candidate(baseline.row, model, task.example_input)]
-    for export, artifact in finished.exported:
+    for export, artifact in finished.written.files:
         predictor = export.load(artifact, recipe.threads)
         candidate = file_candidate(artifact.path, predictor, task, finished.graph.returns)
         row = replace(candidate.row, path=run.relative(artifact.path))
@@ -91,6 +91,7 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         references=tuple(row.against(baseline.row) for row in stands),
         checks=checks,
         layers=layers,
+        unwritten=finished.written.unwritten,
     )
 
 
@@ -107,7 +108,7 @@ def _checks(
     finished: Finished, runner: StageRunner, rows: list[Row]
 ) -> tuple[tuple[Check, ...], tuple[LayerEvidence, ...]]:
     """Did it really work? The facts are gathered here, each check is a function of them."""
-    artifacts = [artifact for _, artifact in finished.exported]
+    artifacts = [artifact for _, artifact in finished.written.files]
     files = [file_evidence(artifact, row) for artifact, row in zip(artifacts, rows, strict=True)]
     baseline = finished.baseline.row
     states = ((s.folder.path.name, s.stage, runner.load(s.folder)) for s in finished.stages)

@@ -11,6 +11,7 @@ from edgesqueeze.bundled import bundled_recipes
 from edgesqueeze.compression.stages import AnyStage, check_order
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.exports import AnyExport
+from edgesqueeze.exports.writing import Unsupported
 from edgesqueeze.settings import read_yaml, settings_error
 from edgesqueeze.task.task_config import TaskConfig, is_reference
 
@@ -30,6 +31,9 @@ class Recipe(BaseModel):
     exports: tuple[AnyExport, ...]
     references: tuple[ReferenceModel, ...] = ("alexnet", "lenet5", "lenet300_100")
     """Built-in models measured beside the result, in the same runs."""
+    unsupported: Unsupported = "refuse"
+    """What becomes of a file that its format cannot hold: ``refuse`` ends the run, before anything is trained
+    where that can be known; ``skip`` writes the others and names it in the report."""
     threads: int = Field(default=1, ge=1)
     """Threads each runtime may use while latency is measured."""
 

@@ -96,6 +96,8 @@ class Report:
     """Did it really work: see ``measure.checks.check``. Reports of earlier versions have none."""
     layers: tuple[LayerEvidence, ...] = ()
     """What was pruned and shared, layer by layer, in float and in the int8 files."""
+    unwritten: tuple[str, ...] = ()
+    """Files that were asked for and that a format cannot hold, with the reason (``unsupported: skip``)."""
 
     def require_checks(self) -> None:
         """Raise if a check has fired.
@@ -118,6 +120,7 @@ class Report:
             "parity": self.parity,
             "checks": [check.to_json() for check in self.checks],
             "layers": [layer.to_json() for layer in self.layers],
+            "unwritten": list(self.unwritten),
         }
 
     @classmethod
@@ -141,6 +144,7 @@ class Report:
                 data.get("parity", {}),
                 tuple(check_from_json(check) for check in data.get("checks", ())),
                 tuple(layer_from_json(layer) for layer in data.get("layers", ())),
+                tuple(data.get("unwritten", ())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise OutputError(f"report.json is not a report of this version: {error}") from error
@@ -174,6 +178,7 @@ class Report:
             )
         if any(row.simulated for row in self.rows):
             notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
+        notes += [f"Not written: {sentence}." for sentence in self.unwritten]
         notes += [f"{row.label}: {note}." for row in self.rows for note in row.notes]
         parts = [text, "\n".join(notes)]
         if self.references:
