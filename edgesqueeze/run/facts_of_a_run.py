@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.coding.decoder.container import VERSION, file_version
 from edgesqueeze.coding.levels import distinct_patterns, find_step
 from edgesqueeze.compression.stages import AnyStage, Prune, Share, Squeeze
 from edgesqueeze.compression.state import State
 from edgesqueeze.exports import Artifact
 from edgesqueeze.formats.any_file import read_int8_weights
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
+from edgesqueeze.formats.sqz.describe import template_bytes
 from edgesqueeze.layers import match_layers
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.checks.enough_images import AnswersEvidence
@@ -52,7 +54,13 @@ def file_evidence(artifact: Artifact, row: Row) -> FileEvidence:
         latency=row.latency,
         float_operators=float_operators(artifact.path) if full_int8 else None,
         undelegated=undelegated(artifact.path) if artifact.format is FileFormat.TFLITE else None,
+        template_bytes=_template_bytes(artifact) if artifact.format is FileFormat.SQZ else 0,
     )
+
+
+def _template_bytes(artifact: Artifact) -> int:
+    data = artifact.path.read_bytes()
+    return template_bytes(data) if file_version(data) == VERSION else 0
 
 
 def kept_in_float(graph: Graph, spec: QuantSpec | None) -> frozenset[str]:

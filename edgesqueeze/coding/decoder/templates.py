@@ -6,7 +6,8 @@ M the pieces of a file are a list of numbers, and the literal bytes of all files
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint, unzigzag, zigzag
 from edgesqueeze.coding.decoder.layers import Layer
+from edgesqueeze.coding.decoder.spread import Spread
+from edgesqueeze.coding.decoder.swapped import swap_words
 from edgesqueeze.errors import CorruptFileError
 
 _END, _RUN, _FIRST_FORM = 0, 1, 2
@@ -22,7 +25,6 @@ LARGEST_FILE = (1 << 32) - 1
 MAX_FILES = 64
 _PLAIN, _SWAPPED = 0, 1
 _PERIODS_AT_A_TIME = 1 << 16
-_LARGEST_LOW = (1 << 24) - (1 << 8)
 MAX_NAME = 100
 _NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -53,6 +55,8 @@ FORMS = (
     Form("bias_scale", "<f4"),
 )  # fmt: skip
 """The forms by number."""
+_SPREAD_FORM = len(FORMS)
+"""Says that one of the forms follows, of an array that is spread."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Fill:
-    """An array of a layer in one of the FORMS."""
+    """An array of a layer in one of the FORMS; ``spread`` if it is one of a transposed convolution."""
 
     form: int
     layer: int
     blocks: int
     num_bytes: int
+    spread: Spread | None = None
 
 
 Piece = Literal | Run | Fill
@@ -146,11 +151,32 @@ def make_fill(form: int, layer: int, blocks: int, layers: Sequence[Layer]) -> Fi
     return Fill(form, layer, blocks, count * np.dtype(wanted.dtype).itemsize)
 
 
+def make_spread_fill(form: int, layer: int, spread: Spread, layers: Sequence[Layer]) -> Fill:
+    """A fill of an array that is spread, with its size.
+
+    Raises:
+        CorruptFileError: no weight of four dimensions can be spread so, or in this order.
+    """
+    plain = make_fill(form, layer, 1, layers)
+    wanted, shape = FORMS[form], layers[layer].shape
+    if len(shape) != 4 or wanted.order not in (AS_IT_IS, IN_LAST) or not spread.is_possible:
+        raise CorruptFileError(f"a template spreads layer {layer} of shape {shape}, form {form}, by {spread}")
+    if not wanted.array.endswith("weight"):
+        return replace(plain, num_bytes=plain.num_bytes * prod(spread.stride), spread=spread)
+    per_weight = plain.num_bytes // layers[layer].num_weights
+    size = prod(spread.shape((shape[0], shape[1], shape[2], shape[3])))
+    return replace(plain, num_bytes=per_weight * size, spread=spread)
+
+
 def filled(fill: Fill, array: NDArray[Any]) -> NDArray[Any]:
     """The array that a fill names, [out, …], as its bytes lie in the file."""
     form = FORMS[fill.form]
     with np.errstate(over="ignore"):
         array = array.astype(form.dtype, copy=False)
+    if fill.spread is not None:
+        zero = 128 if form.dtype == "|u1" else 0
+        is_weight = form.array.endswith("weight")
+        array = fill.spread.weight(array, zero) if is_weight else fill.spread.channels(array)
     if form.order == AS_IT_IS:
         return array
     out = len(array)
@@ -160,23 +186,6 @@ def filled(fill: Fill, array: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(array.swapaxes(0, 1))
     blocks = array.shape[1] if form.order == IN_LAST else fill.blocks
     return np.ascontiguousarray(array.reshape(out, blocks, -1).transpose(0, 2, 1))
-
-
-def swap_words(content: bytes, offset: int) -> bytes:
-    """Bytes at some place of a file, its references backwards by distance swapped with those by place.
-
-    A flatbuffer refers to one table description from many places, by negative distances. Every aligned word
-    0xFFxxxxxx has its lower 24 bits replaced by its place less these bits; where these or the new ones lie
-    within 256 of 2^24, as in -1, it is left alone. Doing this twice changes nothing.
-    """
-    start = -offset % 4
-    count = max(len(content) - start, 0) // 4
-    words = np.frombuffer(content, "<u4", count, start).astype(np.int64)
-    low = words & 0xFFFFFF
-    swapped = (offset + start + 4 * np.arange(count) - low) & 0xFFFFFF
-    changes = (words >> 24 == 0xFF) & (low < _LARGEST_LOW) & (swapped < _LARGEST_LOW)
-    middle = np.where(changes, 0xFF000000 | swapped, words).astype("<u4").tobytes()
-    return content[:start] + middle + content[start + 4 * count :]
 
 
 def encode_templates(templates: Sequence[Template]) -> bytes:
@@ -197,13 +206,21 @@ def encode_templates(templates: Sequence[Template]) -> bytes:
             if isinstance(piece, Run):
                 row += [_RUN, piece.period, piece.num_bytes]
             else:
-                row += [_FIRST_FORM + piece.form, zigzag(piece.layer - last_layer)]
-                row += [piece.blocks] if FORMS[piece.form].order == BLOCKS_LAST else []
+                row += _fill_numbers(piece, last_layer)
                 last_layer = piece.layer
             numbers += [encode_varint(number) for number in row]
             count = 0
         numbers += [encode_varint(count), encode_varint(_END)]
     return b"".join(numbers + literals)
+
+
+def _fill_numbers(fill: Fill, last_layer: int) -> list[int]:
+    """The command of a fill and what follows it."""
+    step = zigzag(fill.layer - last_layer)
+    if fill.spread is not None:
+        return [_FIRST_FORM + _SPREAD_FORM, step, fill.form, *fill.spread.stride, *fill.spread.fronts]
+    blocks = [fill.blocks] if FORMS[fill.form].order == BLOCKS_LAST else []
+    return [_FIRST_FORM + fill.form, step, *blocks]
 
 
 def parse_templates(reader: ByteReader, layers: Sequence[Layer]) -> tuple[Template, ...]:
@@ -273,10 +290,18 @@ def _read_numbers(reader: ByteReader, layers: Sequence[Layer]) -> list[int | Run
             pieces.append(run)
             continue
         layer += unzigzag(reader.varint())
-        form = command - _FIRST_FORM
-        blocks = reader.varint() if form < len(FORMS) and FORMS[form].order == BLOCKS_LAST else 0
-        fill = make_fill(form, layer, blocks, layers)
-        if (FORMS[form].array, layer) in seen:
+        fill = _read_fill(reader, command - _FIRST_FORM, layer, layers)
+        array = (FORMS[fill.form].array, layer)
+        if array in seen:
             raise CorruptFileError(f"a template wants an array of layer {layer} twice")
-        seen.add((FORMS[form].array, layer))
+        seen.add(array)
         pieces.append(fill)
+
+
+def _read_fill(reader: ByteReader, form: int, layer: int, layers: Sequence[Layer]) -> Fill:
+    """What follows the command and the number of the layer."""
+    if form == _SPREAD_FORM:
+        form, high, wide, top, left = (reader.varint() for _ in range(5))
+        return make_spread_fill(form, layer, Spread((high, wide), (top, left)), layers)
+    blocks = reader.varint() if form < len(FORMS) and FORMS[form].order == BLOCKS_LAST else 0
+    return make_fill(form, layer, blocks, layers)

@@ -965,10 +965,11 @@ static sqz_status unpack(bytes payload, uint32_t limit, uint8_t **text, size_t *
 enum { SCALES = 1, WEIGHTS = 2, BIASES = 4, ONE_SCALE = 8, FLOAT = 16 };
 enum { END, RUN, FIRST_FORM };
 enum { FLOAT32, FLOAT16 = 5, INT8 = 10, UINT8 = 15 };
-enum { BIAS_FLOAT32 = 20, BIAS_FLOAT16, BIAS_INT32, SCALE, BIAS_SCALE, NUM_FORMS };
+enum { BIAS_FLOAT32 = 20, BIAS_FLOAT16, BIAS_INT32, SCALE, BIAS_SCALE, NUM_FORMS, SPREAD = NUM_FORMS };
 enum { AS_IT_IS, IN_LAST, OUT_LAST, BLOCKS_LAST, IN_FIRST };
 enum { WEIGHT, INT8_WEIGHT, UINT8_WEIGHT, BIAS, INT_BIAS, SCALE_ARRAY, BIAS_SCALE_ARRAY, NUM_ARRAYS };
 #define NOTHING UINT32_MAX
+#define LARGEST_STRIDE 16
 
 typedef struct {
     uint32_t rank, shape[4], num_weights, flags;
@@ -978,9 +979,11 @@ typedef struct {
     uint32_t seen[NUM_ARRAYS]; /* number + 1 of the last file that wants an array */
 } layer;
 
+/* `stride` is 0 unless the array is one of a transposed convolution, spread over as many times the channels. */
 typedef struct {
     uint32_t form, blocks, file, next;
     uint64_t offset;
+    uint32_t stride[2], fronts[2];
 } fill;
 
 /* Literal bytes; the last `period` of them are repeated for `run` bytes more. */
@@ -1117,25 +1120,57 @@ static uint32_t num_scales(const layer *from)
     return from->flags & ONE_SCALE ? 1 : from->shape[0];
 }
 
-static uint64_t size_of(const layer *from, uint32_t form)
+/* Rows (axis 0) or columns (axis 1) of a spread kernel. */
+static uint32_t taps(const layer *from, const fill *wanted, uint32_t axis)
 {
-    if (form >= SCALE)
-        return 4 * (uint64_t)num_scales(from);
-    if (form >= BIAS_FLOAT32)
-        return (uint64_t)from->shape[0] * (form == BIAS_FLOAT16 ? 2 : 4);
-    return (uint64_t)from->num_weights * (form < FLOAT16 ? 4 : form < INT8 ? 2 : 1);
+    uint32_t stride = wanted->stride[axis];
+    return (wanted->fronts[axis] + from->shape[2 + axis] + stride - 1) / stride;
 }
 
-/* A fill behind its command; it is counted, and kept if `keep`. */
-static sqz_status take_fill(sqz_model *model, bytes *from, fill wanted, int64_t *place, int keep)
+static uint64_t size_of(const layer *from, const fill *wanted)
+{
+    uint32_t form = wanted->form, width = form < FLOAT16 ? 4 : form < INT8 ? 2 : 1;
+    uint64_t copies = wanted->stride[0] > 0 ? (uint64_t)wanted->stride[0] * wanted->stride[1] : 1;
+    if (form >= SCALE)
+        return copies * 4 * num_scales(from);
+    if (form >= BIAS_FLOAT32)
+        return copies * from->shape[0] * (form == BIAS_FLOAT16 ? 2 : 4);
+    if (wanted->stride[0] == 0)
+        return (uint64_t)from->num_weights * width;
+    return copies * from->shape[0] * from->shape[1] * taps(from, wanted, 0) * taps(from, wanted, 1) * width;
+}
+
+/* The form of an array that is spread, and how. */
+static sqz_status take_spread(bytes *from, fill *wanted)
+{
+    TRY(take_varint(from, &wanted->form));
+    TRY(take_varint(from, &wanted->stride[0]));
+    TRY(take_varint(from, &wanted->stride[1]));
+    TRY(take_varint(from, &wanted->fronts[0]));
+    TRY(take_varint(from, &wanted->fronts[1]));
+    if (wanted->form >= NUM_FORMS || order_of(wanted->form) > IN_LAST)
+        return SQZ_CORRUPT;
+    for (int axis = 0; axis < 2; axis++)
+        if (wanted->stride[axis] > LARGEST_STRIDE || wanted->fronts[axis] >= wanted->stride[axis])
+            return SQZ_CORRUPT;
+    return SQZ_OK;
+}
+
+/* A fill behind its command, whose size is added to the offset; it is counted, and kept if `keep`. */
+static sqz_status take_fill(sqz_model *model, bytes *from, fill wanted, int64_t *place, uint64_t *offset, int keep)
 {
     uint32_t step;
     layer *source;
     TRY(take_varint(from, &step));
     *place += unzigzag(step);
-    if (wanted.form >= NUM_FORMS || *place < 0 || *place >= model->num_layers)
+    if (wanted.form > SPREAD || *place < 0 || *place >= model->num_layers)
         return SQZ_CORRUPT;
     source = &model->layers[*place];
+    if (wanted.form == SPREAD) {
+        TRY(take_spread(from, &wanted));
+        if (source->rank != 4)
+            return SQZ_CORRUPT;
+    }
     if (order_of(wanted.form) != AS_IT_IS && source->rank == 1)
         return SQZ_CORRUPT;
     if (order_of(wanted.form) == BLOCKS_LAST) {
@@ -1153,6 +1188,7 @@ static sqz_status take_fill(sqz_model *model, bytes *from, fill wanted, int64_t 
         source->seen[array_of(wanted.form)] = wanted.file + 1;
     }
     model->num_fills++;
+    *offset += size_of(source, &wanted);
     return SQZ_OK;
 }
 
@@ -1196,9 +1232,8 @@ static sqz_status take_numbers(sqz_model *model, uint32_t file, bytes *from, byt
             offset += (uint64_t)literal + run;
         }
         if (command >= FIRST_FORM) {
-            fill wanted = {command - FIRST_FORM, 1, file, NOTHING, offset};
-            TRY(take_fill(model, from, wanted, &place, literals != NULL));
-            offset += size_of(&model->layers[place], wanted.form);
+            fill wanted = {command - FIRST_FORM, 1, file, NOTHING, offset, {0, 0}, {0, 0}};
+            TRY(take_fill(model, from, wanted, &place, &offset, literals != NULL));
         }
         if (offset > UINT32_MAX)
             return SQZ_CORRUPT;
@@ -1554,6 +1589,34 @@ static sqz_status write_weight(const arrays *a, const fill *wanted, writer *to)
     return SQZ_OK;
 }
 
+/* A weight as that of a convolution with `stride` times the channels, whose kernel is mirrored; see docs/format.md. */
+static sqz_status put_spread_row(const arrays *a, const fill *wanted, const uint32_t place[3], writer *to)
+{
+    const uint32_t *shape = a->from->shape, rows = taps(a->from, wanted, 0), columns = taps(a->from, wanted, 1);
+    uint32_t size = rows * columns, form = wanted->form, width = form < FLOAT16 ? 4 : form < INT8 ? 2 : 1;
+    for (uint64_t i = 0; i < (uint64_t)shape[1] * size; i++) {
+        int in_last = order_of(form) == IN_LAST;
+        uint32_t in = (uint32_t)(in_last ? i % shape[1] : i / size), tap = (uint32_t)(in_last ? i / shape[1] : i % size);
+        uint32_t y = (rows - 1 - tap / columns) * wanted->stride[0] + place[0] - wanted->fronts[0];
+        uint32_t x = (columns - 1 - tap % columns) * wanted->stride[1] + place[1] - wanted->fronts[1];
+        if (y < shape[2] && x < shape[3]) /* before the kernel they have wrapped around */
+            TRY(put_weight(a, form, ((place[2] * shape[1] + in) * shape[2] + y) * shape[3] + x, to));
+        else
+            TRY(put(to, form < UINT8 ? 0 : 128, width));
+    }
+    return SQZ_OK;
+}
+
+static sqz_status write_spread(const arrays *a, const fill *wanted, writer *to)
+{
+    uint32_t place[3];
+    for (place[0] = 0; place[0] < wanted->stride[0]; place[0]++)
+        for (place[1] = 0; place[1] < wanted->stride[1]; place[1]++)
+            for (place[2] = 0; place[2] < a->from->shape[0]; place[2]++)
+                TRY(put_spread_row(a, wanted, place, to));
+    return SQZ_OK;
+}
+
 static sqz_status put_channel(const arrays *a, uint32_t form, uint32_t channel, writer *to)
 {
     switch (form) {
@@ -1568,6 +1631,7 @@ static sqz_status put_channel(const arrays *a, uint32_t form, uint32_t channel, 
 static sqz_status write_fill(arrays *a, const fill *wanted, writer *to)
 {
     uint32_t array = array_of(wanted->form), count = wanted->form < SCALE ? a->from->shape[0] : num_scales(a->from);
+    uint64_t copies = wanted->stride[0] > 0 ? (uint64_t)wanted->stride[0] * wanted->stride[1] : 1;
     if ((array == INT_BIAS || array == BIAS_SCALE_ARRAY) && a->from->input_scale == 0)
         return SQZ_CORRUPT;
     if (array != WEIGHT && array != BIAS && a->scale == NULL)
@@ -1578,10 +1642,10 @@ static sqz_status write_fill(arrays *a, const fill *wanted, writer *to)
         TRY(find_int_bias(a));
     seek(to, wanted->file, wanted->offset);
     if (wanted->form < BIAS_FLOAT32)
-        TRY(write_weight(a, wanted, to));
+        TRY(wanted->stride[0] > 0 ? write_spread(a, wanted, to) : write_weight(a, wanted, to));
     else
-        for (uint32_t c = 0; c < count; c++)
-            TRY(put_channel(a, wanted->form, c, to));
+        for (uint64_t c = 0; c < count * copies; c++)
+            TRY(put_channel(a, wanted->form, (uint32_t)(c % count), to));
     return flush(to);
 }
 

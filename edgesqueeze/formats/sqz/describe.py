@@ -132,6 +132,18 @@ def describe_v2(data: bytes) -> SqzDescription:
     )
 
 
+def template_bytes(data: bytes) -> int:
+    """How many bytes a .sqz file of version 2 would save without its templates; no tensor is decoded.
+
+    Raises:
+        CodecError: as :func:`edgesqueeze.coding.decoder.unsqueeze.open_squeezed`.
+    """
+    sections = encode_sections(open_squeezed(data).meta)
+    files = sections.pop("files")
+    small = b"".join(sections.values())
+    return len(pack_bytes(small + files)) - len(pack_bytes(small))
+
+
 def _describe_sections(squeezed: SqueezedFile) -> Iterator[SectionDescription]:
     before, packed = b"", 0
     for name, content in encode_sections(squeezed.meta).items():

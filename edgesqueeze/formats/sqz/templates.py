@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 
 from edgesqueeze.coding.coders import pack_bytes
 from edgesqueeze.coding.decoder.layers import ONE_SCALE, SCALES, Layer
+from edgesqueeze.coding.decoder.spread import Spread
 from edgesqueeze.coding.decoder.templates import (
     AS_IT_IS,
     BLOCKS_LAST,
     FORMS,
+    IN_LAST,
     Fill,
     Literal,
     Piece,
@@ -27,9 +30,11 @@ from edgesqueeze.coding.decoder.templates import (
     encode_templates,
     filled,
     make_fill,
+    make_spread_fill,
 )
-from edgesqueeze.network.graph.nodes import Dense, Flatten, Graph, ParametricNode, WeightedNode
+from edgesqueeze.network.graph.nodes import ConvTranspose, Dense, Flatten, Graph, ParametricNode, WeightedNode
 from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
+from edgesqueeze.network.integers.subpixel import subpixel
 from edgesqueeze.network.integers.weight_only import Int8Weight, nearest_int8
 
 _SMALLEST_FILL = 8
@@ -91,6 +96,16 @@ class _Source:
         quant = None if self.spec is None else self.spec.weights.get(self.node.name)
         has_one = quant is not None and len(quant.scale) < len(quant.bias)
         return Layer(self.graph.weight(self.node).shape, SCALES | ONE_SCALE if has_one else 0)
+
+    @cached_property
+    def spread(self) -> Spread | None:
+        """How int8 files spread it, if it is a transposed convolution of more than one place."""
+        if not isinstance(self.node, ConvTranspose):
+            return None
+        fronts = subpixel(self.node, self.graph.source(self.node).shape).fronts
+        spread = Spread(self.node.stride, fronts)
+        is_plain = prod(self.node.stride) == prod(self.node.kernel) == 1
+        return spread if spread.is_possible and not is_plain else None
 
     def content(self, fill: Fill) -> NDArray[Any]:
         """The array of a fill, as its bytes lie in the file."""
@@ -185,10 +200,18 @@ class _Search:
         source, shape = self.sources[layer], self.layers[layer].shape
         if FORMS[form].order != BLOCKS_LAST:
             is_possible = FORMS[form].order == AS_IT_IS or len(shape) > 1
-            return [make_fill(form, layer, 0, self.layers)] if is_possible else []
+            plain = [make_fill(form, layer, 0, self.layers)] if is_possible else []
+            return self._spread_fills(form, layer) + plain
         blocks = _blocks(source.graph, source.node)
         fits = len(shape) == 2 and 1 < blocks < shape[1] and shape[1] % blocks == 0
         return [make_fill(form, layer, blocks, self.layers)] if fits else []
+
+    def _spread_fills(self, form: int, layer: int) -> list[Fill]:
+        """The array as int8 files have it of a transposed convolution; it may contain the plain one."""
+        spread = self.sources[layer].spread
+        if spread is None or FORMS[form].order not in (AS_IT_IS, IN_LAST):
+            return []
+        return [make_spread_fill(form, layer, spread, self.layers)]
 
     def _find(self, content: bytes) -> int:
         """The first place of bytes that nothing else has claimed; -1 if there is none."""

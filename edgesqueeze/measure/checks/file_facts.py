@@ -20,7 +20,7 @@ class FileEvidence:
 
     ``float_operators`` are those an int8 file computes in float, read from the file (TFLite) or from what
     ONNX Runtime makes of it; None for other files. ``undelegated`` are those XNNPACK does not take; None
-    for other formats, and where LiteRT does not tell.
+    for other formats, and where LiteRT does not tell. ``template_bytes`` are a .sqz file's.
     """
 
     name: str
@@ -31,6 +31,7 @@ class FileEvidence:
     latency: Latency
     float_operators: tuple[PlacedOperator, ...] | None = None
     undelegated: tuple[PlacedOperator, ...] | None = None
+    template_bytes: int = 0
 
     @property
     def claims_to_be_smaller(self) -> bool:

@@ -21,7 +21,8 @@ def check_smaller(files: Sequence[FileEvidence], baseline: str, baseline_bytes: 
         findings += [
             Finding(
                 "fault",
-                f"{file.name} has {file.num_bytes:,} bytes, no fewer than {source} with {num_bytes:,}",
+                f"{file.name} has {file.num_bytes:,} bytes{_templates(file)}, no fewer than {source} with "
+                f"{num_bytes:,}",
             )
             for source, num_bytes in inputs.items()
             if file.num_bytes >= num_bytes
@@ -32,3 +33,10 @@ def check_smaller(files: Sequence[FileEvidence], baseline: str, baseline_bytes: 
         f"{file_names(claims)}: fewer bytes than {baseline!r} as saved and than the fp32 file of the format"
     )
     return concluded(name, passed, findings)
+
+
+def _templates(file: FileEvidence) -> str:
+    """What could be left out."""
+    if not file.template_bytes:
+        return ""
+    return f", {file.template_bytes:,} of them for templates (fewer under 'templates' take fewer)"

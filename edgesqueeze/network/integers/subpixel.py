@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.coding.decoder.spread import Spread
 from edgesqueeze.network.graph.nodes import AnyNode, Conv, ConvTranspose, Crop, DepthToSpace
 from edgesqueeze.network.integers.spec import WeightQuant
 
@@ -111,11 +112,4 @@ def _names(name: str, blocks: bool, crop: bool) -> list[str]:
 
 def spread(weight: NDArray[Any], node: ConvTranspose, parts: Subpixel) -> NDArray[Any]:
     """A weight [out, in, kernel…] as the convolution's, [block height · block width · out, in, taps…]."""
-    (high, wide), (rows, columns) = node.stride, parts.conv.kernel
-    padded = np.zeros((*weight.shape[:2], rows * high, columns * wide), weight.dtype)
-    top, left = parts.fronts
-    padded[:, :, top : top + node.kernel[0], left : left + node.kernel[1]] = weight
-    by_place = padded.reshape(*weight.shape[:2], rows, high, columns, wide).transpose(3, 5, 0, 1, 2, 4)
-    # A transposed convolution adds from the input outwards: seen from the output, its kernel is mirrored.
-    mirrored = by_place[..., ::-1, ::-1]
-    return np.ascontiguousarray(mirrored.reshape(-1, weight.shape[1], rows, columns))
+    return Spread(node.stride, parts.fronts).weight(weight)

@@ -8,6 +8,8 @@ from sqz_networks import every_kind, lenet5, spec_for
 
 from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.decoder.layers import Layer
+from edgesqueeze.coding.decoder.spread import Spread
+from edgesqueeze.coding.decoder.swapped import swap_words
 from edgesqueeze.coding.decoder.templates import (
     FORMS,
     Fill,
@@ -17,8 +19,8 @@ from edgesqueeze.coding.decoder.templates import (
     encode_templates,
     filled,
     make_fill,
+    make_spread_fill,
     parse_templates,
-    swap_words,
 )
 from edgesqueeze.errors import CorruptFileError
 from edgesqueeze.formats.sqz.file import MODEL_FILES, emit_model_file
@@ -62,7 +64,8 @@ def test_weights_are_found_and_the_rest_is_small(network):
     templates = make_templates(network, spec, files)
     layers = [Layer(network.weight(node).shape) for node in network.parametric]
     assert parse(encode_templates(templates), layers) == templates
-    assert [template.swapped for template in templates] == [name.endswith(".tflite") for name in files]
+    assert [t.name for t in templates if t.name.endswith(".tflite") and not t.swapped] == []
+    assert not templates[list(files).index("model.onnx")].swapped  # there it would only scatter tensors
     for template in templates:
         assert template.num_bytes == len(files[template.name])
         arrays = {(FORMS[fill.form].array, fill.layer) for _, fill in template.fills()}
@@ -115,6 +118,34 @@ def test_forms_are_what_numpy_makes_of_them(form):
         assert fill.num_bytes == array.nbytes
 
 
+@pytest.mark.parametrize("form", [form for form in range(len(FORMS)) if FORMS[form].order < 2])
+def test_spread_forms_are_what_a_transposed_convolution_becomes(form):
+    arrays, wanted = Arrays(LAYERS[0].shape), FORMS[form]
+    fill = make_spread_fill(form, 0, Spread((2, 3), (1, 2)), LAYERS)
+    array = getattr(arrays, wanted.array).astype(wanted.dtype)
+    if array.ndim == 1:
+        expected = np.concatenate([array] * 6)
+    else:
+        expected = np.full((6 * 4, 2, 2, 2), 128 if wanted.dtype == "|u1" else 0, wanted.dtype)
+        for row, column in np.ndindex(3, 3):  # two rows by two columns of taps, the last one first
+            (r, down), (c, across) = divmod(row + 1, 2), divmod(column + 2, 3)
+            place = 4 * (3 * down + across)
+            expected[place : place + 4, :, 1 - r, 1 - c] = array[:, :, row, column]
+        expected = np.moveaxis(expected, 1, 3) if wanted.order else expected
+    assert filled(fill, getattr(arrays, wanted.array)).tobytes() == expected.tobytes()
+    assert fill.num_bytes == expected.nbytes
+
+
+def test_integers_of_a_transposed_convolution_are_found():
+    network = every_kind()
+    spec = spec_for(network)
+    grown = next(i for i, node in enumerate(network.owners) if node.name == "grown")
+    for name in ("model_int8.onnx", "model_int8.tflite"):
+        (template,) = make_templates(network, spec, {name: emit_model_file(name, network, spec)})
+        found = {FORMS[fill.form].array: fill.spread for _, fill in template.fills() if fill.layer == grown}
+        assert found["int8_weight"] == Spread((2, 2), (1, 0))
+
+
 def test_pieces_come_back():
     pieces = (
         Literal(b"abc"),
@@ -122,6 +153,7 @@ def test_pieces_come_back():
         make_fill(3, 1, 4, LAYERS),
         Literal(b"z"),
         make_fill(20, 0, 0, LAYERS),
+        make_spread_fill(11, 0, Spread((2, 3), (1, 0)), LAYERS),
     )
     template = Template("f", pieces)
     assert parse(encode_templates([template])) == (template,)
@@ -166,7 +198,14 @@ def test_swapping_words_twice_changes_nothing():
         (one_file(20, 1, 17, 9, 0, 0, literals=bytes(20)), "repeats 17 of 20"),
         (one_file(2, 1, 0, 9, 0, 0, literals=b"ab"), "repeats 0"),
         (one_file(2, 1, 1, 0, 0, 0, literals=b"ab"), "a run of 0 bytes"),
-        (one_file(0, 2 + len(FORMS), 0, 0, 0), "form 25 of layer 0"),
+        (one_file(0, 3 + len(FORMS), 0, 0, 0), "form 26 of layer 0"),
+        (one_file(0, 27, 0, 25, 2, 2, 0, 0, 0, 0), "form 25 of layer 0"),
+        (one_file(0, 27, 2, 0, 2, 2, 0, 0, 0, 0), r"layer 1 of shape \(6, 8\), form 0"),
+        (one_file(0, 27, 0, 2, 2, 2, 0, 0, 0, 0), "form 2, by Spread"),
+        (one_file(0, 27, 0, 0, 0, 2, 0, 0, 0, 0), r"stride=\(0, 2\)"),
+        (one_file(0, 27, 0, 0, 2, 17, 0, 0, 0, 0), r"stride=\(2, 17\)"),
+        (one_file(0, 27, 0, 0, 2, 2, 0, 2, 0, 0), r"fronts=\(0, 2\)"),
+        (one_file(0, 27, 0, 0, 2, 2, 0, 0, 0, 2, 0, 0, 0), "wants an array of layer 0 twice"),
         (one_file(0, 2, 4, 0, 0), "form 0 of layer 2 of 2"),
         (one_file(0, 2, 1, 0, 0), "form 0 of layer -1"),
         (one_file(0, 5, 0, 4, 0, 0), "into 4 blocks"),

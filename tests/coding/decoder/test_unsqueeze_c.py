@@ -10,7 +10,8 @@ from sqz_networks import every_kind, files_of, lenet5, odd_integers, spec_for
 
 from edgesqueeze.formats.sqz.file import Coding, emit_sqz
 from edgesqueeze.formats.sqz.version1 import emit_v1
-from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.graph.nodes import ConvTranspose, Graph
+from edgesqueeze.network.integers.subpixel import spread, subpixel, subpixel_integers
 
 NETWORK = every_kind()
 SPEC = spec_for(NETWORK)
@@ -53,7 +54,23 @@ def odd_floats(network):
     return Graph(network.nodes, tensors)
 
 
+def spread_file(network, spec):
+    """What a transposed convolution becomes, in every form."""
+    node = next(n for n in network.owners if isinstance(n, ConvTranspose))
+    parts, quant = subpixel(node, network.source(node).shape), spec.weights[node.name]
+    integers = subpixel_integers(node, parts, quant)
+    weights = [spread(network.weight(node).astype(kind), node, parts) for kind in ("<f4", "<f2")]
+    weights += [integers.weight, (integers.weight.astype(np.int16) + 128).astype(np.uint8)]
+    files = {f"{w.dtype}.bin": w.tobytes() for w in weights}
+    files |= {f"{w.dtype}_last.bin": np.moveaxis(w, 1, 3).tobytes() for w in weights}
+    bias = np.tile(network.bias(node), np.prod(node.stride))
+    channels = [bias, bias.astype(np.float16), integers.scale, integers.bias]
+    channels.append(integers.bias_scale(spec.activations[node.inputs[0]].scale))
+    return {**files, **{f"channels{i}.bin": values.tobytes() for i, values in enumerate(channels)}}
+
+
 CASES = {
+    "spread": (NETWORK, odd_integers(SPEC), spread_file(NETWORK, odd_integers(SPEC))),
     "every_kind": (NETWORK, SPEC, None),
     "lenet5": (lenet5(), spec_for(lenet5()), None),
     "integers": (NETWORK, odd_integers(SPEC), None),

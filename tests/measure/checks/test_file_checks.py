@@ -67,6 +67,14 @@ def test_a_file_as_large_as_its_float_twin_fires():
     assert check_smaller([replace(INT8, precision="fp16", num_bytes=2000)], "train", 990).status == "fired"
 
 
+def test_a_file_that_templates_make_too_large_says_so():
+    check = check_smaller([replace(SQZ, num_bytes=2000, template_bytes=1700)], "train", 990)
+    assert sentences(check) == [
+        "model.sqz has 2,000 bytes, 1,700 of them for templates (fewer under 'templates' take fewer), no fewer "
+        "than 'train' as saved with 990"
+    ]
+
+
 def test_float_files_claim_nothing():
     assert check_smaller([FP32], "train", 10).status == "not checked"
 
