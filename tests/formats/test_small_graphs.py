@@ -10,6 +10,7 @@ from parity_networks import write_files
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.proof.verification import verify_files
@@ -28,6 +29,7 @@ from edgesqueeze.network.graph.nodes import (
     Resize,
 )
 from edgesqueeze.network.integers.align import align_grids
+from edgesqueeze.network.integers.inexact import inexact_nodes
 from edgesqueeze.network.integers.reference import run_integer
 from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec
 
@@ -82,6 +84,34 @@ def test_both_rules_of_a_bilinear_resize(sizes, tmp_path):
     for file, rule in ((onnx_file, "onnxruntime"), (tflite_file, "xnnpack")):
         expected = run_integer(Graph((source, node), {}), spec, x, rule)
         np.testing.assert_array_equal(file.predict_integers(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "mode"),
+    [
+        (((9, 7), (18, 14)), "bilinear"),
+        (((5, 3), (40, 24)), "bilinear"),
+        (((4, 3), (64, 48)), "bilinear"),
+        (((8, 5), (4, 20)), "bilinear"),
+        (((5, 9), (9, 17)), "bilinear_corners"),
+    ],
+)
+@pytest.mark.parametrize("ends", [(-2.1, 2.9), (0.0, 1.3), (-0.7, 0.0)])
+def test_files_agree_on_a_bilinear_resize_with_exact_weights(sizes, mode, ends, tmp_path):
+    (rows, columns), size = sizes
+    source = Input(name="input", inputs=(), shape=(1, 6, rows, columns))
+    graph = Graph(
+        (source, Resize(name="r", inputs=("input",), shape=(1, 6, *size), size=size, mode=mode)), {}
+    )
+    spec = with_grids(graph, dict.fromkeys(("input", "r"), ends))
+    x = np.random.default_rng(1).uniform(*ends, size=(40, *source.shape[1:])).astype(np.float32)
+    rules = {rule: run_integer(graph, spec, x, rule) for rule in ("onnxruntime", "xnnpack")}
+    np.testing.assert_array_equal(*rules.values())
+    assert inexact_nodes(graph, spec, "onnxruntime", "aarch64") == {}
+    (tmp_path / "model_int8_qoperator.onnx").write_bytes(emit_onnx_qoperator(graph, spec))
+    for file in (*load(tmp_path, graph, spec), load_onnx(tmp_path / "model_int8_qoperator.onnx")):
+        np.testing.assert_array_equal(file.predict_integers(x), rules["xnnpack"])
+    verify_files(graph, spec, sorted(tmp_path.iterdir()), x).require()
 
 
 @pytest.mark.parametrize(

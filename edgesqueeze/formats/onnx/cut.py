@@ -7,6 +7,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 
 from edgesqueeze.formats.cuttable import Order, Shape
+from edgesqueeze.formats.onnx.write_resize import FROM_ZERO
 
 _INTEGER_KERNELS = {
     "Add",
@@ -22,6 +23,7 @@ _INTEGER_KERNELS = {
     "Pad",
     "Relu",
     "Reshape",
+    "Resize lifted",
     "Resize nearest",
     "Sigmoid",
     "Slice",
@@ -58,7 +60,7 @@ class OnnxFile:
         if str(node.name).endswith("/int"):
             return str(node.name).removesuffix("/int")
         maker = self.makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
-        if maker is None or maker.op_type != "QuantizeLinear":
+        if maker is None or maker.op_type != "QuantizeLinear" or str(node.name).endswith(FROM_ZERO):
             return None
         return str(node.name).removesuffix("/out")
 
@@ -153,6 +155,8 @@ def _float_name(node: NodeProto) -> str | None:
 
 def _kernel(node: NodeProto, makers: Mapping[str, NodeProto]) -> str:
     """The kind of an operator, with what decides how ONNX Runtime computes it."""
+    if node.op_type == "Resize" and str(node.input[0]).endswith(FROM_ZERO):
+        return "Resize lifted"
     if node.op_type == "Resize":
         return next(f"Resize {a.s.decode()}" for a in node.attribute if a.name == "mode")
     if node.op_type in ("Conv", "Gemm") and node.input[1] not in makers:

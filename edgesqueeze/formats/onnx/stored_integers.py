@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from onnx import NodeProto, numpy_helper
 
 from edgesqueeze.formats.onnx.cut import OnnxFile
+from edgesqueeze.formats.onnx.write_resize import FROM_ZERO
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
 
 _UINT8_OFFSET = 128
@@ -25,7 +26,7 @@ def onnx_layers(file: OnnxFile) -> Layers:
         if node.op_type == "QuantizeLinear":
             if not _is_node(file, node):
                 continue
-            scale, zero_point = (constants[name] for name in node.input[1:3])
+            scale, zero_point = (constants[name] for name in _grid_read(file, node))
             grids[node.name.removesuffix("/int")] = grid_of(float(scale), int(zero_point) - _UINT8_OFFSET)
         elif node.op_type in ("Conv", "Gemm"):
             layers[node.name.removesuffix("/raw")] = _dequantized_parameters(file, node, constants)
@@ -89,6 +90,15 @@ def _is_node(file: OnnxFile, node: NodeProto) -> bool:
     return not node.name.endswith("/before/int") and (last or not moved)
 
 
+def _grid_read(file: OnnxFile, node: NodeProto) -> tuple[str, str]:
+    """Scale and zero point of a node's integers: of a lifted resize those with which they are read again."""
+    maker = file.makers.get(node.input[0])
+    if maker is None or not str(maker.input[0]).endswith(FROM_ZERO):
+        return node.input[1], node.input[2]
+    reader = next(n for n in file.model.graph.node if n.name == f"{str(node.name).removesuffix('/int')}/out")
+    return reader.input[1], reader.input[2]
+
+
 # -- QOperators ------------------------------------------------------------------------------------
 
 # Where an operator has its inputs with their grids, the grid of its output, and weight, scale and bias.
@@ -141,13 +151,16 @@ class _QOperators:
             scale, zero_point = _OPERATORS[node.op_type][1]
             return self.constants[node.input[scale]], self.constants[node.input[zero_point]]
         if node.op_type == "QuantizeLinear":
+            maker = self.file.makers.get(node.input[0])
+            if maker is not None and str(maker.input[0]).endswith(FROM_ZERO):  # it keeps the grid
+                return self.grids[self.file.makers[maker.input[0]].input[0]]
             return self.constants[node.input[1]], self.constants[node.input[2]]
         return None if node.op_type == "DequantizeLinear" else self.grids.get(node.input[0])
 
     def _places(self, node: NodeProto) -> Iterator[Place]:
         if node.op_type == "QLinearConcat":
             yield from ((i, i + 1, i + 2) for i in range(2, len(node.input), 3))
-        elif node.op_type == "DequantizeLinear":
+        elif node.op_type == "DequantizeLinear" and not str(node.name).endswith(FROM_ZERO):
             yield 0, 1, 2
         elif node.op_type in _OPERATORS:
             yield from _OPERATORS[node.op_type][0]

@@ -19,6 +19,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.onnx.write_maps import MAPS, OnnxWriter, write_map
+from edgesqueeze.formats.onnx.write_resize import write_lifted
 from edgesqueeze.formats.onnx.write_weights import (
     Float16Store,
     FloatStore,
@@ -47,12 +48,14 @@ from edgesqueeze.network.graph.nodes import (
     MatMul,
     MaxPool,
     Mul,
+    Resize,
     Softmax,
     WeightedNode,
     constant_values,
 )
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.reference import clamp_limits, dequantize, quantize_input
+from edgesqueeze.network.integers.rules.resizes import exact_bits
 from edgesqueeze.network.integers.spec import QMAX, QMIN, QuantSpec
 from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
 
@@ -154,8 +157,28 @@ class Emitter:
         if isinstance(node, Constant):
             self.values[node.name] = self._stored_constant(node)
             return
+        if self.spec is not None and isinstance(node, Resize):
+            integers = self._lifted(node, self.spec)
+            if integers is not None:
+                inputs = [integers, *self._grid(self.spec, node.name)]
+                self.values[node.name] = self._op("DequantizeLinear", inputs, f"{node.name}/out", {})
+                return
         y = node.name if isinstance(node, Input) else self._activated(node, self._operation(node))
         self.values[node.name] = self._round_trip(node.name, y, node.name)
+
+    def _lifted(self, node: Resize, spec: QuantSpec) -> str | None:
+        """The integers of a bilinear resize that rounds halves up; None where it cannot."""
+        bits = exact_bits(self.graph, node)
+        if bits is None:
+            return None
+        writer = OnnxWriter(self._op, self._constant, self._round_trip)
+        scale, source = spec.activations[node.name].scale, self._integers_of(node.inputs[0])
+        return write_lifted(writer, self._shared, (self.graph, node, bits), scale, source)
+
+    def _integers_of(self, name: str) -> str:
+        """The uint8 tensor behind a node's value."""
+        maker = next(node for node in self.nodes if self.values[name] in node.output)
+        return str(maker.input[0])
 
     def _stored_constant(self, node: Constant) -> str:
         """The value of a constant: stored float, or integers and their grid."""

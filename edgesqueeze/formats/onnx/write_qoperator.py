@@ -75,6 +75,8 @@ class _QOperatorEmitter(Emitter):
             self._store_integers(node)
         elif isinstance(node, Input):
             self._quantize(node, node.name)
+        elif isinstance(node, Resize) and (lifted := self._lifted(node, self.integers)) is not None:
+            self.uint8[node.name] = lifted
         elif not self._move(node) and not self._compute(node):
             for name in node.inputs:
                 self._dequantize(name)
@@ -95,6 +97,9 @@ class _QOperatorEmitter(Emitter):
     def _quantize(self, node: AnyNode, value: str) -> None:
         grid = self._grid(self.integers, node.name)
         self.uint8[node.name] = self._op("QuantizeLinear", [value, *grid], f"{node.name}/int", {})
+
+    def _integers_of(self, name: str) -> str:
+        return self.uint8[name]
 
     def _dequantize(self, name: str) -> None:
         """Provide a node's value in float, once."""

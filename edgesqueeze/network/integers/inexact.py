@@ -23,6 +23,7 @@ from edgesqueeze.network.graph.nodes import (
 )
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.reference import Sums
+from edgesqueeze.network.integers.rules.resizes import exact_bits
 from edgesqueeze.network.integers.spec import QuantSpec
 
 TOLERANCE = 1
@@ -43,17 +44,17 @@ def inexact_nodes(
         machine: the kind of processor it runs on.
     """
     graph, spec = lower(graph, spec)
-    reasons = {node.name: why_inexact(node, spec, sums, machine) for node in graph.nodes}
+    reasons = {node.name: why_inexact(node, graph, spec, sums, machine) for node in graph.nodes}
     return {name: why for name, why in reasons.items() if why is not None}
 
 
-def why_inexact(node: AnyNode, spec: QuantSpec, sums: Sums, machine: str) -> str | None:
+def why_inexact(node: AnyNode, graph: Graph, spec: QuantSpec, sums: Sums, machine: str) -> str | None:
     """Why a runtime rounds a node of a lowered network in its own way; None if it follows the reference."""
     match node:
         case Conv() | Dense() if node.name not in spec.weights:
             return "layer kept in float32"
         case Resize(mode="bilinear" | "bilinear_corners") if (
-            sums == "onnxruntime" and machine not in _UNFUSED
+            sums == "onnxruntime" and machine not in _UNFUSED and exact_bits(graph, node) is None
         ):
             return "bilinear resize in float32 with fused multiply-add"
         case LayerNorm() | GroupNorm():

@@ -17,7 +17,7 @@ from edgesqueeze.network.graph.nodes import (
     Shuffle,
     Slice,
 )
-from edgesqueeze.network.integers.rules.resizes import fixed_point, in_float, nearest_places
+from edgesqueeze.network.integers.rules.resizes import exact_bits, fixed_point, in_float, nearest_places
 from edgesqueeze.network.integers.rules.rule import Int8s, Rule, Setting, dequantize, pad, quantize_input
 
 
@@ -61,7 +61,7 @@ def _resize(node: Resize, inputs: list[Int8s], setting: Setting) -> Int8s:
         rows, columns = (nearest_places(q.shape[2 + axis], size) for axis, size in enumerate(node.size))
         return q[:, :, rows[:, np.newaxis], columns]
     corners = node.mode == "bilinear_corners"
-    if setting.sums == "onnxruntime":
+    if setting.sums == "onnxruntime" and exact_bits(setting.graph, node) is None:
         return quantize_input(in_float(dequantize(q, grid), node.size, corners=corners), out)
     return fixed_point(q, node.size, corners=corners)
 

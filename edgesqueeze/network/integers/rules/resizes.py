@@ -1,12 +1,15 @@
 """How the runtimes bring a map to another size."""
 
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.network.graph.nodes import Floats, Pair
+from edgesqueeze.network.graph.nodes import Floats, Graph, Pair, Resize
 from edgesqueeze.network.integers.rules.rule import Int8s
 
 _ONE = 1 << 11
+_MOST_BITS = 10
 
 
 def nearest_places(length: int, size: int) -> NDArray[np.intp]:
@@ -40,6 +43,40 @@ def _places(
     first = place.astype(np.intp)
     weight = np.rint((place - first.astype(np.float32)) * np.float32(_ONE)).astype(np.int64)
     return first, np.minimum(first + 1, length - 1), weight
+
+
+def exact_bits(graph: Graph, node: Resize) -> int | None:
+    """Bits behind the point of a bilinear resize's exact results; None if they have no end, or too many.
+
+    Where a map becomes 2, 4, 8 or 16 times as large or small both runtimes' weights are exact, and only the
+    rounding of halves would tell them apart: see ``lifted_scale``.
+    """
+    if node.mode == "nearest":
+        return None
+    total, corners = 0, node.mode == "bilinear_corners"
+    for before, after in zip(graph.source(node).shape[2:], node.size, strict=True):
+        step = Fraction(before - 1, max(after - 1, 1)) if corners else Fraction(before, after)
+        if not corners and not (_is_power_of_two(step.numerator) and _is_power_of_two(step.denominator)):
+            return None  # its inverse, by which ONNX Runtime divides, is not exact
+        first = Fraction(0) if corners else (step - 1) / 2
+        denominator = max(step.denominator, first.denominator)
+        if not _is_power_of_two(denominator):
+            return None
+        total += denominator.bit_length() - 1
+    return total if total <= _MOST_BITS else None
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
+
+
+def lifted_scale(scale: float, bits: int) -> np.float32:
+    """A scale by which an ONNX file reads integers from 0 to 255 so that halves round up, as in XNNPACK.
+
+    Of values with so many bits behind the point each grows by less than half of the last bit, and a half
+    by more than float32's rounding.
+    """
+    return np.float32(scale * (1 + 2.0 ** -(bits + 9)))
 
 
 def in_float(x: Floats, size: Pair, *, corners: bool) -> Floats:
