@@ -160,6 +160,8 @@ BODIES = {
     "unfold": lambda m, a, b: F.unfold(a, 3, padding=1, stride=2),
     "variance": lambda m, a, b: a.std((2, 3)) + b.var(1, correction=0).mean(2)[:, :6],
     "rms norm": lambda m, a, b: F.rms_norm(a, (8,), eps=1e-5) + F.rms_norm(b.mT, (10,)).mT,
+    "tanh of another grid": lambda m, a, b: a + b.tanh(),
+    "tanhshrink": lambda m, a, b: F.tanhshrink(a),
     "glu": lambda m, a, b: F.glu(torch.cat([a, b], 1), 1),
     "every other row": lambda m, a, b: a[:, :, ::2],
     "every third column from the second": lambda m, a, b: a[:, :, :, 1::3],

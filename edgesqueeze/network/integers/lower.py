@@ -37,7 +37,6 @@ from edgesqueeze.network.integers.align import (
     HARD_SIGMOID_GRID,
     LARGEST_RATIO,
     LARGEST_SUM_RATIO,
-    SIGMOID,
     SIGMOID_GRID,
     is_near,
     product_scale,
@@ -147,12 +146,12 @@ class _Lowering:
         self._copy(f"{node.name}/gate", node.name, self.activations[node.name], node.shape)
 
     def _gate(self, node: Pointwise, name: str, function: str) -> None:
-        """A sigmoid or hard sigmoid of a node's input on the grid that goes with it."""
+        """A sigmoid, tanh or hard sigmoid of a node's input on the grid that goes with it."""
         source = node.inputs[0]
-        if function == "sigmoid":
-            self.activations[name] = SIGMOID_GRID
-            source = self._table_source(source, name, SIGMOID, node.shape)
-            self.nodes.append(Pointwise(name=name, inputs=(source,), shape=node.shape, function="sigmoid"))
+        if function != "hardsigmoid":
+            self.activations[name] = FIXED_GRIDS[function]
+            source = self._table_source(source, name, Call(function), node.shape)
+            self.nodes.append(Pointwise(name=name, inputs=(source,), shape=node.shape, function=function))
             return
         self.activations[name] = HARD_SIGMOID_GRID
         layer = _depthwise(name, source, node.shape)
