@@ -48,7 +48,7 @@ def test_all_256_integers_are_the_same_in_both_runtimes(call, tmp_path):
     spec = make_spec(graph, merge_ranges(graph, {"input": ends, "f": answers(call, graph, ends)}))
     x = dequantize(INTEGERS, spec.activations["input"])
     expected = run_integer(graph, spec, x)
-    assert len(np.unique(expected)) > 10
+    assert len(np.unique(expected)) > (2 if call.function == "sign" else 10)
     onnx.checker.check_model(onnx.load_from_string(emit_onnx(graph, spec)), full_check=True)
     for predictor in load(tmp_path, graph, spec):
         np.testing.assert_array_equal(predictor.predict_integers(x), expected)

@@ -24,6 +24,10 @@ PARAMETERS = {
     "clamp_low": (-1.0,),
     "clamp_high": (0.5,),
     "pow": (1.7,),
+    "threshold": (0.1, -0.2),
+    "hardshrink": (0.5,),
+    "softshrink": (0.5,),
+    "two_lines": (0.25, 1.0, 1.0, 0.5, -2.0, 0.0),
 }
 POSITIVE = {"log", "sqrt", "rsqrt", "reciprocal", "pow"}
 """Functions that are tried on positive numbers only."""

@@ -90,3 +90,45 @@ def between(low: str | None, high: str | None) -> Expression:
     if low is not None:
         inner = apply("maximum", inner, constant("low", low), label="risen")
     return inner if high is None else apply("minimum", inner, constant("high", high), label="cut")
+
+
+_STEEP = 3e38
+"""So large a number that its product with any other than zero is at least 1 in magnitude."""
+
+
+def sign() -> Expression:
+    """-1, 0 or 1."""
+    steep = apply("mul", X, constant("steep", _STEEP), label="steep")
+    risen = apply("maximum", steep, constant("minus_one", -1.0), label="risen")
+    return apply("minimum", risen, constant("one", 1.0), label="sign")
+
+
+def step(x: Expression, limit: str, included: str | None = None) -> Expression:
+    """1 where a value is above a limit (or, if ``included`` is 1, at it), else 0."""
+    behind = apply("sub", x, constant("limit", limit), label="behind")
+    steep = apply("mul", behind, constant("steep", _STEEP), label="steep")
+    if included is not None:
+        steep = apply("add", steep, constant("included", included), label="moved")
+    risen = apply("maximum", steep, constant("zero", 0.0), label="risen")
+    return apply("minimum", risen, constant("one", 1.0), label="step")
+
+
+def choice(step: Expression, above: Expression, below: Expression) -> Expression:
+    """One expression where a step is 1, another where it is 0."""
+    rest = apply("add", apply("neg", step, label="minus_step"), constant("one", 1.0), label="rest")
+    kept, other = apply("mul", above, step, label="kept"), apply("mul", rest, below, label="other")
+    return apply("add", kept, other, label="choice")
+
+
+def line(label: str, factor: str, offset: str) -> Expression:
+    """Factor · x + offset."""
+    scaled = apply("mul", X, constant(factor, factor), label=f"{label}_scaled")
+    return apply("add", scaled, constant(offset, offset), label=label)
+
+
+def soft_shrink(limit: str) -> Expression:
+    """max(x - limit, 0) + min(x + limit, 0)."""
+    number, zero = constant("limit", limit), constant("zero", 0.0)
+    above = apply("maximum", apply("sub", X, number, label="lowered"), zero, label="positive")
+    below = apply("minimum", apply("add", X, number, label="lifted"), zero, label="negative")
+    return apply("add", above, below, label="softshrink")

@@ -167,4 +167,32 @@ FUNCTIONS: dict[str, PointwiseFunction] = {
         (Reading("pow", parameters=("exponent",)),),
         parameters=("exponent",),
     ),
+    "sign": PointwiseFunction(expressions.sign(), (Reading("sign"),), torch="sign", onnx=Native("Sign")),
+    "threshold": PointwiseFunction(
+        expressions.choice(expressions.step(X, "threshold"), X, constant("value", "value")),
+        (Reading("threshold", parameters=("threshold", "value")),),
+        parameters=("threshold", "value"),
+        torch="threshold",
+    ),
+    "hardshrink": PointwiseFunction(
+        apply("mul", X, expressions.step(apply("abs", X, label="size"), "limit"), label="hardshrink"),
+        (Reading("hardshrink", parameters=("lambd",)),),
+        parameters=("limit",),
+        torch="hardshrink",
+    ),
+    "softshrink": PointwiseFunction(
+        expressions.soft_shrink("limit"),
+        (Reading("softshrink", parameters=("lambd",)),),
+        parameters=("limit",),
+        torch="softshrink",
+    ),
+    "two_lines": PointwiseFunction(
+        expressions.choice(
+            expressions.step(X, "limit", "included"),
+            expressions.line("upper", "factor_above", "offset_above"),
+            expressions.line("lower", "factor_below", "offset_below"),
+        ),
+        (),
+        parameters=("limit", "included", "factor_above", "offset_above", "factor_below", "offset_below"),
+    ),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import erf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +21,28 @@ def table(call: Call, grid: ActivationQuant, out: ActivationQuant) -> NDArray[np
 
 
 def is_table_safe(call: Call, grid: ActivationQuant, out: ActivationQuant) -> bool:
-    """Whether every entry is clearly on one side of a half, so that float32 rounds it as exact numbers do."""
+    """Whether every entry is clearly on one side of a half, so that float32 rounds it as exact numbers do.
+
+    Nor may float32 put a value on the other side of a step.
+    """
     entries = _entries(call, grid, out)
     within = (entries > QMIN - 1) & (entries < QMAX + 1)
-    return bool(np.all(np.abs(entries[within] % 1.0 - 0.5) > _MARGIN))
+    if not np.all(np.abs(entries[within] % 1.0 - 0.5) > _MARGIN):
+        return False
+    rounded = _entries(call, grid, out, np.float32)
+    within |= (rounded > QMIN - 1) & (rounded < QMAX + 1)
+    return bool(np.all(np.abs(entries[within] - rounded[within]) < _MARGIN))
 
 
-def _entries(call: Call, grid: ActivationQuant, out: ActivationQuant) -> Doubles:
-    """The function's values in units of the output grid, before rounding."""
-    x = (np.arange(QMIN, QMAX + 1, dtype=np.float64) - grid.zero_point) * grid.scale
+def _entries(
+    call: Call, grid: ActivationQuant, out: ActivationQuant, precision: type[np.floating[Any]] = np.float64
+) -> Doubles:
+    """The function's values in units of the output grid, before rounding.
+
+    ``precision`` is that of the arguments, which runtimes compute in float32.
+    """
+    integers = np.arange(QMIN, QMAX + 1) - grid.zero_point
+    x = (integers.astype(precision) * precision(grid.scale)).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):  # log and 1 / x at the end of their domain
         y = evaluate(call.definition.expression, x, call.named, _PRIMITIVES)
     entries = y / out.scale + out.zero_point

@@ -16,7 +16,7 @@ from edgesqueeze.network.graph.nodes import (
     Which,
     is_spread_over,
 )
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
+from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
 from edgesqueeze.network.reading.torch.constants import or_constant, per_channel_scale, scaled
 
 
@@ -57,7 +57,20 @@ def _times(builder: Builder, fx: FxNode, source: AnyNode, factor: float, side: s
 
 def product(builder: Builder, fx: FxNode) -> None:
     """mul: two tensors, one of which may be of length 1 along some axes."""
+    for signs, size in (fx.args[:2], fx.args[1::-1]):
+        if _is_sign_of(signs, size):
+            builder.same(fx, builder.nodes[builder.made[signs.args[0]]])  # type: ignore[union-attr, index]
+            return
     _multiplied(builder, fx, builder.source(fx, 0), builder.source(fx, 1))
+
+
+def _is_sign_of(signs: object, size: object) -> bool:
+    """Whether a product is sign(x) · |x|, which is x: torch's lp_pool2d writes that."""
+    while isinstance(size, FxNode) and aten_name(size) == "relu":
+        size = size.args[0]
+    if not isinstance(signs, FxNode) or not isinstance(size, FxNode):
+        return False
+    return (aten_name(signs), aten_name(size)) == ("sign", "abs") and signs.args[0] is size.args[0]
 
 
 def _quotient(builder: Builder, fx: FxNode) -> None:

@@ -40,6 +40,16 @@ WAYS = {
     "square": lambda x: x**2,
     "square 2": torch.square,
     "cube": lambda x: x**3,
+    "sign": torch.sign,
+    "threshold": nn.Threshold(0.1, 0.5),
+    "threshold 2": lambda x: torch.where(x > 0.2, x, 0.0),
+    "hardshrink": nn.Hardshrink(0.2),
+    "hardshrink 2": lambda x: torch.where(x.abs() >= 0.2, x, 0.0),
+    "softshrink": nn.Softshrink(0.2),
+    "leaky_relu where": lambda x: torch.where(x > 0, x, 0.2 * x),
+    "clamp_low where": lambda x: torch.where(x < 0.25, 0.25, x),
+    "clamp_high where": lambda x: x.masked_fill(x > 0.25, 0.25),
+    "two_lines": lambda x: torch.where(x >= 0, x, 0.5 - x),
     "pow": lambda x: (x.abs() + 1) ** 1.7,
 }
 
