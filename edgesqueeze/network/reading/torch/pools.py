@@ -1,6 +1,7 @@
 """Pools over windows of a map: fixed windows, and windows that follow from the size that is asked for."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,10 @@ def _max_pool(builder: Builder, fx: FxNode) -> None:
     top, left = (n + more for n, more in zip(pair_of(args["padding"] or 0), around, strict=True))
     shape = shape_of(fx)
     if dilation != (1, 1):
-        if top or left or args["ceil_mode"]:
-            raise refuse(fx, "is a dilated max pool with padding or ceil mode, which TFLite cannot express")
-        _dilated(builder, fx, source, (kernel, stride, dilation))
+        windows = zip(kernel, stride, dilation, (top, left), strict=True)
+        for axis, window in enumerate(windows, 2):
+            source = _dilated(builder, fx, source, (axis, shape[axis]), window)
+        builder.same(fx, source)
         return
     # Ceil mode and floor mode differ only in how far the last window reaches past the input.
     bottom = (shape[2] - 1) * stride[0] + kernel[0] - source.shape[2] - top
@@ -50,24 +52,43 @@ def _max_pool(builder: Builder, fx: FxNode) -> None:
     )
 
 
-def _dilated(builder: Builder, fx: FxNode, source: AnyNode, window: tuple[Pair, Pair, Pair]) -> None:
-    """A dilated max pool: the largest of moved maps, rows first."""
-    kernel, stride, dilation = window
-    shape = shape_of(fx)
-    last = source
-    for axis in (0, 1):
-        reach = (shape[2 + axis] - 1) * stride[axis] + 1
-        parts: list[AnyNode] = []
-        for place in range(kernel[axis]):
-            before = place * dilation[axis]
-            behind = last.shape[2 + axis] - before - reach
-            pads = (before, 0, behind, 0) if axis == 0 else (0, before, 0, behind)
-            part: AnyNode = crop(builder, fx, last, pads, builder.unused(f"{fx.name}_{axis}_{place}"))
-            if stride[axis] > 1:
-                steps = (stride[axis], 1) if axis == 0 else (1, stride[axis])
-                part = every(builder, fx, part, steps, builder.unused(f"{part.name}_every"))
-            parts.append(part)
-        last = _largest(builder, fx, parts)
+def _dilated(
+    builder: Builder, fx: FxNode, source: AnyNode, along: tuple[int, int], window: tuple[int, int, int, int]
+) -> AnyNode:
+    """A dilated max pool along an axis: the largest of moved maps, one for every place of the window.
+
+    Windows that reach into the padding at one end have fewer places; they are made apart, and joined.
+    ``along`` is the axis and how many windows, ``window`` its kernel, stride, dilation and padding in front.
+    """
+    (axis, size), (kernel, stride, dilation, before) = along, window
+    length = source.shape[axis]
+    places = [
+        tuple(n * dilation for n in range(kernel) if 0 <= i * stride - before + n * dilation < length)
+        for i in range(size)
+    ]
+    if () in places:
+        raise refuse(fx, "has a window that lies in the padding altogether")
+    parts, first = [], 0
+    for inside, alike in groupby(places):
+        count = len(list(alike))
+        begins = [first * stride - before + place for place in inside]
+        moved = [_moved(builder, fx, source, axis, (begin, count, stride)) for begin in begins]
+        parts.append(_largest(builder, fx, moved).name)
+        first += count
+    return join(builder, fx, parts, axis, f"{fx.name}_joined")
+
+
+def _moved(builder: Builder, fx: FxNode, source: AnyNode, axis: int, places: tuple[int, int, int]) -> AnyNode:
+    """Places of an axis: the first, how many, how far apart."""
+    first, count, stride = places
+    behind = source.shape[axis] - first - (count - 1) * stride - 1
+    if first or behind:
+        pads = (first, 0, behind, 0) if axis == 2 else (0, first, 0, behind)
+        source = crop(builder, fx, source, pads, builder.unused(f"{fx.name}_from"))
+    if stride > 1 and count > 1:
+        steps = (stride, 1) if axis == 2 else (1, stride)
+        source = every(builder, fx, source, steps, builder.unused(f"{fx.name}_every"))
+    return source
 
 
 def _largest(builder: Builder, fx: FxNode, parts: Sequence[AnyNode]) -> AnyNode:
@@ -76,7 +97,6 @@ def _largest(builder: Builder, fx: FxNode, parts: Sequence[AnyNode]) -> AnyNode:
         inputs, name = (last.name, part.name), builder.unused(fx.name)
         last = Extreme(name=name, inputs=inputs, shape=part.shape, which="maximum")
         builder.add(fx, last)
-    builder.same(fx, last)
     return last
 
 
