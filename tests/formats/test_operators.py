@@ -126,6 +126,9 @@ BODIES = {
     "pad tokens": lambda m, a, b: F.pad(a.flatten(2).mT, (0, 0, 1, 3)),
     "pad by nothing": lambda m, a, b: F.pad(a.permute(0, 2, 3, 1), (0, 0, 0, 0, 0, 0)),
     "pad around": lambda m, a, b: F.pad(a, (2, 1, 0, 3), mode="circular"),
+    "pad around and cut": lambda m, a, b: F.pad(a, (2, -1, -2, 3), mode="circular"),
+    "reflect and cut": lambda m, a, b: F.pad(a, (1, -1, -2, 9), mode="reflect"),
+    "replicate and cut": lambda m, a, b: F.pad(a, (-1, 2, 1, -3), mode="replicate"),
     "pad by the lowest": lambda m, a, b: F.max_pool2d(F.pad(a, (0, 1, 1, 1), value=float("-inf")), 3, 2),
     "normalize": lambda m, a, b: F.normalize(a, dim=1) + F.normalize(b.flatten(2), dim=-1).reshape(b.shape),
     "vector norms": lambda m, a, b: (

@@ -33,20 +33,22 @@ def same(builder: Builder, fx: FxNode) -> None:
 
 
 def mirrored(builder: Builder, fx: FxNode, source: AnyNode, mode: str) -> None:
-    """A reflection, or the outermost values repeated, one at a time: a symmetric edge of one."""
-    left, right, top, bottom = (int(n) for n in arguments_of(fx, ["input", "pad"])["pad"])
-    if min(left, right, top, bottom) < 0:
-        raise refuse(fx, f"mirrors negative amounts {left, right, top, bottom}")
+    """A reflection, or the outermost values repeated, one at a time: a symmetric edge of one.
+
+    Negative amounts are cut off behind, so that the other end is mirrored as torch does it.
+    """
+    given = [int(n) for n in arguments_of(fx, ["input", "pad"])["pad"]]
+    left, right, top, bottom = (max(n, 0) for n in given)
     if mode == "reflect":
-        steps = [(top, left, bottom, right)]
+        steps = [(top, left, bottom, right)] if top or left or bottom or right else []
     else:
         most = max(left, right, top, bottom)
         steps = [(int(top > n), int(left > n), int(bottom > n), int(right > n)) for n in range(most)]
-    last = source
+    last, cut = source, [max(-n, 0) for n in given]
     for place, (above, before, below, behind) in enumerate(steps):
         shape = (*last.shape[:2], last.shape[2] + above + below, last.shape[3] + before + behind)
         node = MirrorPad(
-            name=fx.name if place == len(steps) - 1 else f"{fx.name}_{place}",
+            name=fx.name if place == len(steps) - 1 and not any(cut) else f"{fx.name}_{place}",
             inputs=(last.name,),
             shape=shape,
             pads=(above, before, below, behind),
@@ -54,6 +56,8 @@ def mirrored(builder: Builder, fx: FxNode, source: AnyNode, mode: str) -> None:
         )
         builder.add(fx, node)
         last = node
+    if any(cut):
+        crop(builder, fx, last, (cut[2], cut[0], cut[3], cut[1]))
 
 
 def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads, name: str | None = None) -> Crop:

@@ -181,10 +181,14 @@ def _constant_channels(
 def _around(builder: Builder, fx: FxNode, value: FxNode, amounts: Amounts) -> None:
     """What leaves a dimension at one end stands before it at the other."""
     node, dims = builder.nodes[builder.made[value]], dims_of(builder, value)
-    for dim, (before, behind) in amounts.items():
-        length = lengths(dims)[dim]
-        if min(before, behind) < 0 or max(before, behind) > length or not dims[dim]:
-            raise refuse(fx, f"pads a dimension of length {length} by {before, behind} around a circle")
+    for dim, ends in amounts.items():
+        show(builder, fx, node, dims)
+        if min(ends) < 0:  # what is cut off does not come in again
+            kept = lengths(dims)[dim] + sum(min(n, 0) for n in ends)
+            node, dims = taken(builder, fx, fx, (dim, max(-ends[0], 0), kept, 1))
+        length, (before, behind) = lengths(dims)[dim], (max(n, 0) for n in ends)
+        if max(before, behind) > length or not dims[dim]:
+            raise refuse(fx, f"pads a dimension of length {length} by {ends} around a circle")
         parts = []
         for first, count in ((length - before, before), (0, length), (0, behind)):
             if count:
