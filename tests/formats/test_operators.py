@@ -139,6 +139,11 @@ BODIES = {
         a, scale_factor=(1.5, 2), mode="bicubic", align_corners=True
     ),
     "nearest exact": lambda m, a, b: F.interpolate(a, size=(15, 5), mode="nearest-exact"),
+    "nearest exact, fewer": lambda m, a, b: F.interpolate(a[:, :, :9], size=(3, 4), mode="nearest-exact"),
+    "nearest exact, odd factors": lambda m, a, b: F.interpolate(a, scale_factor=(3, 1), mode="nearest-exact"),
+    "nearest exact, a given factor": lambda m, a, b: F.interpolate(
+        a, scale_factor=2.05, mode="nearest-exact"
+    ),
     "nearest exact twice": lambda m, a, b: F.interpolate(a, scale_factor=2, mode="nearest-exact"),
     "every other channel from the second": lambda m, a, b: a[:, 1::2] + b[:, 2::3].repeat(1, 2, 1, 1)[:, :3],
     "conv 1d": lambda m, a, b: F.conv1d(a.flatten(2), m.line.weight, m.line.bias, 2, 2, 2, 2),

@@ -1,4 +1,7 @@
-"""Resizes that no runtime has in common: products with a matrix along height and along width."""
+"""Resizes that no runtime has in common: products with a matrix along height and along width.
+
+Of nearest-exact those by whole factors are a nearest resize, or places evenly apart.
+"""
 
 from typing import Any
 
@@ -7,8 +10,11 @@ import torch
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import Floats
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder, Translation, pair_of, shape_of
+from edgesqueeze.network.reading.torch.layouts import as_torch_has_it
+from edgesqueeze.network.reading.torch.maps import crop, resize_to
 from edgesqueeze.network.reading.torch.matmuls import along, factor_of, show_product
+from edgesqueeze.network.reading.torch.strides import every
 
 _LETTERS = "nchw"
 
@@ -19,8 +25,24 @@ def _bicubic(builder: Builder, fx: FxNode) -> None:
 
 
 def _nearest_exact(builder: Builder, fx: FxNode) -> None:
-    """The value at the nearest place's centre: a matrix of zeros and ones."""
-    _resample(builder, fx)
+    """The value whose centre is nearest; where no factor is whole, by a matrix of zeros and ones."""
+    value = fx.args[0]
+    assert isinstance(value, FxNode)  # torch.export writes nothing else
+    size, before = pair_of(shape_of(fx)[2:]), shape_of(value)[2:]
+    factors = fx.args[-1] if isinstance(fx.args[-1], list | tuple) and fx.args[1] is None else None
+    ratios = [n / m for n, m in zip(size, before, strict=True)]
+    if factors is not None and list(factors) != ratios:
+        _resample(builder, fx)
+    elif not any(n % m for n, m in zip(size, before, strict=True)):  # then nearest is the same
+        builder.reading[value] = as_torch_has_it(builder, fx, value).name
+        resize_to(builder, fx, size, "nearest")
+    elif not any(m % n for n, m in zip(size, before, strict=True)):
+        rows, columns = (m // n for n, m in zip(size, before, strict=True))
+        source, name = as_torch_has_it(builder, fx, value), builder.unused(f"{fx.name}_from")
+        inner = crop(builder, fx, source, (rows // 2, columns // 2, 0, 0), name)
+        every(builder, fx, inner, (rows, columns), fx.name)
+    else:
+        _resample(builder, fx)
 
 
 def _resample(builder: Builder, fx: FxNode) -> None:
