@@ -134,6 +134,10 @@ BODIES = {
     "vector norms": lambda m, a, b: (
         torch.linalg.vector_norm(a, 1, (2, 3)) + torch.linalg.vector_norm(b, 2, (2, 3))
     ),
+    "local response norm": lambda m, a, b: (
+        F.local_response_norm(a, 3) + F.local_response_norm(b, 4, 0.5, 0.5, 2.0)
+    ),
+    "local response norm of many": lambda m, a, b: F.local_response_norm(a, 9, 0.1),
     "bicubic": lambda m, a, b: F.interpolate(a, size=(13, 5), mode="bicubic"),
     "bicubic with corners": lambda m, a, b: F.interpolate(
         a, scale_factor=(1.5, 2), mode="bicubic", align_corners=True

@@ -33,7 +33,7 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.channels import CHANNEL_LAYERS
+from edgesqueeze.network.reading.torch.channels import CHANNEL_LAYERS, CHANNEL_WINDOWS
 from edgesqueeze.network.reading.torch.choices import CHOICES
 from edgesqueeze.network.reading.torch.constants import affine
 from edgesqueeze.network.reading.torch.functions import function_translations, schema_arguments
@@ -162,7 +162,7 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 
 
 _FUNCTIONS = function_translations()
-ANY_ORDER = {*SHAPES, *JOINS, *MATMULS, *REDUCTIONS, *PADS, *RESAMPLES, *CHOICES}
+ANY_ORDER = {*SHAPES, *JOINS, *MATMULS, *REDUCTIONS, *PADS, *RESAMPLES, *CHOICES, *CHANNEL_WINDOWS}
 """Operations that see to the order of what they read themselves."""
 TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
@@ -179,6 +179,7 @@ TRANSLATIONS: dict[str, Translation] = {
     **PADS,
     **RESAMPLES,
     **CHOICES,
+    **CHANNEL_WINDOWS,
     "conv2d": _conv,
     "conv_transpose2d": _conv_transpose,
     "_native_batch_norm_legit_no_training": _batch_norm,

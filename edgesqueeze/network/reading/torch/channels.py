@@ -3,8 +3,25 @@
 import numpy as np
 from torch.fx import Node as FxNode
 
-from edgesqueeze.network.graph.nodes import Conv, Dense, DepthToSpace, LayerNorm, Shuffle, Softmax
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse, shape_of
+from edgesqueeze.network.graph.nodes import (
+    AnyNode,
+    Conv,
+    Dense,
+    DepthToSpace,
+    LayerNorm,
+    Shuffle,
+    Softmax,
+)
+from edgesqueeze.network.reading.torch.builder import (
+    Builder,
+    Translation,
+    arguments_of,
+    aten_name,
+    refuse,
+    shape_of,
+)
+from edgesqueeze.network.reading.torch.layouts import along_channels, keep_dims
+from edgesqueeze.network.reading.torch.views import natural
 
 
 def linear(builder: Builder, fx: FxNode) -> None:
@@ -25,10 +42,16 @@ def linear_last(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["input", "weight", "bias"])
     source = builder.source(fx)
     weight, bias = builder.weight_and_bias(fx, args)
-    node = Conv(
-        name=builder.layer_name(fx),
+    node = _pointwise_conv(builder.layer_name(fx), source, len(weight))
+    builder.add_weighted(fx, node, weight[:, :, np.newaxis, np.newaxis], bias)
+
+
+def _pointwise_conv(name: str, source: AnyNode, channels: int) -> Conv:
+    """A 1 × 1 convolution to so many channels."""
+    return Conv(
+        name=name,
         inputs=(source.name,),
-        shape=(1, len(weight), *source.shape[2:]),
+        shape=(1, channels, *source.shape[2:]),
         kernel=(1, 1),
         stride=(1, 1),
         pads=(0, 0, 0, 0),
@@ -36,7 +59,6 @@ def linear_last(builder: Builder, fx: FxNode) -> None:
         groups=1,
         activation="none",
     )
-    builder.add_weighted(fx, node, weight[:, :, np.newaxis, np.newaxis], bias)
 
 
 def layer_norm(builder: Builder, fx: FxNode) -> None:
@@ -75,6 +97,36 @@ def pixel_shuffle(builder: Builder, fx: FxNode) -> None:
     builder.add(fx, node)
 
 
+def channel_windows(builder: Builder, fx: FxNode) -> None:
+    """avg_pool3d as local_response_norm has it, over neighbouring channels: a 1 × 1 convolution.
+
+    Its weight is a band [channels, channels] of 1 / size; zeros that were put around the channels for it are
+    left out.
+    """
+    names = ["input", "kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor"]
+    args = arguments_of(fx, names)
+    size, value, shape = int(args["kernel"][0]), fx.args[0], shape_of(fx)
+    plain = [size, 1, 1] == list(args["kernel"]) and list(args["stride"] or ()) == [1, 1, 1]
+    others = [args[name] for name in ("ceil_mode", "divisor")] + list(np.ravel(args["padding"] or 0))
+    before = 0
+    if isinstance(value, FxNode) and aten_name(value) in ("pad", "constant_pad_nd"):
+        amounts = [*map(int, arguments_of(value, ["input", "amounts"])["amounts"]), 0, 0]
+        zeros = set(value.args[2:]) <= {"constant", 0, None} and not value.kwargs
+        if zeros and not any(amounts[:4] + amounts[6:]):
+            before, value = amounts[4], value.args[0]
+    if not plain or any(others) or shape[:2] != (1, 1) or not isinstance(value, FxNode):
+        raise refuse(
+            fx, "pools volumes; neighbouring channels of a map, as in local_response_norm, are allowed"
+        )
+    dims = along_channels(builder, value, 2)
+    source = builder.nodes[builder.reading[value]]
+    places = np.arange(source.shape[1]) - (np.arange(shape[2])[:, np.newaxis] - before)
+    band = np.where((places >= 0) & (places < size), np.float32(1 / size), np.float32(0))
+    node = _pointwise_conv(fx.name, source, shape[2])
+    builder.add_weighted(fx, node, band[:, :, np.newaxis, np.newaxis], None)
+    keep_dims(builder, fx, (*dims[:2], natural(node.shape)[1], *dims[3:]))
+
+
 CHANNEL_LAYERS: dict[str, Translation] = {
     "linear": linear,
     "softmax": softmax,
@@ -82,3 +134,5 @@ CHANNEL_LAYERS: dict[str, Translation] = {
     "pixel_shuffle": pixel_shuffle,
 }
 """What torch calls them."""
+CHANNEL_WINDOWS: dict[str, Translation] = {"avg_pool3d": channel_windows}
+"""What torch calls them; they read a tensor in any order."""
