@@ -260,6 +260,12 @@ BODIES = {
         .permute(0, 3, 2, 1)
         .softmax(-1)
     ),
+    "unfold of blocks": lambda m, a, b: F.unfold(a, 2, stride=2).softmax(1),
+    "unfold of blocks, a rest": lambda m, a, b: F.unfold(a, (3, 2), stride=(3, 2)),
+    "fold": lambda m, a, b: F.fold(F.unfold(a, 2, stride=2).relu() + 1, (10, 8), 2, stride=2) * b,
+    "fold of tokens": lambda m, a, b: F.fold(
+        a.reshape(-1, 6, 80).mT.reshape(-1, 24, 20), (8, 10), 2, stride=2
+    ),
     "shuffle": lambda m, a, b: a.view(-1, 2, 3, 10, 8).transpose(1, 2).reshape(-1, 6, 10, 8),
     "matmul": lambda m, a, b: a @ b.transpose(2, 3),
     "matmul of places": lambda m, a, b: a.transpose(2, 3) @ b,

@@ -125,7 +125,12 @@ def _logsumexp(x: Tensor, dim: Numbers, keepdim: bool = False) -> Tensor:
 def _im2col(
     x: Tensor, kernel: Sequence[int], dilation: Sequence[int], padding: Sequence[int], stride: Sequence[int]
 ) -> Tensor:
-    """Unfold: a moved map for every place of the kernel, [N, C · places, windows]."""
+    """Unfold: a moved map for every place of the kernel, [N, C · places, windows]; blocks are a view."""
+    if list(kernel) == list(stride) and not any(padding) and max(dilation) == 1:
+        rows, columns = (x.shape[2 + i] // kernel[i] for i in (0, 1))
+        x = x[:, :, : rows * kernel[0], : columns * kernel[1]]
+        blocks = x.reshape(x.shape[0], x.shape[1], rows, kernel[0], columns, kernel[1])
+        return blocks.permute(0, 1, 3, 5, 2, 4).reshape(x.shape[0], -1, rows * columns)
     x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     rows, columns = ((x.shape[2 + i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1))
     moved = [
@@ -139,6 +144,23 @@ def _im2col(
         for j in range(kernel[1])
     ]
     return torch.stack(moved, 2).reshape(x.shape[0], -1, rows * columns)
+
+
+def _col2im(
+    x: Tensor,
+    size: Sequence[int],
+    kernel: Sequence[int],
+    dilation: Sequence[int],
+    padding: Sequence[int],
+    stride: Sequence[int],
+) -> Any:
+    """Fold: blocks side by side are a view; windows that overlap stay as they are, and are refused."""
+    whole = list(kernel) == list(stride) and size[0] % kernel[0] == size[1] % kernel[1] == 0
+    if x.dim() != 3 or not whole or any(padding) or max(dilation) > 1:
+        return NotImplemented
+    rows, columns = size[0] // kernel[0], size[1] // kernel[1]
+    blocks = x.reshape(x.shape[0], -1, kernel[0], kernel[1], rows, columns)
+    return blocks.permute(0, 1, 4, 2, 5, 3).reshape(x.shape[0], -1, size[0], size[1])
 
 
 def _variance(
@@ -192,6 +214,7 @@ DECOMPOSITIONS: dict[Any, Decomposition] = {
     _ATEN.log_softmax.int: _log_softmax,
     _ATEN.logsumexp.default: _logsumexp,
     _ATEN.im2col.default: _im2col,
+    _ATEN.col2im.default: _col2im,
     _ATEN.var.correction: _variance,
     _ATEN.var.dim: _variance_of,
     _ATEN.std.correction: _deviation,

@@ -217,6 +217,7 @@ def test_shapes_of_any_rank_and_order_keep_their_numbers(body):
         (lambda m, x: F.adaptive_max_pool2d(m.a(x), 3, True)[1] + 1, "places of the largest values"),
         (lambda m, x: m.a(x).mean(), "reduces the batch too"),
         (lambda m, x: m.a(x).std(), "reduces the batch too"),
+        (lambda m, x: F.fold(F.unfold(m.a(x), 3), 10, 3), "'col2im' .*is not supported"),
         (lambda m, x: F.avg_pool3d(m.a(x).unsqueeze(1), 2), "'avg_pool3d' .* pools volumes"),
         (lambda m, x: torch.linalg.vector_norm(m.a(x), 3, 1), "is a norm of order 3"),
         (lambda m, x: (m.a(x) > 0) * m.a(x), "'gt' .* only where and masked_fill may read a comparison"),
