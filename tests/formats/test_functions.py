@@ -11,10 +11,13 @@ from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.floats.run import run_graph
+from edgesqueeze.network.graph.functions import Call
 from edgesqueeze.network.graph.nodes import Graph, Input, Pointwise
+from edgesqueeze.network.integers.align import table_grid
 from edgesqueeze.network.integers.ranges import merge_ranges
 from edgesqueeze.network.integers.reference import dequantize, run_integer
-from edgesqueeze.network.integers.spec import make_spec
+from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec, make_spec
+from edgesqueeze.network.integers.tables import is_table_safe
 
 SHAPE = (1, 4, 8, 8)
 INTEGERS = np.arange(-128, 128, dtype=np.int8).reshape(SHAPE)
@@ -52,6 +55,21 @@ def test_all_256_integers_are_the_same_in_both_runtimes(call, tmp_path):
     onnx.checker.check_model(onnx.load_from_string(emit_onnx(graph, spec)), full_check=True)
     for predictor in load(tmp_path, graph, spec):
         np.testing.assert_array_equal(predictor.predict_integers(x), expected)
+
+
+def test_a_value_that_float32_puts_on_a_step_is_moved_off_it(tmp_path):
+    """Exactly it is a little above the threshold; in the runtimes' float32 it is the threshold."""
+    grid = ActivationQuant(float(np.float32(0.0173)), -3)
+    exact = np.arange(1, 100) * grid.scale
+    limits = exact.astype(np.float32)
+    limit = float(limits[exact > limits][0])
+    call, out = Call("threshold", (limit, -2.0)), ActivationQuant(float(np.float32(0.0171)), 0)
+    assert not is_table_safe(call, grid, out)
+    assert is_table_safe(call, table_grid(call, grid, out), out)
+    graph, x = graph_of(call), dequantize(INTEGERS, grid)
+    spec = QuantSpec({"input": grid, "f": out}, {})
+    for predictor in load(tmp_path, graph, spec):
+        np.testing.assert_array_equal(predictor.predict_integers(x), run_integer(graph, spec, x))
 
 
 @pytest.mark.parametrize("call", CALLS, ids=call_id)
