@@ -348,6 +348,42 @@ def test_a_tflite_file_transposes_only_where_the_meaning_needs_it(name):
     assert codes.count(schema.BuiltinOperator.TRANSPOSE) == MOVED[name]
 
 
+TRANSPOSED = {
+    "depthwise": {"kernel_size": 4, "stride": 2, "padding": 1, "groups": 6},
+    "depthwise of an odd kernel": {"kernel_size": 3, "stride": 2, "output_padding": 1, "groups": 6},
+    "in groups": {"kernel_size": (3, 2), "stride": (2, 3), "padding": 1, "groups": 3},
+    "in groups, more channels": {"out_channels": 12, "kernel_size": 2, "stride": 2, "groups": 2},
+    "in groups, stride 1": {"kernel_size": 3, "padding": 1, "groups": 2},
+    "depthwise, stride 1, much padding": {"kernel_size": 3, "padding": 3, "groups": 6},
+    "dilated, stride 1": {"kernel_size": 3, "dilation": 2, "output_padding": 1},
+    "dilated": {"kernel_size": 3, "stride": 2, "dilation": (2, 3), "padding": 2},
+    "dilated, more rows than the stride": {"kernel_size": 2, "stride": 2, "dilation": 3, "output_padding": 2},
+    "dilated, to one channel": {"out_channels": 1, "kernel_size": 2, "stride": (1, 2), "dilation": 3},
+    "dilated in groups": {"kernel_size": 3, "stride": 2, "dilation": 2, "groups": 2, "bias": False},
+}
+
+
+class Decoder(nn.Module):
+    """A transposed convolution with a batch norm and a ReLU, and once more with the same weights."""
+
+    def __init__(self, out_channels=6, **settings):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 3), nn.Conv2d(3, 6, 3, stride=2)
+        self.up = nn.ConvTranspose2d(6, out_channels, **settings)
+        self.norm = nn.BatchNorm2d(out_channels)
+        nn.init.uniform_(self.norm.weight, 0.5, 1.5)
+        nn.init.uniform_(self.norm.bias, -0.5, 0.5)
+
+    def forward(self, x):
+        return F.relu(self.norm(self.up(self.a(x)))), self.up(self.b(x))
+
+
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_the_gate_passes_transposed_convolutions(name, tmp_path):
+    torch.manual_seed(3)
+    check_all_files(Decoder(**TRANSPOSED[name]).eval(), torch.randn(8, 3, 12, 11), tmp_path)
+
+
 class Residual(nn.Module):
     """A block whose last batch norm starts at zero, as torchvision's zero_init_residual has it."""
 

@@ -46,6 +46,7 @@ from edgesqueeze.network.reading.torch.reductions import GROUP_NORMS, REDUCTIONS
 from edgesqueeze.network.reading.torch.resamples import RESAMPLES
 from edgesqueeze.network.reading.torch.shapes import SHAPES
 from edgesqueeze.network.reading.torch.strides import STRIDES
+from edgesqueeze.network.reading.torch.transposed import conv_transpose
 
 
 def _conv(builder: Builder, fx: FxNode) -> None:
@@ -64,29 +65,6 @@ def _conv(builder: Builder, fx: FxNode) -> None:
         activation="none",
     )
     builder.add_weighted(fx, node, weight, bias)
-
-
-def _conv_transpose(builder: Builder, fx: FxNode) -> None:
-    names = ["input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"]
-    args = arguments_of(fx, names)
-    weight, bias = builder.weight_and_bias(fx, args)
-    if (args["groups"] or 1) != 1 or pair_of(args["dilation"] or 1) != (1, 1):
-        raise refuse(fx, "is grouped or dilated, which TFLite cannot express")
-    rows, columns = pair_of(args["padding"] or 0)
-    stride, extra = pair_of(args["stride"] or 1), pair_of(args["output_padding"] or 0)
-    if extra[0] >= stride[0] or extra[1] >= stride[1]:
-        raise refuse(fx, f"has output_padding {extra}; TFLite allows less than the stride {stride}")
-    node = ConvTranspose(
-        name=builder.layer_name(fx),
-        inputs=(builder.source(fx).name,),
-        shape=shape_of(fx),
-        kernel=pair_of(weight.shape[2:]),
-        stride=stride,
-        pads=(rows, columns, rows, columns),
-        extra=extra,
-        activation="none",
-    )
-    builder.add_weighted(fx, node, weight.swapaxes(0, 1), bias)
 
 
 def _batch_norm(builder: Builder, fx: FxNode) -> None:
@@ -116,11 +94,12 @@ def _fusable(builder: Builder, fx: FxNode) -> Conv | ConvTranspose | Dense | Add
     """The node behind which an activation can be fused: reached through max pools, with no other reader."""
     reached = fx.args[0]
     while isinstance(reached, FxNode) and len(reached.users) == 1:
-        node = builder.nodes[builder.made[reached]]
+        name = builder.made[reached]
+        node = builder.layer_of(builder.nodes[name])
         if not isinstance(node, Conv | ConvTranspose | Dense | Add | MaxPool):
             return None
         before = reached.args[0]
-        made_here = not isinstance(before, FxNode) or builder.made.get(before) != node.name
+        made_here = not isinstance(before, FxNode) or builder.made.get(before) != name
         if not isinstance(node, MaxPool) and made_here:
             return node if node.activation == "none" else None
         # A max pool, or something that left no node of its own: batch norm, an earlier activation, a copy.
@@ -181,7 +160,7 @@ TRANSLATIONS: dict[str, Translation] = {
     **CHOICES,
     **CHANNEL_WINDOWS,
     "conv2d": _conv,
-    "conv_transpose2d": _conv_transpose,
+    "conv_transpose2d": conv_transpose,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "relu": lambda builder, fx: _clamp(builder, fx, "relu"),
     "relu6": lambda builder, fx: _clamp(builder, fx, "relu6"),

@@ -43,7 +43,7 @@ class Builder:
     dimensions of those that torch sees otherwise than the node has them, ``reading`` to what the operation at
     hand reads in their place. ``moved`` maps a node and a layout to the node that has it, ``origins`` a node
     and dimensions to the operation that put them so. ``joined`` maps the parts of a concatenation to the node
-    that holds them.
+    that holds them, ``spread`` the last move of a transposed convolution to the convolution that it is.
     """
 
     program: torch.export.ExportedProgram
@@ -55,6 +55,7 @@ class Builder:
     moved: dict[tuple[str, Layout], str] = field(default_factory=dict)
     origins: dict[tuple[str, Dims], str] = field(default_factory=dict)
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
+    spread: dict[str, str] = field(default_factory=dict)
     lowest: dict[FxNode, Pair] = field(default_factory=dict)
     """Rows and columns of minus infinity above and left of a map, which the max pools behind it know of."""
     known: dict[FxNode, Any] = field(default_factory=dict)
@@ -102,6 +103,10 @@ class Builder:
         if not isinstance(value, FxNode) or value not in self.made:
             raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
         return self.nodes[self.reading.get(value, self.made[value])]
+
+    def layer_of(self, node: AnyNode) -> AnyNode:
+        """The convolution whose channels end in a node, each in several places; else itself."""
+        return self.nodes[self.spread.get(node.name, node.name)]
 
     def computes(self, value: object) -> bool:
         """Whether an argument is the output of an earlier layer."""

@@ -120,12 +120,13 @@ def affine(
     Folded into the layer that only feeds it; elsewhere (as in DenseNet) a depthwise 1 × 1 convolution.
     """
     factor, offset = factor_and_offset
-    is_layer = isinstance(source, WeightedNode) and builder.feeds_only(source, fx)
-    if isinstance(source, WeightedNode) and is_layer and source.activation == "none":
-        weight, bias = builder.tensors[weight_name(source)], builder.tensors[bias_name(source)]
+    layer = builder.layer_of(source)
+    if isinstance(layer, WeightedNode) and layer.activation == "none" and builder.feeds_only(source, fx):
+        weight, bias = builder.tensors[weight_name(layer)], builder.tensors[bias_name(layer)]
+        factor, offset = (np.repeat(values, len(bias) // len(values)) for values in (factor, offset))
         folded = weight.astype(np.float64) * factor.reshape(-1, *[1] * (weight.ndim - 1))
         moved = bias.astype(np.float64) * factor + offset
-        builder.store(source, folded.astype(np.float32), moved.astype(np.float32))
+        builder.store(layer, folded.astype(np.float32), moved.astype(np.float32))
         builder.same(fx, source)
         return
     scaled(builder, fx, name, source, factor, offset)

@@ -48,6 +48,7 @@ class Net(nn.Module):
         self.up = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1)
         self.up_grouped = nn.ConvTranspose2d(6, 6, 3, groups=2)
         self.up_dilated = nn.ConvTranspose2d(6, 6, 3, dilation=2, output_padding=1)
+        self.up_depthwise = nn.ConvTranspose2d(6, 6, 3, 2, 1, groups=6)
         self.last, self.dense = nn.LayerNorm(6), nn.Linear(6, 6)
         nn.init.uniform_(self.last.weight, -1, 1)
         self.gain = nn.Parameter(torch.randn(6, 1, 1))
@@ -238,18 +239,29 @@ def test_shapes_of_any_rank_and_order_keep_their_numbers(body):
         (lambda m, x: torch.div(m.a(x), 2, rounding_mode="floor"), "a rounding rule of its own"),
         (lambda m, x: torch.sub(1, m.a(x), alpha=2), "a multiple of a tensor to a constant"),
         (lambda m, x: F.layer_norm(m.a(x), (6, 10, 10)), "layer norm over other dimensions"),
-        (lambda m, x: F.conv_transpose2d(x, m.a.weight[:3], groups=3), "computed|grouped or dilated"),
-        (lambda m, x: m.up_grouped(m.a(x)), "'conv_transpose2d' in layer 'up_grouped' is grouped or dilated"),
-        (
-            lambda m, x: m.up_dilated(m.a(x)),
-            "output_padding .1, 1.; TFLite allows less than the stride|dilated",
-        ),
         (lambda m, x: F.conv2d(x, m.a.weight * x.mean()), "weight that is computed from the input|reduces"),
     ],
 )
 def test_what_the_graph_does_not_know_is_refused_by_name(body, sentence):
     with pytest.raises(UnsupportedLayerError, match=sentence):
         build_graph(Net(body).eval(), torch.randn(1, 3, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (lambda m, x: F.relu(m.up_grouped(m.a(x))), ["Conv"]),
+        (lambda m, x: F.conv_transpose2d(x, m.a.weight[:3], padding=3, groups=3), ["Crop", "Conv"]),
+        (lambda m, x: m.up_dilated(m.a(x)), ["Conv"]),
+        (lambda m, x: F.conv_transpose2d(m.a(x), m.b.weight, stride=2, dilation=2), ["ConvTranspose"]),
+        (
+            lambda m, x: F.relu(m.norm(m.up_depthwise(m.a(x)))),
+            ["Conv", "Shuffle", "DepthToSpace", "Crop"],
+        ),
+    ],
+)
+def test_a_grouped_or_dilated_transposed_convolution_is_one_convolution(body, expected):
+    assert [kind for kind in kinds(built(body)) if kind != "Input"][-len(expected) :] == expected
 
 
 @pytest.mark.parametrize(
