@@ -129,7 +129,7 @@ def test_the_c_decoder_writes_the_same_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "layers"), [("Pyramid", 6), ("Siamese", 4), ("Tied", 3), ("NormedApart", 2)]
+    ("name", "layers"), [("Pyramid", 6), ("Siamese", 4), ("Tied", 3), ("NormedApart", 2), ("Signals", 5)]
 )
 def test_weights_that_are_used_again_are_stored_once(name, layers, tmp_path):
     _, graph, spec = network(name)

@@ -105,10 +105,11 @@ class Signals(nn.Module):
             *(nn.Conv1d(3, 8, 5, 2, 2, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2)),
             *(nn.Conv1d(8, 8, 3, padding=1, groups=2), nn.BatchNorm1d(8), nn.ReLU()),
         )
+        self.again = nn.Conv1d(8, 8, 1)
         self.head, self.up = nn.Linear(8, 5), nn.ConvTranspose1d(8, 3, 4, 4)
 
     def forward(self, x):
-        y = self.body(x)
+        y = torch.relu(self.again(torch.relu(self.again(self.body(x)))))
         return self.head(nn.functional.adaptive_avg_pool1d(y, 1).flatten(1)), self.up(y)
 
 

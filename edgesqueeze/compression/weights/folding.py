@@ -15,6 +15,9 @@ from edgesqueeze.trees import Tree, leaves
 FoldedPair = tuple[str, str]
 """Names of a convolution and of the batch norm that was folded into it."""
 _RECORD = "edgesqueeze_folded"
+_Layer = nn.Conv1d | nn.Conv2d | nn.Linear
+_Norm = nn.BatchNorm1d | nn.BatchNorm2d
+_LAYERS, _NORMS = (nn.Conv1d, nn.Conv2d, nn.Linear), (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def folded_pairs(model: nn.Module) -> list[FoldedPair]:
@@ -31,22 +34,22 @@ def fold_batch_norm(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
     """Fold every batch norm in place and return the pairs.
 
     Raises:
-        UnsupportedLayerError: a batch norm does not directly follow a convolution of its own.
+        UnsupportedLayerError: a batch norm does not directly follow a convolution or dense layer of its own.
     """
     pairs = _find_pairs(model, example_input)
     with torch.no_grad():
         before = list(leaves(call(model, example_input)))
     for conv_name, norm_name in pairs:
         conv, norm = model.get_submodule(conv_name), model.get_submodule(norm_name)
-        assert isinstance(conv, nn.Conv2d)
-        assert isinstance(norm, nn.BatchNorm2d)
+        assert isinstance(conv, _LAYERS)
+        assert isinstance(norm, _NORMS)
         _fold(conv, norm)
         _replace_by_identity(model, norm_name)
-    left = [name for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    left = [name for name, m in model.named_modules() if isinstance(m, _NORMS)]
     if left:
         raise UnsupportedLayerError(
-            f"batch norm {left[0]!r} does not directly follow a convolution, so it cannot be folded; "
-            "leave weight sharing out for this model"
+            f"batch norm {left[0]!r} does not directly follow a convolution or dense layer, "
+            "so it cannot be folded; leave weight sharing out for this model"
         )
     with torch.no_grad():
         after = list(leaves(call(model, example_input)))
@@ -67,9 +70,9 @@ def apply_folding(model: nn.Module, pairs: list[FoldedPair]) -> None:
     """Give a freshly built model the structure that folding left, ready for its weights."""
     for conv_name, norm_name in pairs:
         conv = model.get_submodule(conv_name)
-        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(conv, _LAYERS)
         if conv.bias is None:
-            conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
+            conv.bias = nn.Parameter(torch.zeros(len(conv.weight)))
         _replace_by_identity(model, norm_name)
 
 
@@ -80,14 +83,14 @@ def _find_pairs(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
     pairs: list[FoldedPair] = []
     hooks = []
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, _LAYERS):
 
             def remember(_: nn.Module, __: object, output: Tensor, name: str = name) -> None:
                 produced[id(output)] = name
                 kept_alive.append(output)
 
             hooks.append(module.register_forward_hook(remember))
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, _NORMS):
 
             def pair(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
                 conv = produced.get(id(inputs[0]))
@@ -104,7 +107,7 @@ def _find_pairs(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
     return list(dict.fromkeys(pairs))  # layers that are called again are folded once
 
 
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+def _fold(conv: _Layer, norm: _Norm) -> None:
     if norm.running_mean is None or norm.running_var is None:
         raise UnsupportedLayerError("a batch norm without running statistics cannot be folded")
     gain = torch.ones_like(norm.running_var) if norm.weight is None else norm.weight
@@ -114,7 +117,7 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         # Behind a mask lies the weight as it was; scaling that one keeps the mask's zeros at zero.
         masked = parametrize.is_parametrized(conv, "weight")
         stored = conv.get_parameter("parametrizations.weight.original") if masked else conv.weight
-        stored.copy_((stored.double() * factor.view(-1, 1, 1, 1)).float())
+        stored.copy_((stored.double() * factor.view(-1, *[1] * (stored.dim() - 1))).float())
         bias = torch.zeros_like(norm.running_mean) if conv.bias is None else conv.bias
         folded = (bias.double() - norm.running_mean.double()) * factor + shift.double()
         conv.bias = nn.Parameter(folded.float())

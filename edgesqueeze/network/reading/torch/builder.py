@@ -170,7 +170,10 @@ class Builder:
 
         Where a module is called again, the number of the call is added; see :func:`_with_shared_weights`.
         """
-        stored = self.stored_name(fx.args[1] if weight is None and len(fx.args) > 1 else weight)
+        source = fx.args[1] if weight is None and len(fx.args) > 1 else weight
+        if isinstance(source, FxNode) and aten_name(source) == "unsqueeze":  # of a one-dimensional layer
+            source = source.args[0]
+        stored = self.stored_name(source)
         layer = stored.rpartition(".")[0] if stored is not None else ""
         if layer:
             name, call = layer, 1
