@@ -169,9 +169,11 @@ def _adaptive(builder: Builder, fx: FxNode, size: Pair, pool: Pool) -> None:
     source = builder.source(fx)
     rows, columns = (_runs(source.shape[2 + axis], size[axis]) for axis in (0, 1))
     single = len(rows) == len(columns) == 1
-    parts = [[_pooled(builder, fx, (row, column), pool, single=single) for column in columns] for row in rows]
-    lines = [join(builder, fx, [part.name for part in line], 3, f"{fx.name}_row") for line in parts]
-    builder.same(fx, join(builder, fx, [line.name for line in lines], 2, fx.name))
+    lines: dict[Run, str] = {}
+    for row in dict.fromkeys(rows):  # equal windows are made once, and joined as often as they stand there
+        made = {c: _pooled(builder, fx, (row, c), pool, single=single).name for c in dict.fromkeys(columns)}
+        lines[row] = join(builder, fx, [made[c] for c in columns], 3, f"{fx.name}_row").name
+    builder.same(fx, join(builder, fx, [lines[row] for row in rows], 2, fx.name))
 
 
 def _pooled(builder: Builder, fx: FxNode, runs: tuple[Run, Run], pool: Pool, *, single: bool) -> AnyNode:

@@ -354,6 +354,12 @@ def test_a_concatenation_reads_what_an_earlier_one_has_joined():
     assert all(after.inputs[0] == before.name for before, after in itertools.pairwise(joins))
 
 
+def test_equal_windows_of_an_adaptive_pool_are_made_once():
+    graph = built(lambda m, x: F.adaptive_avg_pool2d(m.a(x)[:, :, :2, :2], (7, 1)))
+    made = kinds(graph)[4:]  # behind what the network cuts out: rows 0, 0 and 1, and 1
+    assert sorted(made) == ["Crop"] * 2 + ["GlobalAvgPool"] * 3 + ["Join"] * 3
+
+
 def test_a_model_that_cannot_be_traced_is_refused():
     class Branching(nn.Module):
         def forward(self, x):
