@@ -74,7 +74,11 @@ def _write(
     for artifact in artifacts:
         LOGGER.info("wrote %s: %d bytes, sha256 %s", artifact.path, artifact.num_bytes, artifact.sha256)
         if artifact.format is FileFormat.SQZ:
-            check_decoded(artifact, others)
+            try:
+                check_decoded(artifact, others)
+            except ExportError:
+                artifact.path.unlink()  # nobody could use it
+                raise
     return artifacts
 
 

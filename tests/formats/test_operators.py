@@ -142,6 +142,8 @@ BODIES = {
     "bicubic with corners": lambda m, a, b: F.interpolate(
         a, scale_factor=(1.5, 2), mode="bicubic", align_corners=True
     ),
+    "bicubic rows": lambda m, a, b: F.interpolate(a, size=(13, 8), mode="bicubic"),
+    "ones of a shape": lambda m, a, b: a + torch.ones_like(b) * b.new_full((1, 6, 1, 1), 0.5),
     "nearest exact": lambda m, a, b: F.interpolate(a, size=(15, 5), mode="nearest-exact"),
     "nearest exact, fewer": lambda m, a, b: F.interpolate(a[:, :, :9], size=(3, 4), mode="nearest-exact"),
     "nearest exact, odd factors": lambda m, a, b: F.interpolate(a, scale_factor=(3, 1), mode="nearest-exact"),

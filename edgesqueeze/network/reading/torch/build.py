@@ -77,7 +77,7 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
 def _filled(fx: torch.fx.Node) -> torch.Tensor:
     """What an operation makes of a tensor whose shape alone counts."""
     (value,) = fx.all_input_nodes
-    stand_in = torch.zeros([int(n) for n in value.meta["val"].shape])
+    stand_in = torch.zeros([int(n) for n in value.meta["val"].shape], dtype=value.meta["val"].dtype)
     assert callable(fx.target)
     made: torch.Tensor = fx.target(stand_in, *fx.args[1:], **fx.kwargs)
     return made

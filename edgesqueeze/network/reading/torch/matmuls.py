@@ -257,10 +257,12 @@ def _einsum(builder: Builder, fx: FxNode) -> None:
 
 def _attention(builder: Builder, fx: FxNode) -> None:
     """softmax(query · keyᵀ · scale + mask) · value (Vaswani et al. 2017, arXiv 1706.03762, section 3.2.1)."""
-    names = ["query", "key", "value", "mask", "dropout", "causal"]
+    names = ["query", "key", "value", "attn_mask", "dropout_p", "is_causal"]
     args = arguments_of(fx, names)
-    mask = args["mask"] if args["mask"] is not None else args.get("attn_mask")
-    if args["causal"] or args.get("is_causal") or args.get("enable_gqa"):
+    mask = args["attn_mask"]
+    if args["dropout_p"]:
+        raise refuse(fx, f"drops {args['dropout_p']} of its weights in evaluation too; pass 0 there")
+    if args["is_causal"] or args.get("enable_gqa"):
         raise refuse(fx, "is causal, or shares keys among groups of heads; attention over everything is read")
     query, key, value = fx.args[:3]
     ranks = {len(v.meta["val"].shape) if builder.computes(v) else 0 for v in (query, key, value)}  # type: ignore[union-attr]

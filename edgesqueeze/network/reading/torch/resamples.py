@@ -19,11 +19,6 @@ from edgesqueeze.network.reading.torch.strides import every
 _LETTERS = "nchw"
 
 
-def _bicubic(builder: Builder, fx: FxNode) -> None:
-    """Cubic interpolation (Keys 1981), as torch weighs it: every output row is a sum of four input rows."""
-    _resample(builder, fx)
-
-
 def _nearest_exact(builder: Builder, fx: FxNode) -> None:
     """The value whose centre is nearest; where no factor is whole, by a matrix of zeros and ones."""
     value = fx.args[0]
@@ -46,12 +41,13 @@ def _nearest_exact(builder: Builder, fx: FxNode) -> None:
 
 
 def _resample(builder: Builder, fx: FxNode) -> None:
+    """Rows and columns as torch weighs them: bicubic (Keys 1981) sums four for each, nearest-exact takes one."""
     value = fx.args[0]
     assert isinstance(value, FxNode)  # torch.export writes nothing else
     size, found = shape_of(fx)[2:], factor_of(builder, value, _LETTERS)
     for axis, letter in enumerate("hw"):
         matrix = _matrix(fx, axis, int(value.meta["val"].shape[2 + axis]), size[axis])
-        if matrix.shape != (1, 1) or matrix[0, 0] != 1:
+        if not np.array_equal(matrix, np.eye(len(matrix))):
             found = along(builder, fx, found, letter, matrix)
     show_product(builder, fx, found)
 
@@ -76,7 +72,7 @@ def _matrix(fx: FxNode, axis: int, length: int, size: int) -> Floats:
 
 
 RESAMPLES: dict[str, Translation] = {
-    "upsample_bicubic2d": _bicubic,
+    "upsample_bicubic2d": _resample,
     "_upsample_nearest_exact2d": _nearest_exact,
 }
 """What torch calls them; they read a tensor in any order."""

@@ -217,6 +217,14 @@ def test_shapes_of_any_rank_and_order_keep_their_numbers(body):
         ),
         (lambda m, x: F.adaptive_max_pool2d(m.a(x), 3, True)[1] + 1, "places of the largest values"),
         (lambda m, x: m.a(x).mean(), "reduces the batch too"),
+        (
+            lambda m, x: F.scaled_dot_product_attention(m.a(x), m.a(x), m.a(x), dropout_p=0.1),
+            "drops 0.1 of its weights in evaluation too",
+        ),
+        (
+            lambda m, x: F.scaled_dot_product_attention(m.a(x), m.a(x), m.a(x), is_causal=True),
+            "is causal",
+        ),
         (lambda m, x: m.a(x).std(), "reduces the batch too"),
         (lambda m, x: F.fold(F.unfold(m.a(x), 3), 10, 3), "'col2im' .*is not supported"),
         (lambda m, x: F.avg_pool3d(m.a(x).unsqueeze(1), 2), "'avg_pool3d' .* pools volumes"),
