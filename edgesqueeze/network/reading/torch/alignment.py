@@ -17,6 +17,7 @@ from edgesqueeze.network.reading.torch.layouts import (
     dims_of,
     joined_atoms,
     name_of,
+    pointwise_conv,
     rearranged,
 )
 from edgesqueeze.network.reading.torch.views import (
@@ -113,17 +114,7 @@ def _repeated(name: str, source: AnyNode, axis: int, times: int) -> AnyNode:
         size = (shape[2], shape[3])
         mode: ResizeMode = "bilinear" if source.shape[2:] == (1, 1) else "nearest"
         return Resize(name=name, inputs=(source.name,), shape=shape, size=size, mode=mode)
-    return Conv(
-        name=name,
-        inputs=(source.name,),
-        shape=shape,
-        kernel=(1, 1),
-        stride=(1, 1),
-        pads=(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=1,
-        activation="none",
-    )
+    return pointwise_conv(name, source, times)
 
 
 def _wide(dims: Dims, rank: int) -> Dims:

@@ -4,8 +4,6 @@ import numpy as np
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import (
-    AnyNode,
-    Conv,
     Dense,
     DepthToSpace,
     LayerNorm,
@@ -20,7 +18,7 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.layouts import along_channels, keep_dims
+from edgesqueeze.network.reading.torch.layouts import along_channels, keep_dims, pointwise_conv
 from edgesqueeze.network.reading.torch.views import natural
 
 
@@ -42,23 +40,8 @@ def linear_last(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["input", "weight", "bias"])
     source = builder.source(fx)
     weight, bias = builder.weight_and_bias(fx, args)
-    node = _pointwise_conv(builder.layer_name(fx), source, len(weight))
+    node = pointwise_conv(builder.layer_name(fx), source, len(weight))
     builder.add_weighted(fx, node, weight[:, :, np.newaxis, np.newaxis], bias)
-
-
-def _pointwise_conv(name: str, source: AnyNode, channels: int) -> Conv:
-    """A 1 × 1 convolution to so many channels."""
-    return Conv(
-        name=name,
-        inputs=(source.name,),
-        shape=(1, channels, *source.shape[2:]),
-        kernel=(1, 1),
-        stride=(1, 1),
-        pads=(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=1,
-        activation="none",
-    )
 
 
 def layer_norm(builder: Builder, fx: FxNode) -> None:
@@ -122,7 +105,7 @@ def channel_windows(builder: Builder, fx: FxNode) -> None:
     source = builder.nodes[builder.reading[value]]
     places = np.arange(source.shape[1]) - (np.arange(shape[2])[:, np.newaxis] - before)
     band = np.where((places >= 0) & (places < size), np.float32(1 / size), np.float32(0))
-    node = _pointwise_conv(fx.name, source, shape[2])
+    node = pointwise_conv(fx.name, source, shape[2])
     builder.add_weighted(fx, node, band[:, :, np.newaxis, np.newaxis], None)
     keep_dims(builder, fx, (*dims[:2], natural(node.shape)[1], *dims[3:]))
 

@@ -19,7 +19,13 @@ from edgesqueeze.network.graph.nodes import (
     weight_name,
 )
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
-from edgesqueeze.network.reading.torch.layouts import constant_node, dims_of, placed, rearranged
+from edgesqueeze.network.reading.torch.layouts import (
+    constant_node,
+    dims_of,
+    placed,
+    pointwise_conv,
+    rearranged,
+)
 from edgesqueeze.network.reading.torch.views import natural
 
 Doubles = NDArray[np.float64]
@@ -150,15 +156,5 @@ def scaled(
 
 def per_channel_scale(name: str, source: AnyNode, factor: Doubles) -> tuple[Conv, Floats]:
     """A depthwise 1 × 1 convolution that multiplies each channel of a map, and its weight."""
-    node = Conv(
-        name=name,
-        inputs=(source.name,),
-        shape=source.shape,
-        kernel=(1, 1),
-        stride=(1, 1),
-        pads=(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=source.shape[1],
-        activation="none",
-    )
+    node = pointwise_conv(name, source, source.shape[1], groups=source.shape[1])
     return node, factor.astype(np.float32).reshape(-1, 1, 1, 1)

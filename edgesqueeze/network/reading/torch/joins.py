@@ -13,6 +13,7 @@ from edgesqueeze.network.reading.torch.layouts import (
     dims_of,
     keep_dims,
     name_of,
+    operand,
     placed,
     rearranged,
 )
@@ -38,9 +39,7 @@ def _stack(builder: Builder, fx: FxNode) -> None:
 def _repeat(builder: Builder, fx: FxNode) -> None:
     """Any dimensions repeated, one after the other."""
     times = [int(n) for n in arguments_of(fx, ["input", "times"])["times"]]
-    value = fx.args[0]
-    if not isinstance(value, FxNode) or not builder.computes(value):
-        raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
+    value = operand(builder, fx)
     dims = dims_of(builder, value)
     node, dims = builder.nodes[builder.made[value]], ((),) * (len(times) - len(dims)) + dims
     for dim, n in enumerate(times):

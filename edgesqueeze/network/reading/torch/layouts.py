@@ -15,6 +15,7 @@ from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
     Constant,
+    Conv,
     Flatten,
     Floats,
     Rearrange,
@@ -53,6 +54,14 @@ CHANNELS: dict[str, Callable[[FxNode], int]] = {
 def dims_of(builder: Builder, value: FxNode) -> Dims:
     """The dimensions of a value."""
     return builder.views.get(value) or natural(builder.nodes[builder.made[value]].shape)
+
+
+def operand(builder: Builder, fx: FxNode) -> FxNode:
+    """What an operation reads, which must be computed."""
+    value = fx.args[0]
+    if not isinstance(value, FxNode) or not builder.computes(value):
+        raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
+    return value
 
 
 def keep_dims(builder: Builder, fx: FxNode, dims: Dims) -> None:
@@ -130,6 +139,21 @@ def _move(name: str, source: AnyNode, layout: Layout) -> AnyNode:
 def joined_atoms(parts: Iterable[Atoms]) -> Atoms:
     """All atoms of some dimensions as one dimension."""
     return tuple(atom for atoms in parts for atom in atoms)
+
+
+def pointwise_conv(name: str, source: AnyNode, channels: int, groups: int = 1) -> Conv:
+    """A 1 × 1 convolution of a map to so many channels; its weight and bias are the caller's."""
+    return Conv(
+        name=name,
+        inputs=(source.name,),
+        shape=(1, channels, *source.shape[2:]),
+        kernel=(1, 1),
+        stride=(1, 1),
+        pads=(0, 0, 0, 0),
+        dilation=(1, 1),
+        groups=groups,
+        activation="none",
+    )
 
 
 def constant_node(builder: Builder, name: str, values: Floats) -> Constant:

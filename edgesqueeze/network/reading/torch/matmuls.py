@@ -22,6 +22,7 @@ from edgesqueeze.network.reading.torch.layouts import (
     keep_dims,
     name_of,
     placed,
+    pointwise_conv,
     rearranged,
 )
 from edgesqueeze.network.reading.torch.views import Atom, Atoms, Dims, Layout
@@ -41,6 +42,11 @@ class Factor:
     def parts(self) -> dict[str, Atoms]:
         """The dimensions that are more than 1 long."""
         return {letter: atoms for letter, atoms in zip(self.letters, self.dims, strict=True) if atoms}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """How long they are."""
+        return {letter: prod(atom.size for atom in atoms) for letter, atoms in self.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,8 @@ def _merged(parts: Mapping[str, Atoms], letters: str) -> Atoms:
     return tuple(atom for letter in letters for atom in parts[letter])
 
 
-def _length(parts: Mapping[str, Atoms], letters: str) -> int:
-    return prod(atom.size for atom in _merged(parts, letters))
+def _length(lengths: Mapping[str, int], letters: str) -> int:
+    return prod(lengths[letter] for letter in letters)
 
 
 def contracted(
@@ -100,26 +106,30 @@ def contracted(
     node = MatMul(
         name=builder.unused(name),
         inputs=(inputs[0].name, inputs[1].name),
-        shape=(1, _length(other, roles.columns), _length(one, roles.batch), _length(one, roles.rows)),
+        shape=(
+            1,
+            _length(right.lengths, roles.columns),
+            _length(left.lengths, roles.batch),
+            _length(left.lengths, roles.rows),
+        ),
         along="channels" if on_channels else "width",
     )
     builder.nodes[node.name] = node
     atoms = {
-        **_on_axis(1, other, roles.columns),
-        **_on_axis(2, one, roles.batch),
-        **_on_axis(3, one, roles.rows),
+        **_on_axis(1, right.lengths, roles.columns),
+        **_on_axis(2, left.lengths, roles.batch),
+        **_on_axis(3, left.lengths, roles.rows),
     }
     return Factor(node, tuple(atoms.get(letter, ()) for letter in result), result, node.name)
 
 
-def _on_axis(axis: int, parts: Mapping[str, Atoms], letters: str) -> dict[str, Atoms]:
+def _on_axis(axis: int, lengths: Mapping[str, int], letters: str) -> dict[str, Atoms]:
     """The dimensions that lie on one axis of a result, outermost first."""
     found: dict[str, Atoms] = {}
     step = 1
     for letter in reversed(letters):
-        size = _length(parts, letter)
-        found[letter] = (Atom(axis, size, step),)
-        step *= size
+        found[letter] = (Atom(axis, lengths[letter], step),)
+        step *= lengths[letter]
     return found
 
 
@@ -164,28 +174,19 @@ def _with_stored(
     roles = _roles(fx, list(factor.parts), list(known), result)
     order = [letters.index(letter) for letter in (*roles.columns, *roles.batch, *roles.summed)]
     rest = [axis for axis in range(values.ndim) if axis not in order]
-    lengths = [prod(known[letter] for letter in part) for part in (roles.columns, roles.batch, roles.summed)]
+    lengths = [_length(known, part) for part in (roles.columns, roles.batch, roles.summed)]
     matrices = values.transpose(*order, *rest).reshape(lengths)
     if roles.batch:
         node = constant_node(builder, f"{fx.name}_stored", np.ascontiguousarray(matrices))
         atoms = {
             letter: found
             for axis, part in enumerate((roles.columns, roles.batch, roles.summed), 1)
-            for letter, found in _lengths_on_axis(axis, part, known).items()
+            for letter, found in _on_axis(axis, known, part).items()
         }
         own = Factor(node, tuple(atoms.get(letter, ()) for letter in letters), letters, node.name)
         show_product(builder, fx, contracted(builder, fx, (factor, own), result, fx.name))
         return
     show_product(builder, fx, _layer(builder, fx, factor, (matrices[:, 0], known, roles), result))
-
-
-def _lengths_on_axis(axis: int, letters: str, lengths: Mapping[str, int]) -> dict[str, Atoms]:
-    found: dict[str, Atoms] = {}
-    step = 1
-    for letter in reversed(letters):
-        found[letter] = (Atom(axis, lengths[letter], step),)
-        step *= lengths[letter]
-    return found
 
 
 def along(builder: Builder, fx: FxNode, factor: Factor, letter: str, matrix: Floats) -> Factor:
@@ -215,19 +216,9 @@ def _layer(
         node: Conv | Dense = Dense(name=name, inputs=(source.name,), shape=(1, columns), activation="none")
     else:
         weight = weight[:, :, np.newaxis, np.newaxis]
-        node = Conv(
-            name=name,
-            inputs=(source.name,),
-            shape=(1, columns, *source.shape[2:]),
-            kernel=(1, 1),
-            stride=(1, 1),
-            pads=(0, 0, 0, 0),
-            dilation=(1, 1),
-            groups=1,
-            activation="none",
-        )
+        node = pointwise_conv(name, source, columns)
     builder.add_weighted(fx, node, np.ascontiguousarray(weight), None)
-    atoms = {**_lengths_on_axis(1, roles.columns, known), **_on_axis(3, parts, roles.rows)}
+    atoms = {**_on_axis(1, known, roles.columns), **_on_axis(3, factor.lengths, roles.rows)}
     return Factor(node, tuple(atoms.get(letter, ()) for letter in result), result, node.name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch.fx import Node as FxNode
 
-from edgesqueeze.network.graph.nodes import AnyNode, Conv, Pads, Slice
+from edgesqueeze.network.graph.nodes import AnyNode, Pads, Slice
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
     Translation,
@@ -23,10 +23,12 @@ from edgesqueeze.network.reading.torch.layouts import (
     dims_of,
     joined_atoms,
     name_of,
+    operand,
+    pointwise_conv,
     rearranged,
 )
 from edgesqueeze.network.reading.torch.maps import crop, mirrored, pad
-from edgesqueeze.network.reading.torch.shapes import operand, show, taken
+from edgesqueeze.network.reading.torch.shapes import show, taken
 from edgesqueeze.network.reading.torch.views import (
     Atom,
     Dims,
@@ -162,17 +164,7 @@ def _constant_channels(
         stop=1,
     )
     builder.add(fx, first)
-    node = Conv(
-        name=builder.unused(f"{fx.name}_value"),
-        inputs=(first.name,),
-        shape=(1, count, *source.shape[2:]),
-        kernel=(1, 1),
-        stride=(1, 1),
-        pads=(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=1,
-        activation="none",
-    )
+    node = pointwise_conv(builder.unused(f"{fx.name}_value"), first, count)
     weight, bias = np.zeros((count, 1, 1, 1), np.float32), np.full(count, number, np.float32)
     builder.add_weighted(fx, node, weight, bias)
     return node.name

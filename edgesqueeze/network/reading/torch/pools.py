@@ -1,6 +1,6 @@
 """Pools over windows of a map: fixed windows, and windows that follow from the size that is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.fx import Node as FxNode
 
-from edgesqueeze.network.graph.nodes import AnyNode, AvgPool, Extreme, GlobalAvgPool, MaxPool, Mul, Pair
+from edgesqueeze.network.graph.nodes import AnyNode, AvgPool, GlobalAvgPool, MaxPool, Mul, Pair
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
     Translation,
@@ -21,6 +21,7 @@ from edgesqueeze.network.reading.torch.constants import affine
 from edgesqueeze.network.reading.torch.joins import join
 from edgesqueeze.network.reading.torch.layouts import constant_node
 from edgesqueeze.network.reading.torch.maps import crop, pad, resize_to
+from edgesqueeze.network.reading.torch.reductions import largest_of
 from edgesqueeze.network.reading.torch.strides import every
 
 Pool = Callable[[str, AnyNode, tuple[int, ...], Pair, Pair], AnyNode]
@@ -73,7 +74,7 @@ def _dilated(
         count = len(list(alike))
         begins = [first * stride - before + place for place in inside]
         moved = [_moved(builder, fx, source, axis, (begin, count, stride)) for begin in begins]
-        parts.append(_largest(builder, fx, moved).name)
+        parts.append(largest_of(builder, fx, moved).name)
         first += count
     return join(builder, fx, parts, axis, f"{fx.name}_joined")
 
@@ -89,15 +90,6 @@ def _moved(builder: Builder, fx: FxNode, source: AnyNode, axis: int, places: tup
         steps = (stride, 1) if axis == 2 else (1, stride)
         source = every(builder, fx, source, steps, builder.unused(f"{fx.name}_every"))
     return source
-
-
-def _largest(builder: Builder, fx: FxNode, parts: Sequence[AnyNode]) -> AnyNode:
-    last = parts[0]
-    for part in parts[1:]:
-        inputs, name = (last.name, part.name), builder.unused(fx.name)
-        last = Extreme(name=name, inputs=inputs, shape=part.shape, which="maximum")
-        builder.add(fx, last)
-    return last
 
 
 def _avg_pool(builder: Builder, fx: FxNode) -> None:

@@ -30,7 +30,7 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
 )
 from edgesqueeze.network.reading.torch.constants import scaled
-from edgesqueeze.network.reading.torch.layouts import dims_of, keep_dims, name_of, rearranged
+from edgesqueeze.network.reading.torch.layouts import dims_of, keep_dims, name_of, operand, rearranged
 from edgesqueeze.network.reading.torch.views import (
     Atom,
     Dims,
@@ -61,16 +61,9 @@ def _reduced(builder: Builder, fx: FxNode, over: Over) -> None:
     is reduced moves to one axis.
     """
     args = arguments_of(fx, ["input", "dim", "keepdim"])
-    value = _operand(builder, fx)
+    value = operand(builder, fx)
     source = builder.nodes[builder.made[value]], dims_of(builder, value), name_of(builder, value)
     _show(builder, fx, source, (args["dim"], bool(args["keepdim"])), over)
-
-
-def _operand(builder: Builder, fx: FxNode) -> FxNode:
-    value = fx.args[0]
-    if not isinstance(value, FxNode) or not builder.computes(value):
-        raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
-    return value
 
 
 def _show(
@@ -108,7 +101,7 @@ def _vector_norm(builder: Builder, fx: FxNode) -> None:
     order = 2.0 if args["order"] is None else float(args["order"])
     if order not in (1.0, 2.0):
         raise refuse(fx, f"is a norm of order {order}; 1 and 2 are allowed")
-    value = _operand(builder, fx)
+    value = operand(builder, fx)
     node, inner = builder.nodes[builder.made[value]], "square" if order == 2 else "abs"
     size = Pointwise(
         name=builder.unused(f"{fx.name}_{inner}"), inputs=(node.name,), shape=node.shape, function=inner
@@ -251,11 +244,12 @@ def _largest_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[i
     return last
 
 
-def _largest_of_pieces(builder: Builder, fx: FxNode, pieces: list[AnyNode]) -> AnyNode:
+def largest_of(builder: Builder, fx: FxNode, pieces: Sequence[AnyNode]) -> AnyNode:
+    """Append the largest of several nodes of one shape, value by value."""
     last = pieces[0]
-    for place, piece in enumerate(pieces[1:], 2):
-        name = builder.unused(fx.name if place == len(pieces) else f"{fx.name}_max{place}")
-        last = Extreme(name=name, inputs=(last.name, piece.name), shape=piece.shape, which="maximum")
+    for piece in pieces[1:]:
+        inputs, name = (last.name, piece.name), builder.unused(fx.name)
+        last = Extreme(name=name, inputs=inputs, shape=piece.shape, which="maximum")
         builder.add(fx, last)
     return last
 
@@ -267,7 +261,7 @@ def _largest(builder: Builder, fx: FxNode) -> None:
             raise refuse(fx, "takes the largest of everything; use amax, or maximum of two tensors")
         if any(user.args[1] == 1 and user.users for user in fx.users):
             raise refuse(fx, "gives the places of the largest values; only the values can be had")
-    _reduced(builder, fx, Over(_largest_of_axes, _largest_of_pieces))
+    _reduced(builder, fx, Over(_largest_of_axes, largest_of))
 
 
 def _group_norm(builder: Builder, fx: FxNode) -> None:

@@ -41,7 +41,7 @@ def _nearest_exact(builder: Builder, fx: FxNode) -> None:
 
 
 def _resample(builder: Builder, fx: FxNode) -> None:
-    """Rows and columns as torch weighs them: bicubic (Keys 1981) sums four for each, nearest-exact takes one."""
+    """Rows and columns as torch weighs them: of four (bicubic, Keys 1981) or of one (nearest-exact)."""
     value = fx.args[0]
     assert isinstance(value, FxNode)  # torch.export writes nothing else
     size, found = shape_of(fx)[2:], factor_of(builder, value, _LETTERS)

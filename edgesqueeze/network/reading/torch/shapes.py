@@ -25,6 +25,7 @@ from edgesqueeze.network.reading.torch.layouts import (
     keep_dims,
     name_of,
     only_dense,
+    operand,
     rearranged,
 )
 from edgesqueeze.network.reading.torch.maps import crop
@@ -52,14 +53,6 @@ def show(builder: Builder, fx: FxNode, node: AnyNode, dims: Dims) -> None:
 def _reshape(builder: Builder, fx: FxNode) -> None:
     """Every operation that keeps the order of values: view, flatten, squeeze, unsqueeze."""
     _reshaped(builder, fx, operand(builder, fx))
-
-
-def operand(builder: Builder, fx: FxNode) -> FxNode:
-    """What an operation reads, which must be computed."""
-    value = fx.args[0]
-    if not isinstance(value, FxNode) or not builder.computes(value):
-        raise refuse(fx, f"reads {value}, which is not the output of an earlier layer")
-    return value
 
 
 def _reshaped(builder: Builder, fx: FxNode, value: FxNode) -> None:
