@@ -23,7 +23,6 @@ from edgesqueeze.network.graph.nodes import (
     Pointwise,
     Slice,
 )
-from edgesqueeze.network.reading.torch.arithmetic import ARITHMETIC
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
     Translation,
@@ -33,20 +32,21 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.channels import CHANNEL_LAYERS, CHANNEL_WINDOWS
-from edgesqueeze.network.reading.torch.choices import CHOICES
-from edgesqueeze.network.reading.torch.constants import affine
-from edgesqueeze.network.reading.torch.functions import function_translations, schema_arguments
-from edgesqueeze.network.reading.torch.joins import JOINS
-from edgesqueeze.network.reading.torch.maps import MAPS
-from edgesqueeze.network.reading.torch.matmuls import MATMULS
-from edgesqueeze.network.reading.torch.pads import PADS
-from edgesqueeze.network.reading.torch.pools import POOLS
-from edgesqueeze.network.reading.torch.reductions import GROUP_NORMS, REDUCTIONS
-from edgesqueeze.network.reading.torch.resamples import RESAMPLES
-from edgesqueeze.network.reading.torch.shapes import SHAPES
-from edgesqueeze.network.reading.torch.strides import STRIDES
-from edgesqueeze.network.reading.torch.transposed import conv_transpose
+from edgesqueeze.network.reading.torch.dims.joins import JOINS
+from edgesqueeze.network.reading.torch.dims.shapes import SHAPES
+from edgesqueeze.network.reading.torch.dims.strides import STRIDES
+from edgesqueeze.network.reading.torch.operations.arithmetic import ARITHMETIC
+from edgesqueeze.network.reading.torch.operations.channels import CHANNEL_LAYERS, CHANNEL_WINDOWS
+from edgesqueeze.network.reading.torch.operations.choices import CHOICES
+from edgesqueeze.network.reading.torch.operations.constants import affine
+from edgesqueeze.network.reading.torch.operations.functions import function_translations, schema_arguments
+from edgesqueeze.network.reading.torch.operations.maps import MAPS
+from edgesqueeze.network.reading.torch.operations.matmuls import MATMULS
+from edgesqueeze.network.reading.torch.operations.pads import PADS
+from edgesqueeze.network.reading.torch.operations.pools import POOLS
+from edgesqueeze.network.reading.torch.operations.reductions import GROUP_NORMS, REDUCTIONS
+from edgesqueeze.network.reading.torch.operations.resamples import RESAMPLES
+from edgesqueeze.network.reading.torch.operations.transposed import conv_transpose
 
 
 def _conv(builder: Builder, fx: FxNode) -> None:

@@ -10,12 +10,12 @@ from torch import nn
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.network.graph.nodes import Graph
-from edgesqueeze.network.reading.torch.alignment import settle
 from edgesqueeze.network.reading.torch.aten import ANY_ORDER, TRANSLATIONS
 from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
 from edgesqueeze.network.reading.torch.decompositions import DECOMPOSITIONS
-from edgesqueeze.network.reading.torch.layouts import CHANNELS, keep_dims, name_of, rearranged
-from edgesqueeze.network.reading.torch.views import Dims, lengths, natural
+from edgesqueeze.network.reading.torch.dims.alignment import settle
+from edgesqueeze.network.reading.torch.dims.layouts import CHANNELS, keep_dims, name_of, rearranged
+from edgesqueeze.network.reading.torch.dims.views import Dims, lengths, natural
 from edgesqueeze.trees import Tree, arguments, leaves
 
 _OF_A_SHAPE = {"new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like"}

@@ -27,7 +27,7 @@ from edgesqueeze.network.graph.nodes import (
     bias_name,
     weight_name,
 )
-from edgesqueeze.network.reading.torch.views import Dims, Layout
+from edgesqueeze.network.reading.torch.dims.views import Dims, Layout
 from edgesqueeze.trees import Tree, leaves, names_for
 
 CALL = "#"

@@ -182,6 +182,25 @@ def _deviation(
     return torch.sqrt(_variance(x, dim, correction=correction, keepdim=keepdim))
 
 
+def _layer_norm(
+    x: Tensor,
+    shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn: bool = True,
+) -> Any:
+    """Over several dimensions (Ba et al. 2016, arXiv 1607.06450); one alone has a node, and stays."""
+    del cudnn  # how a graphics card computes it
+    if len(shape) == 1:
+        return NotImplemented
+    dims = list(range(-len(shape), 0))
+    centred = x - x.mean(dims, keepdim=True)
+    normal = centred * torch.rsqrt((centred * centred).mean(dims, keepdim=True) + eps)
+    scaled = normal if weight is None else normal * weight
+    return scaled if bias is None else scaled + bias
+
+
 def _rms_norm(
     x: Tensor, shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
@@ -219,6 +238,7 @@ DECOMPOSITIONS: dict[Any, Decomposition] = {
     _ATEN.var.dim: _variance_of,
     _ATEN.std.correction: _deviation,
     _ATEN.std.dim: _deviation_of,
+    _ATEN.layer_norm.default: _layer_norm,
     _ATEN.rms_norm.default: _rms_norm,
 }
 """What ``run_decompositions`` replaces, and by what."""

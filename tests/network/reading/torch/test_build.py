@@ -8,13 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from body_networks import Net, built
 from tiny import TinyNet
 from torch import nn
 from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
-from edgesqueeze.errors import TaskError, UnsupportedLayerError
+from edgesqueeze.errors import TaskError
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.check import check_structure
 from edgesqueeze.network.graph.node_json import structure_from_json, structure_to_json
@@ -28,47 +29,6 @@ from edgesqueeze.network.graph.nodes import (
     MaxPool,
 )
 from edgesqueeze.network.reading.torch.build import build_graph
-
-
-class Net(nn.Module):
-    """A module around a function, with a few layers to use in it."""
-
-    def __init__(self, body):
-        super().__init__()
-        torch.manual_seed(0)
-        self.body = body
-        self.a = nn.Conv2d(3, 6, 3, padding=1)
-        self.b = nn.Conv2d(6, 6, 1)
-        self.norm = nn.BatchNorm2d(6)
-        self.norm.running_mean.uniform_(-1, 1)
-        self.norm.running_var.uniform_(0.5, 2)
-        nn.init.uniform_(self.norm.weight, -1, 1)
-        nn.init.uniform_(self.norm.bias, -1, 1)
-        self.fc = nn.Linear(6 * 5 * 5, 4)
-        self.up = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1)
-        self.up_grouped = nn.ConvTranspose2d(6, 6, 3, groups=2)
-        self.up_dilated = nn.ConvTranspose2d(6, 6, 3, dilation=2, output_padding=1)
-        self.up_depthwise = nn.ConvTranspose2d(6, 6, 3, 2, 1, groups=6)
-        self.last, self.dense = nn.LayerNorm(6), nn.Linear(6, 6)
-        nn.init.uniform_(self.last.weight, -1, 1)
-        self.gain = nn.Parameter(torch.randn(6, 1, 1))
-        self.register_buffer("shift", torch.randn(6, 1, 1), persistent=False)
-
-    def forward(self, x):
-        return self.body(self, x)
-
-
-def built(body, size=10):
-    model = Net(body).eval()
-    x = torch.randn(1, 3, size, size)
-    graph = build_graph(model, x)
-    check_structure(graph.nodes)
-    batch = torch.randn(5, 3, size, size)
-    with torch.no_grad():
-        torch.testing.assert_close(
-            run_graph(graph, batch, graph_weights(graph)), model(batch), rtol=1e-4, atol=1e-4
-        )
-    return graph
 
 
 def kinds(graph):
@@ -194,65 +154,6 @@ def test_minus_zero_becomes_zero():
 )
 def test_shapes_of_any_rank_and_order_keep_their_numbers(body):
     built(body)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("body", "sentence"),
-    [
-        (
-            lambda m, x: torch.sin(m.a(x)),
-            "operation 'sin' in layer .*is not supported; replace the layer",
-        ),
-        (lambda m, x: m.a(x)[:, 1::4], "takes every 4th of 6 channels"),
-        (lambda m, x: F.pad(m.a(x), (1, 1), value=float("-inf")) + 1, "pads with minus infinity"),
-        (lambda m, x: F.pad(m.a(x).flatten(2), (1, 1), mode="reflect"), "mirrors shape|read here"),
-        (lambda m, x: F.interpolate(m.a(x), scale_factor=1.25, mode="bilinear"), "give a size instead"),
-        (lambda m, x: (m.a(x), m.a.weight), "returns 'output_1', which does not depend on its input"),
-        (lambda m, x: (m.a(x), 3), "returns int; tensors are allowed"),
-        (lambda m, x: {"a": m.a(x), 1: {}, "b": [m.a(x)]}["b"][:0], "returns no tensor"),
-        (
-            lambda m, x: F.max_pool2d(m.a(x)[:, :, :1], 2, padding=1, dilation=(2, 1)),
-            "lies in the padding altogether",
-        ),
-        (lambda m, x: F.adaptive_max_pool2d(m.a(x), 3, True)[1] + 1, "places of the largest values"),
-        (lambda m, x: m.a(x).mean(), "reduces the batch too"),
-        (
-            lambda m, x: F.scaled_dot_product_attention(m.a(x), m.a(x), m.a(x), dropout_p=0.1),
-            "drops 0.1 of its weights in evaluation too",
-        ),
-        (
-            lambda m, x: F.scaled_dot_product_attention(m.a(x), m.a(x), m.a(x), is_causal=True),
-            "is causal",
-        ),
-        (lambda m, x: m.a(x).std(), "reduces the batch too"),
-        (lambda m, x: F.fold(F.unfold(m.a(x), 3), 10, 3), "'col2im' .*is not supported"),
-        (lambda m, x: F.avg_pool3d(m.a(x).unsqueeze(1), 2), "'avg_pool3d' .* pools volumes"),
-        (lambda m, x: torch.linalg.vector_norm(m.a(x), 3, 1), "is a norm of order 3"),
-        (lambda m, x: (m.a(x) > 0) * m.a(x), "'gt' .* only where and masked_fill may read a comparison"),
-        (lambda m, x: m.a(x) > 0, "'gt' .* is read by 'output'"),
-        (lambda m, x: (lambda y: torch.where(y > y.flip(3).neg(), y, 0.0))(m.a(x)), "'flip'|two tensors"),
-        (lambda m, x: (lambda y: torch.where(y > 2 * y, y, 0.0))(m.a(x)), "by a comparison of two tensors"),
-        (lambda m, x: (lambda y: torch.where(y > 0, y, y.exp()))(m.a(x)), "other than numbers and multiples"),
-        (lambda m, x: (lambda y: torch.where(y.abs() > 1, y, 2.0))(m.a(x)), "hard and soft shrinkage"),
-        (lambda m, x: (lambda y: torch.where(y > 1, y, 2 * y.sign()))(m.a(x)), "multiples of a sign"),
-        (lambda m, x: (lambda y: y.masked_fill(y < 0, float("-inf")))(m.a(x)), "that are not finite"),
-        (lambda m, x: m.a(x).masked_fill(m.shift > 0, 0.0), "something else than a comparison of a tensor"),
-        (lambda m, x: m.a(x).max(1)[1] + x, "places of the largest values"),
-        (
-            lambda m, x: torch.einsum("bchw,bdij->bcd", m.a(x), x),
-            "sums over dimensions of one factor",
-        ),
-        (lambda m, x: m.a(x).view(6, 100), "its first dimension must be the batch"),
-        (lambda m, x: torch.div(m.a(x), 2, rounding_mode="floor"), "a rounding rule of its own"),
-        (lambda m, x: torch.sub(1, m.a(x), alpha=2), "a multiple of a tensor to a constant"),
-        (lambda m, x: F.layer_norm(m.a(x), (6, 10, 10)), "layer norm over other dimensions"),
-        (lambda m, x: F.conv2d(x, m.a.weight * x.mean()), "weight that is computed from the input|reduces"),
-    ],
-)
-def test_what_the_graph_does_not_know_is_refused_by_name(body, sentence):
-    with pytest.raises(UnsupportedLayerError, match=sentence):
-        build_graph(Net(body).eval(), torch.randn(1, 3, 10, 10))
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.constants import affine
-from edgesqueeze.network.reading.torch.joins import join
-from edgesqueeze.network.reading.torch.layouts import constant_node
-from edgesqueeze.network.reading.torch.maps import crop, pad, resize_to
-from edgesqueeze.network.reading.torch.reductions import largest_of
-from edgesqueeze.network.reading.torch.strides import every
+from edgesqueeze.network.reading.torch.dims.joins import join
+from edgesqueeze.network.reading.torch.dims.layouts import constant_node
+from edgesqueeze.network.reading.torch.dims.strides import crop, every
+from edgesqueeze.network.reading.torch.operations.constants import affine
+from edgesqueeze.network.reading.torch.operations.maps import pad, resize_to
+from edgesqueeze.network.reading.torch.operations.reductions import largest_of
 
 Pool = Callable[[str, AnyNode, tuple[int, ...], Pair, Pair], AnyNode]
 """A node of a name, a source, a shape, windows and strides."""

@@ -6,7 +6,6 @@ from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
-    Crop,
     MirrorPad,
     Pad,
     Pads,
@@ -23,8 +22,8 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.joins import concat
-from edgesqueeze.network.reading.torch.strides import every
+from edgesqueeze.network.reading.torch.dims.joins import concat
+from edgesqueeze.network.reading.torch.dims.strides import crop, every
 
 
 def same(builder: Builder, fx: FxNode) -> None:
@@ -58,15 +57,6 @@ def mirrored(builder: Builder, fx: FxNode, source: AnyNode, mode: str) -> None:
         last = node
     if any(cut):
         crop(builder, fx, last, (cut[2], cut[0], cut[3], cut[1]))
-
-
-def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads, name: str | None = None) -> Crop:
-    """Append a map without its outermost rows and columns."""
-    top, left, bottom, right = pads
-    shape = (*source.shape[:2], source.shape[2] - top - bottom, source.shape[3] - left - right)
-    node = Crop(name=name or fx.name, inputs=(source.name,), shape=shape, pads=pads)
-    builder.add(fx, node)
-    return node
 
 
 def pixel_unshuffle(builder: Builder, fx: FxNode) -> None:

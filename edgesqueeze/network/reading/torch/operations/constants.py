@@ -19,14 +19,14 @@ from edgesqueeze.network.graph.nodes import (
     weight_name,
 )
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
-from edgesqueeze.network.reading.torch.layouts import (
+from edgesqueeze.network.reading.torch.dims.layouts import (
     constant_node,
     dims_of,
     placed,
     pointwise_conv,
     rearranged,
 )
-from edgesqueeze.network.reading.torch.views import natural
+from edgesqueeze.network.reading.torch.dims.views import natural
 
 Doubles = NDArray[np.float64]
 

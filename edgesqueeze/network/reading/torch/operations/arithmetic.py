@@ -17,7 +17,7 @@ from edgesqueeze.network.graph.nodes import (
     is_spread_over,
 )
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
-from edgesqueeze.network.reading.torch.constants import or_constant, per_channel_scale, scaled
+from edgesqueeze.network.reading.torch.operations.constants import or_constant, per_channel_scale, scaled
 
 
 def _sum(builder: Builder, fx: FxNode) -> None:

@@ -8,7 +8,7 @@ from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Conv, Resize, ResizeMode, is_spread_over
 from edgesqueeze.network.reading.torch.builder import Builder
-from edgesqueeze.network.reading.torch.layouts import (
+from edgesqueeze.network.reading.torch.dims.layouts import (
     BY_VALUE,
     CHANNELS,
     OF_TWO,
@@ -20,7 +20,7 @@ from edgesqueeze.network.reading.torch.layouts import (
     pointwise_conv,
     rearranged,
 )
-from edgesqueeze.network.reading.torch.views import (
+from edgesqueeze.network.reading.torch.dims.views import (
     Atom,
     Atoms,
     Dims,

@@ -12,8 +12,8 @@ from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Clamp, Pointwise
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse, shape_of
-from edgesqueeze.network.reading.torch.layouts import dims_of, operand
-from edgesqueeze.network.reading.torch.shapes import show
+from edgesqueeze.network.reading.torch.dims.layouts import dims_of, operand
+from edgesqueeze.network.reading.torch.dims.shapes import show
 
 _CONDITION = {"where": 0, "masked_fill": 1}
 """Operations that choose, and which of their arguments is the condition."""

@@ -29,9 +29,8 @@ from edgesqueeze.network.reading.torch.builder import (
     aten_name,
     refuse,
 )
-from edgesqueeze.network.reading.torch.constants import scaled
-from edgesqueeze.network.reading.torch.layouts import dims_of, keep_dims, name_of, operand, rearranged
-from edgesqueeze.network.reading.torch.views import (
+from edgesqueeze.network.reading.torch.dims.layouts import dims_of, keep_dims, name_of, operand, rearranged
+from edgesqueeze.network.reading.torch.dims.views import (
     Atom,
     Dims,
     Layout,
@@ -40,6 +39,7 @@ from edgesqueeze.network.reading.torch.views import (
     natural,
     renamed,
 )
+from edgesqueeze.network.reading.torch.operations.constants import scaled
 
 _ONE: Pair = (1, 1)
 _FEW_PIECES = 4

@@ -1,6 +1,6 @@
 """Torch operations that choose, join, reshape and reorder the dimensions of a tensor.
 
-Most of them change a view only, see ``reading.torch.views``; a slice and a concatenation become nodes.
+Most of them change a view only, see ``reading.torch.dims.views``; a slice and a concatenation become nodes.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,6 @@ from typing import Any
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Flatten, Slice
-from edgesqueeze.network.reading.torch.alignment import spread
 from edgesqueeze.network.reading.torch.builder import (
     Builder,
     Translation,
@@ -18,8 +17,9 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.joins import join_of
-from edgesqueeze.network.reading.torch.layouts import (
+from edgesqueeze.network.reading.torch.dims.alignment import spread
+from edgesqueeze.network.reading.torch.dims.joins import join_of
+from edgesqueeze.network.reading.torch.dims.layouts import (
     OF_TWO,
     dims_of,
     keep_dims,
@@ -28,9 +28,8 @@ from edgesqueeze.network.reading.torch.layouts import (
     operand,
     rearranged,
 )
-from edgesqueeze.network.reading.torch.maps import crop
-from edgesqueeze.network.reading.torch.strides import every, every_channel
-from edgesqueeze.network.reading.torch.views import (
+from edgesqueeze.network.reading.torch.dims.strides import crop, every, every_channel
+from edgesqueeze.network.reading.torch.dims.views import (
     Atom,
     Atoms,
     Dims,

@@ -22,7 +22,7 @@ from edgesqueeze.network.graph.nodes import (
     Shuffle,
 )
 from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
-from edgesqueeze.network.reading.torch.views import (
+from edgesqueeze.network.reading.torch.dims.views import (
     Atoms,
     Dims,
     Layout,

@@ -1,4 +1,4 @@
-"""Every second (third, ...) row, column or channel, as focus layers take them.
+"""Pieces of a map: what lies within its outermost rows and columns, every second (third, ...) row or channel.
 
 A max pool of windows of one value chooses rows and columns; a channel shuffle brings every n-th channel
 together.
@@ -6,8 +6,17 @@ together.
 
 from torch.fx import Node as FxNode
 
-from edgesqueeze.network.graph.nodes import AnyNode, MaxPool, Pair, Shuffle, Slice
+from edgesqueeze.network.graph.nodes import AnyNode, Crop, MaxPool, Pads, Pair, Shuffle, Slice
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse, shape_of
+
+
+def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads, name: str | None = None) -> Crop:
+    """Append a map without its outermost rows and columns."""
+    top, left, bottom, right = pads
+    shape = (*source.shape[:2], source.shape[2] - top - bottom, source.shape[3] - left - right)
+    node = Crop(name=name or fx.name, inputs=(source.name,), shape=shape, pads=pads)
+    builder.add(fx, node)
+    return node
 
 
 def every(builder: Builder, fx: FxNode, source: AnyNode, stride: Pair, name: str) -> MaxPool:

@@ -16,9 +16,8 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.constants import scaled
-from edgesqueeze.network.reading.torch.joins import join
-from edgesqueeze.network.reading.torch.layouts import (
+from edgesqueeze.network.reading.torch.dims.joins import join
+from edgesqueeze.network.reading.torch.dims.layouts import (
     as_torch_has_it,
     dims_of,
     joined_atoms,
@@ -27,9 +26,9 @@ from edgesqueeze.network.reading.torch.layouts import (
     pointwise_conv,
     rearranged,
 )
-from edgesqueeze.network.reading.torch.maps import crop, mirrored, pad
-from edgesqueeze.network.reading.torch.shapes import show, taken
-from edgesqueeze.network.reading.torch.views import (
+from edgesqueeze.network.reading.torch.dims.shapes import show, taken
+from edgesqueeze.network.reading.torch.dims.strides import crop
+from edgesqueeze.network.reading.torch.dims.views import (
     Atom,
     Dims,
     Layout,
@@ -39,6 +38,8 @@ from edgesqueeze.network.reading.torch.views import (
     natural,
     renamed,
 )
+from edgesqueeze.network.reading.torch.operations.constants import scaled
+from edgesqueeze.network.reading.torch.operations.maps import mirrored, pad
 
 Amounts = Mapping[int, tuple[int, int]]
 """Dimension to what is added before and behind it, or cut off if negative."""

@@ -18,8 +18,8 @@ from edgesqueeze.network.reading.torch.builder import (
     refuse,
     shape_of,
 )
-from edgesqueeze.network.reading.torch.layouts import along_channels, keep_dims, pointwise_conv
-from edgesqueeze.network.reading.torch.views import natural
+from edgesqueeze.network.reading.torch.dims.layouts import along_channels, keep_dims, pointwise_conv
+from edgesqueeze.network.reading.torch.dims.views import natural
 
 
 def linear(builder: Builder, fx: FxNode) -> None:

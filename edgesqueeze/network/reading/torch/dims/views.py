@@ -3,7 +3,7 @@
 A view of a node is a tuple of dimensions, each a tuple of :class:`Atom`, outermost first. An atom runs over a
 part of one axis of the node (1 is its channels), and a dimension of length 1 has none. So permute, transpose,
 squeeze, unsqueeze, reshape and flatten change this description only; values move where an operation reads
-them in an order that its node does not have, see ``reading.torch.layouts``.
+them in an order that its node does not have, see ``reading.torch.dims.layouts``.
 """
 
 from collections.abc import Mapping, Sequence

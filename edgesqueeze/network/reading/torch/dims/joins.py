@@ -8,7 +8,7 @@ from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Concat, Join
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse, shape_of
-from edgesqueeze.network.reading.torch.layouts import (
+from edgesqueeze.network.reading.torch.dims.layouts import (
     constant_node,
     dims_of,
     keep_dims,
@@ -17,7 +17,7 @@ from edgesqueeze.network.reading.torch.layouts import (
     placed,
     rearranged,
 )
-from edgesqueeze.network.reading.torch.views import Atom, Dims, Layout, is_whole, laid_out, renamed
+from edgesqueeze.network.reading.torch.dims.views import Atom, Dims, Layout, is_whole, laid_out, renamed
 
 _MOST_PARTS = 5
 Part = tuple[AnyNode, Dims]

@@ -15,8 +15,7 @@ from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import Add, AnyNode, Conv, Dense, Floats, MatMul, Softmax
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse
-from edgesqueeze.network.reading.torch.constants import affine, scaled
-from edgesqueeze.network.reading.torch.layouts import (
+from edgesqueeze.network.reading.torch.dims.layouts import (
     constant_node,
     dims_of,
     keep_dims,
@@ -25,7 +24,8 @@ from edgesqueeze.network.reading.torch.layouts import (
     pointwise_conv,
     rearranged,
 )
-from edgesqueeze.network.reading.torch.views import Atom, Atoms, Dims, Layout
+from edgesqueeze.network.reading.torch.dims.views import Atom, Atoms, Dims, Layout
+from edgesqueeze.network.reading.torch.operations.constants import affine, scaled
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The dimensions that torch sees, over the axes that a node has: views, orders, pieces and joins."""

@@ -1,0 +1,1 @@
+"""How torch's operations are written as nodes: one file for each family."""
