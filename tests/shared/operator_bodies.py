@@ -37,6 +37,11 @@ class Net(nn.Module):
 
 BODIES = {
     "prelu": lambda m, a, b: m.slopes(a),
+    "prelu of features": lambda m, a, b: m.slopes(a.mean((2, 3))),
+    "prelu of a concave channel": lambda m, a, b: F.prelu(
+        a, torch.cat([m.slopes.weight[1:], 2 + m.gain[0, 0]])
+    ),
+    "prelu of concave channels": lambda m, a, b: F.prelu(a, 1 + m.gain.reshape(-1)),
     "prelu of one slope": lambda m, a, b: m.slope(a),
     "sub": lambda m, a, b: a - b,
     "add alpha": lambda m, a, b: torch.add(a, b, alpha=2),
@@ -195,6 +200,13 @@ BODIES = {
     "every other row": lambda m, a, b: a[:, :, ::2],
     "every third column from the second": lambda m, a, b: a[:, :, :, 1::3],
     "every other channel": lambda m, a, b: a[:, ::2],
+    "every other channel of tokens": lambda m, a, b: a.flatten(2).mT[..., ::2] * b.flatten(2).mT[..., 1::2],
+    "type_as": lambda m, a, b: a.type_as(b) * 2,
+    "clamp by stored numbers": lambda m, a, b: torch.clamp(
+        torch.clamp(a, torch.tensor(-0.25), torch.tensor(0.5)),
+        torch.tensor(-torch.inf),
+        torch.tensor(torch.inf),
+    ),
     "focus": lambda m, a, b: torch.cat(
         [a[..., ::2, ::2], a[..., 1::2, ::2], a[..., ::2, 1::2], a[..., 1::2, 1::2]], 1
     ),
@@ -258,6 +270,9 @@ BODIES = {
         .reshape(a.shape[0], 6, 20, 4)
         .permute(0, 3, 2, 1)
         .softmax(-1)
+    ),
+    "seven axes": lambda m, a, b: (
+        a.view(-1, 3, 2, 5, 2, 2, 2, 2).permute(0, 7, 2, 5, 4, 6, 1, 3).reshape(-1, 6, 10, 8) * 2
     ),
     "unfold of blocks": lambda m, a, b: F.unfold(a, 2, stride=2).softmax(1),
     "unfold of blocks, a rest": lambda m, a, b: F.unfold(a, (3, 2), stride=(3, 2)),

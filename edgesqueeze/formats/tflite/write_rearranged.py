@@ -10,6 +10,8 @@ from edgesqueeze.formats.tflite.write_maps import TfliteWriter
 from edgesqueeze.network.graph.nodes import Rearrange
 
 _OP = schema.BuiltinOperator
+_MOST_AXES = 6
+"""More XNNPACK does not take, nor do LiteRT's own kernels."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,41 @@ def write_rearranged(
     if moves.order is None:
         _reshape(writer, f"{node.name}.shape", source, output, final)
         return
-    result = tuple(moves.shape[axis] for axis in moves.order)
-    if writer.model.shape(source) != moves.shape:
-        split = writer.plain(f"{node.name}.groups", moves.shape, node.inputs[0])
-        _reshape(writer, f"{node.name}.split", source, split, moves.shape)
-        source = split
-    swapped = output if final == result else writer.plain(f"{node.name}.swapped", result, node.inputs[0])
-    order = writer.model.constant(f"{node.name}.order", np.array(moves.order, np.int32))
-    writer.operator(_OP.TRANSPOSE, [source, order], swapped, schema.TransposeOptionsT())
-    if swapped != output:
-        _reshape(writer, f"{node.name}.shape", swapped, output, final)
+    steps, name = steps_of(moves), node.name
+    for number, (shape, order) in enumerate(steps):
+        result = tuple(shape[axis] for axis in order)
+        if writer.model.shape(source) != shape:
+            split = writer.plain(f"{name}.groups", shape, node.inputs[0])
+            _reshape(writer, f"{name}.split", source, split, shape)
+            source = split
+        is_last = number == len(steps) - 1 and final == result
+        swapped = output if is_last else writer.plain(f"{name}.swapped", result, node.inputs[0])
+        places = writer.model.constant(f"{name}.order", np.array(order, np.int32))
+        writer.operator(_OP.TRANSPOSE, [source, places], swapped, schema.TransposeOptionsT())
+        source, name = swapped, f"{name}.swapped"
+    if source != output:
+        _reshape(writer, f"{node.name}.shape", source, output, final)
+
+
+def steps_of(moves: Moves) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Shapes and orders of the transpositions, one after the other, that a runtime has axes enough for.
+
+    Of too many axes one step brings a single one to its place: it changes places with those before it that
+    come later, all other axes stay together.
+    """
+    assert moves.order is not None
+    if len(moves.shape) <= _MOST_AXES:
+        return [(moves.shape, moves.order)]
+    found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    left = list(range(len(moves.shape)))
+    for place, axis in enumerate(moves.order):
+        now = left.index(axis)
+        if now != place:
+            parts = (left[:place], left[place:now], [axis], left[now + 1 :])
+            shape = tuple(prod(moves.shape[a] for a in part) for part in parts)
+            found.append((shape, (0, 2, 1, 3)))
+            left = [*parts[0], axis, *parts[1], *parts[3]]
+    return found
 
 
 def _reshape(writer: TfliteWriter, name: str, source: int, output: int, shape: tuple[int, ...]) -> None:

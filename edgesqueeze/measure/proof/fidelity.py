@@ -9,6 +9,7 @@ from torch import Tensor
 from edgesqueeze.compression.quantizing.simulation import dequantized_weights
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph
+from edgesqueeze.network.integers.gates import with_gates
 from edgesqueeze.network.integers.reference import Int8s, dequantize, run_integer_tensors
 from edgesqueeze.network.integers.spec import QMAX, QMIN, ActivationQuant, QuantSpec
 from edgesqueeze.trees import Tree, map_tree
@@ -57,12 +58,14 @@ def float_tensors(graph: Graph, x: Tree) -> dict[str, Floats]:
 @torch.no_grad()
 def simulate(graph: Graph, spec: QuantSpec, x: Tree) -> Tree:
     """What torch computes with fake quantization, [N, …] or a tree: the int8 row that has no file."""
+    gated, gates = with_gates(graph)
+    grids = spec.activations | gates
 
     def fake_quantize(node: AnyNode, y: Tensor) -> Tensor:
-        grid = spec.activations[node.name]
+        grid = grids[node.name]
         return torch.from_numpy(dequantize(_integers(y, grid), grid))
 
-    found = run_graph(graph, map_tree(torch.from_numpy, x), dequantized_weights(graph, spec), fake_quantize)
+    found = run_graph(gated, map_tree(torch.from_numpy, x), dequantized_weights(graph, spec), fake_quantize)
     return map_tree(lambda y: np.asarray(y.numpy(), np.float32), found)
 
 
@@ -75,9 +78,12 @@ def layer_fidelity(graph: Graph, spec: QuantSpec, x: Tree) -> tuple[LayerFidelit
     """
     reference = run_integer_tensors(graph, spec, x)
     floats = float_tensors(graph, x)
+    gated, gates = with_gates(graph)
     found: list[LayerFidelity] = []
 
     def compare(node: AnyNode, y: Tensor) -> Tensor:
+        if node.name in gates:
+            return torch.from_numpy(dequantize(_integers(y, gates[node.name]), gates[node.name]))
         grid, expected = spec.activations[node.name], reference[node.name]
         exact = dequantize(expected, grid)
         difference = np.abs(_integers(y, grid).astype(np.int16) - expected)
@@ -93,7 +99,7 @@ def layer_fidelity(graph: Graph, spec: QuantSpec, x: Tree) -> tuple[LayerFidelit
         )
         return torch.from_numpy(exact)
 
-    run_graph(graph, map_tree(torch.from_numpy, x), dequantized_weights(graph, spec), compare)
+    run_graph(gated, map_tree(torch.from_numpy, x), dequantized_weights(graph, spec), compare)
     return tuple(found)
 
 

@@ -39,7 +39,7 @@ from edgesqueeze.network.reading.torch.operations.arithmetic import ARITHMETIC
 from edgesqueeze.network.reading.torch.operations.channels import CHANNEL_LAYERS, CHANNEL_WINDOWS
 from edgesqueeze.network.reading.torch.operations.choices import CHOICES
 from edgesqueeze.network.reading.torch.operations.constants import affine
-from edgesqueeze.network.reading.torch.operations.functions import function_translations, schema_arguments
+from edgesqueeze.network.reading.torch.operations.functions import function_translations, number_arguments
 from edgesqueeze.network.reading.torch.operations.maps import MAPS
 from edgesqueeze.network.reading.torch.operations.matmuls import MATMULS
 from edgesqueeze.network.reading.torch.operations.pads import PADS
@@ -109,9 +109,11 @@ def _fusable(builder: Builder, fx: FxNode) -> Conv | ConvTranspose | Dense | Add
 
 def _bounded(builder: Builder, fx: FxNode) -> None:
     """Hardtanh and clamp: ReLU and ReLU6 are fused, other bounds are a function."""
-    limits = [v for k, v in schema_arguments(fx).items() if k.startswith(("min", "max"))]
+    limits = [v for k, v in number_arguments(builder, fx).items() if k.startswith(("min", "max"))]
     low, high = limits if len(limits) == 2 else (limits[0], None)
-    if low == 0 and high in (None, float("inf"), 6):
+    if limits == [None, None]:
+        builder.same(fx, builder.source(fx))
+    elif low == 0 and high in (None, 6):
         _clamp(builder, fx, "relu6" if high == 6 else "relu")
     else:
         _FUNCTIONS[aten_name(fx)](builder, fx)

@@ -37,7 +37,7 @@ from edgesqueeze.network.reading.torch.dims.views import (
 BY_VALUE = {
     *("relu", "relu6", "hardtanh", "clamp", "clamp_min"),
     *(reading.operation for function in FUNCTIONS.values() for reading in function.readings),
-    *("clone", "dropout", "contiguous", "alias"),
+    *("clone", "dropout", "contiguous", "alias", "type_as"),
 }
 """Operations of one tensor that give every value's own."""
 OF_TWO = {"add", "mul", "sub", "rsub", "div", "maximum", "minimum"}

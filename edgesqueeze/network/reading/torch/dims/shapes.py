@@ -156,6 +156,8 @@ def _every(builder: Builder, fx: FxNode, source: AnyNode, part: tuple[int, int, 
     """A slice with a step: axis, what is left out in front and behind, step."""
     axis, start, end, step = part
     if axis == 1:
+        if end >= step:
+            raise refuse(fx, f"takes every {step}th channel up to the {end + 1}th last; take them to the end")
         every_channel(builder, fx, source, (start, step), fx.name)
         return builder.nodes[builder.made[fx]]
     if start or end:

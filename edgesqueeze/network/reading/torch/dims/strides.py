@@ -37,7 +37,7 @@ def every(builder: Builder, fx: FxNode, source: AnyNode, stride: Pair, name: str
 def every_channel(builder: Builder, fx: FxNode, source: AnyNode, part: tuple[int, int], name: str) -> None:
     """Append every n-th channel of a map from one of the first n on; ``part`` is that one, and n."""
     channels, (first, step) = source.shape[1], part
-    if channels % step or first >= step or shape_of(fx)[1] != channels // step:
+    if channels % step or first >= step:
         raise refuse(fx, f"takes every {step}th of {channels} channels; a number that divides is allowed")
     ordered = Shuffle(
         name=f"{name}_together", inputs=(source.name,), shape=source.shape, groups=channels // step

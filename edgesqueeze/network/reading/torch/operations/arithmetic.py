@@ -11,12 +11,16 @@ from edgesqueeze.network.graph.nodes import (
     AnyNode,
     Clamp,
     Extreme,
+    Flatten,
+    Floats,
     Mul,
     Pointwise,
     Which,
     is_spread_over,
 )
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
+from edgesqueeze.network.reading.torch.dims.layouts import rearranged
+from edgesqueeze.network.reading.torch.dims.views import natural
 from edgesqueeze.network.reading.torch.operations.constants import or_constant, per_channel_scale, scaled
 
 
@@ -127,8 +131,8 @@ def _bounded(builder: Builder, fx: FxNode, place: int, which: Which) -> None:
 def _prelu(builder: Builder, fx: FxNode) -> None:
     """PReLU (He et al. 2015, arXiv 1502.01852): one slope, or one per channel.
 
-    One per channel is max(x, 0) - slope · max(-x, 0): sums and depthwise convolutions, which both runtimes
-    compute alike.
+    One per channel is the larger of x and slope · x where no slope is above 1, and the smaller where none is
+    below; else max(x, 0) - slope · max(-x, 0). Both runtimes compute these alike.
     """
     source, slopes = builder.source(fx), builder.constant(fx, fx.args[1])
     if slopes is None:
@@ -140,9 +144,28 @@ def _prelu(builder: Builder, fx: FxNode) -> None:
         )
         builder.add(fx, node)
         return
-    if len(source.shape) != 4:
-        raise refuse(fx, f"has {slopes.size} slopes for features {source.shape}; one, or a map, is allowed")
     name = builder.layer_name(fx)
+    if name == fx.name:  # slopes of no module
+        name = f"{name}_slopes"
+    if len(source.shape) == 4:
+        builder.add(fx, _two_sided(builder, fx, source, slopes, (name, fx.name)))
+        return
+    places = rearranged(builder, source, (*natural(source.shape)[1:], (), ()), f"{fx.name}_map")
+    summed = _two_sided(builder, fx, places, slopes, (name, f"{fx.name}_sum"))
+    builder.add(fx, summed)
+    builder.add(fx, Flatten(name=fx.name, inputs=(summed.name,), shape=source.shape))
+
+
+def _two_sided(
+    builder: Builder, fx: FxNode, source: AnyNode, slopes: Floats, names: tuple[str, str]
+) -> Add | Extreme:
+    """The last node of PReLU on a map [N, C, H, W], not yet appended; names of the layer and of the node."""
+    name, last = names
+    if np.all(slopes <= 1) or np.all(slopes >= 1):
+        scaled, weight = per_channel_scale(name, source, slopes.astype(np.float64))
+        builder.add_weighted(fx, scaled, weight, None)
+        which: Which = "maximum" if np.all(slopes <= 1) else "minimum"
+        return Extreme(name=last, inputs=(source.name, scaled.name), shape=source.shape, which=which)
     positive = Clamp(name=f"{name}.positive", inputs=(source.name,), shape=source.shape, activation="relu")
     builder.add(fx, positive)
     mirrored, minus = per_channel_scale(f"{name}.negative", source, np.full(slopes.size, -1.0))
@@ -150,8 +173,7 @@ def _prelu(builder: Builder, fx: FxNode) -> None:
     builder.add_weighted(fx, negative, minus, None)
     scaled, weight = per_channel_scale(name, negative, -slopes.astype(np.float64))
     builder.add_weighted(fx, scaled, weight, None)
-    inputs = (positive.name, scaled.name)
-    builder.add(fx, Add(name=fx.name, inputs=inputs, shape=source.shape, activation="none"))
+    return Add(name=last, inputs=(positive.name, scaled.name), shape=source.shape, activation="none")
 
 
 ARITHMETIC: dict[str, Translation] = {

@@ -11,12 +11,32 @@ from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Pointwise
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
 
+_BOUNDS = ("min", "max")
+
 
 def schema_arguments(fx: FxNode) -> dict[str, Any]:
     """The arguments of an operation by torch's own names for them, with torch's defaults."""
     known = fx.target._schema.arguments  # type: ignore[union-attr]  # an operation of torch has a schema
     given = dict(zip((a.name for a in known), fx.args, strict=False))
     return {**{a.name: a.default_value for a in known}, **given, **fx.kwargs}
+
+
+def number_arguments(builder: Builder, fx: FxNode) -> dict[str, Any]:
+    """:func:`schema_arguments` with stored tensors of one value as numbers, and no bound that is infinite.
+
+    Raises:
+        UnsupportedLayerError: a stored tensor has more values, or an argument is computed.
+    """
+    found = schema_arguments(fx)
+    for name, value in found.items():
+        if isinstance(value, FxNode) and value is not fx.args[0]:
+            stored = builder.constant(fx, value)
+            if stored is None or stored.size != 1:
+                raise refuse(fx, f"has a {name} of more than one value")
+            found[name] = float(stored.reshape(()))
+        if name in _BOUNDS and found[name] in (float("-inf"), float("inf")):
+            found[name] = None
+    return found
 
 
 def function_translations() -> dict[str, Translation]:
@@ -29,7 +49,7 @@ def _translation(operation: str) -> Translation:
     known = [(n, r) for n, f in FUNCTIONS.items() for r in f.readings if r.operation == operation]
 
     def translate(builder: Builder, fx: FxNode) -> None:
-        source, arguments = builder.source(fx), schema_arguments(fx)
+        source, arguments = builder.source(fx), number_arguments(builder, fx)
         for name, reading in known:
             if _matches(arguments, reading.when):
                 numbers = tuple(float(np.float32(arguments[p])) for p in reading.parameters)

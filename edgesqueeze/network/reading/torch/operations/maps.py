@@ -130,5 +130,6 @@ MAPS: dict[str, Translation] = {
     "dropout": same,
     "contiguous": same,
     "alias": same,
+    "type_as": same,
 }
 """What torch calls them."""
