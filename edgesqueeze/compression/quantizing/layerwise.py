@@ -72,14 +72,20 @@ def correct_biases(graph: Graph, spec: QuantSpec, batches: Sequence[Tree]) -> Qu
     """
 
     def adjust(node: WeightedNode, x: Tensor, target: Tensor, quant: WeightQuant) -> WeightQuant:
-        input_scale = spec.activations[node.inputs[0]].scale
-        real = {node.name: dequantized_layer(quant, input_scale)}
-        error = compute_node(replace(node, activation="none"), [x], real) - target
-        mean = error.mean(dim=[d for d in range(error.ndim) if d != 1]).double().numpy()
-        moved = quant.bias - np.rint(mean / quant.bias_scale(input_scale).astype(np.float64))
-        return replace(quant, bias=np.clip(moved, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32))
+        return corrected_bias(node, x, target, quant, spec.activations[node.inputs[0]].scale)
 
     return adjust_layers(graph, spec, batches, adjust)
+
+
+def corrected_bias(
+    node: WeightedNode, x: Tensor, target: Tensor, quant: WeightQuant, input_scale: float
+) -> WeightQuant:
+    """The integers with a bias that gives the wanted mean [N, out, ...] of every channel for inputs ``x``."""
+    real = {node.name: dequantized_layer(quant, input_scale)}
+    error = compute_node(replace(node, activation="none"), [x], real) - target
+    mean = error.mean(dim=[d for d in range(error.ndim) if d != 1]).double().numpy()
+    moved = quant.bias - np.rint(mean / quant.bias_scale(input_scale).astype(np.float64))
+    return replace(quant, bias=np.clip(moved, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32))
 
 
 def round_adaptively(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from edgesqueeze.compression.quantizing.calibrate import RangeMethod, calibrate
 from edgesqueeze.compression.quantizing.equalize import equalize
+from edgesqueeze.compression.quantizing.gptq import round_by_columns
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.quantizing.layerwise import correct_biases, round_adaptively
 from edgesqueeze.network.floats.run import graph_weights, run_graph
@@ -17,8 +18,10 @@ from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import activation_grids, spec_from_activations, usable_scale
 from edgesqueeze.numerics.ranges import mse_scales
 from edgesqueeze.task.training import call
-from edgesqueeze.trees import Tree, joined, leaves, length_of
+from edgesqueeze.trees import Tree, joined, leaves, length_of, rows_of
 
+_FEWEST_FITTED = 8
+"""Weights are not fitted to fewer calibration images."""
 WeightMethod = Literal["min_max", "mse"]
 """How a weight's scale is chosen, per output channel or per tensor."""
 
@@ -33,6 +36,7 @@ class Plan:
     per_channel: bool = True
     equalize: bool = False
     bias_correction: bool = False
+    gptq: bool = False
     adaround_steps: int = 0
     seed: int = 0
     keep_float: tuple[str, ...] = ()
@@ -40,6 +44,7 @@ class Plan:
 
     def __str__(self) -> str:
         extras = [("equalization", self.equalize), ("bias correction", self.bias_correction)]
+        extras.append(("GPTQ", self.gptq))
         extras.append(("AdaRound", self.adaround_steps > 0))
         weights = f"{self.weights} weights" if self.per_channel else f"{self.weights} weights per tensor"
         names = [f"{self.ranges} ranges", weights, *(name for name, used in extras if used)]
@@ -64,6 +69,8 @@ def quantize_graph(graph: Graph, batches: Sequence[Tree], plan: Plan) -> GraphMo
             found = mse_scales(weight if plan.per_channel else weight.reshape(1, -1))
             scales[node.name] = usable_scale(found, graph.bias(node), input_scale)
     spec = spec_from_activations(graph, grids, scales, plan.keep_float, per_channel=plan.per_channel)
+    if plan.gptq:
+        spec = round_by_columns(graph, spec, batches)
     if plan.adaround_steps:
         spec = round_adaptively(graph, spec, batches, plan.adaround_steps, plan.seed)
     if plan.bias_correction:
@@ -89,14 +96,36 @@ class PlanSearch:
         if plan in self._tried:
             return
         model = quantize_graph(self._graph, self._batches, plan)
-        with torch.no_grad():
-            found = joined([call(model, x) for x in self._batches], torch.cat)
-        pairs = zip(leaves(self._expected), leaves(found), strict=True)
-        self._tried[plan] = min(
-            sqnr_db(expected, y) for expected, y in pairs
-        )  # no output may pay for another
-        self._models[plan] = model
-        self._models = {self.best_plan: self._models[self.best_plan]}
+        self._tried[plan] = self._ratio(self._expected, _answers(model, self._batches))
+        self._models = {self.best_plan: self._models.get(self.best_plan, model)}
+
+    def consider_fitted(self, plan: Plan) -> None:
+        """Likewise a plan that fits weights to the images: judged on those that it was not fitted to.
+
+        Every second batch answers for the others, and the others for them. A single batch is cut in two.
+        """
+        if plan in self._tried or length_of(self._expected) < _FEWEST_FITTED:
+            return
+        halves = self._halves()
+        found = [
+            _answers(quantize_graph(self._graph, fitted, plan), judged)
+            for judged, fitted in (halves, halves[::-1])
+        ]
+        expected = [_outputs(self._graph, half) for half in halves]
+        self._tried[plan] = self._ratio(joined(expected, torch.cat), joined(found, torch.cat))
+        if self.best_plan == plan:
+            self._models = {plan: quantize_graph(self._graph, self._batches, plan)}
+
+    def _halves(self) -> tuple[list[Tree], list[Tree]]:
+        batches = list(self._batches)
+        if len(batches) == 1:
+            middle = length_of(batches[0]) // 2
+            batches = [rows_of(batches[0], rows) for rows in (slice(middle), slice(middle, None))]
+        return batches[::2], batches[1::2]
+
+    def _ratio(self, expected: Tree, found: Tree) -> float:
+        """That of the worst output: none may pay for another."""
+        return min(sqnr_db(right, y) for right, y in zip(leaves(expected), leaves(found), strict=True))
 
     @property
     def best_plan(self) -> Plan:
@@ -132,6 +161,11 @@ def sqnr_db(expected: Tensor, found: Tensor) -> float:
     signal = float(expected.double().pow(2).sum())
     noise = float((found - expected).double().pow(2).sum())
     return float("inf") if noise == 0 else 10 * log10(max(signal, 1e-300) / noise)
+
+
+@torch.no_grad()
+def _answers(model: GraphModel, batches: Sequence[Tree]) -> Tree:
+    return joined([call(model, x) for x in batches], torch.cat)
 
 
 @torch.no_grad()

@@ -51,6 +51,9 @@ class Ptq(Stage):
     other methods leave it off."""
     bias_correction: bool | None = None
     """Empirical bias correction (Nagel et al. 2019); likewise."""
+    gptq: bool | None = None
+    """GPTQ (Frantar et al. 2023, arXiv 2210.17323): weights are fitted to what int8 layers read, and rounded
+    so that each makes up for the errors of those before; likewise. Biases are corrected with it."""
     adaround: bool = False
     """AdaRound (Nagel et al. 2020, arXiv 2004.10568). It takes minutes, so ``auto`` does not try it; if it is
     on, it comes on top of what ``auto`` has found."""
@@ -77,8 +80,9 @@ class Ptq(Stage):
         if isinstance(model, GraphModel):
             raise RecipeError("the model is quantized already; one 'ptq' stage is enough")
         shared = shared_layers(model)
-        if shared and (self.equalize or self.adaround):
-            found = "equalize" if self.equalize else "adaround"
+        given = [name for name in ("equalize", "gptq", "adaround") if getattr(self, name)]
+        if shared and given:
+            found = given[0]
             raise RecipeError(
                 f"ptq.{found} would give the shared values of layer {shared[0]!r} different integers; "
                 f"leave {found} or the 'share' stage out"
@@ -92,7 +96,7 @@ class Ptq(Stage):
         if self.method != "auto":
             return self._finish(graph, batches, self._plan(self.method, kept), session)
         search = PlanSearch(graph, batches)
-        self._search(search, kept, may_equalize=not shared)
+        self._search(search, kept, may_move=not shared)
         session.note(search.summary())
         if self.adaround:
             return self._finish(graph, batches, search.best_plan, session)
@@ -108,6 +112,7 @@ class Ptq(Stage):
             per_channel=self.per_channel,
             equalize=self.equalize or False,
             bias_correction=self.bias_correction or False,
+            gptq=self.gptq or False,
             keep_float=kept,
         )
 
@@ -116,13 +121,13 @@ class Ptq(Stage):
             plan = replace(plan, adaround_steps=self.adaround_steps, seed=session.seed)
         return quantize_graph(graph, batches, plan)
 
-    def _search(self, search: PlanSearch, kept: tuple[str, ...], *, may_equalize: bool) -> None:
+    def _search(self, search: PlanSearch, kept: tuple[str, ...], *, may_move: bool) -> None:
         """One choice after the other, each with the best of those before."""
         for method in RANGE_METHODS:
             search.consider(self._plan(method, kept))
         if self.weights is None:
             search.consider(replace(search.best_plan, weights="mse"))
-        if self.equalize is None and may_equalize:
+        if self.equalize is None and may_move:
             search.consider(replace(search.best_plan, equalize=True))
         if self.bias_correction is None:
             search.consider(replace(search.best_plan, bias_correction=True))
@@ -130,3 +135,8 @@ class Ptq(Stage):
             # Clipped weights move the mean of a layer's output, so either alone may be worse than neither.
             for plan in search.best_plans(_TRIED_TOGETHER):
                 search.consider(replace(plan, weights="mse", bias_correction=True))
+        if self.gptq is None and may_move:
+            for plan in search.best_plans(_TRIED_TOGETHER):
+                search.consider_fitted(
+                    replace(plan, gptq=True, bias_correction=self.bias_correction or False)
+                )

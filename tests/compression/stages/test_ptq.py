@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from coarse_layers import coarse, layer_errors
 from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import RANGE_METHODS, calibrate
@@ -19,12 +20,12 @@ from edgesqueeze.compression.quantizing.doubts import (
 )
 from edgesqueeze.compression.quantizing.equalize import equalizable_pairs, equalize
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
-from edgesqueeze.compression.quantizing.layerwise import adjust_layers, correct_biases, round_adaptively
+from edgesqueeze.compression.quantizing.layerwise import correct_biases, round_adaptively
 from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph, sqnr_db
 from edgesqueeze.compression.stages import Ptq, Share, Train
 from edgesqueeze.compression.weights.weights import bake
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.network.floats.run import compute_node, graph_weights, run_graph
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 
@@ -163,30 +164,6 @@ def test_equalization_leaves_what_it_may_not_touch(tiny_task):
     assert equalizable_pairs(graph) == []  # a sum, a concatenation or ReLU6 stands behind every layer
 
 
-def layer_errors(graph, spec, batches):
-    """Layer name to the error of its output before the activation, for what it really reads in int8."""
-    from edgesqueeze.compression.quantizing.simulation import dequantized_layer
-
-    errors = {}
-
-    def observe(node, x, target, quant):
-        real = {node.name: dequantized_layer(quant, spec.activations[node.inputs[0]].scale)}
-        errors[node.name] = compute_node(replace(node, activation="none"), [x], real) - target
-        return quant
-
-    adjust_layers(graph, spec, batches, observe)
-    return errors
-
-
-def coarse(graph, batches):
-    """A spec with weights of 3 bits, where rounding hurts."""
-    model = quantize_graph(graph, batches, Plan())
-    from edgesqueeze.network.integers.spec import spec_from_activations
-
-    scales = {name: (layer.scale * np.float32(42)) for name, layer in model.spec.weights.items()}
-    return spec_from_activations(graph, model.spec.activations, scales)
-
-
 def test_bias_correction_removes_the_mean_error(graph, batches):
     spec = coarse(graph, batches)
     before = layer_errors(graph, spec, batches)
@@ -233,13 +210,14 @@ def test_every_method_at_once_reaches_the_files_unchanged(trained, lenet_task, s
     assert torch.equal(outputs(again, batches), outputs(model, batches))
 
 
-@pytest.mark.parametrize("setting", ["equalize", "adaround"])
+@pytest.mark.parametrize("setting", ["equalize", "gptq", "adaround"])
 def test_what_would_break_shared_values_is_refused(setting, lenet_task, session):
     shared = Share(num_bits=3).apply(lenet_task.build_model(), lenet_task, session)
     with pytest.raises(RecipeError, match=f"ptq.{setting} would give the shared values of layer 'conv1'"):
         Ptq(**{setting: True}).apply(shared, lenet_task, session)
     Ptq(method="auto").apply(shared, lenet_task, session)
     assert "equalization" not in session.notes[0]
+    assert "GPTQ" not in session.notes[0]
 
 
 @pytest.mark.slow
