@@ -51,11 +51,14 @@ class Plan:
         return ", ".join(names)
 
 
-def quantize_graph(graph: Graph, batches: Sequence[Tree], plan: Plan) -> GraphModel:
+def quantize_graph(
+    graph: Graph, batches: Sequence[Tree], plan: Plan, fitted: Sequence[Tree] | None = None
+) -> GraphModel:
     """The int8 form of a float graph, decided on calibration batches [N, C, H, W], or trees.
 
     Equalization comes first, since it changes the float weights and so all that follows; biases are
-    corrected last, for the integers the weights really have.
+    corrected last, for the integers the weights really have. ``fitted`` are the batches that ``gptq`` fits
+    weights to, if not all.
     """
     if plan.equalize:
         graph = equalize(graph)
@@ -70,7 +73,7 @@ def quantize_graph(graph: Graph, batches: Sequence[Tree], plan: Plan) -> GraphMo
             scales[node.name] = usable_scale(found, graph.bias(node), input_scale)
     spec = spec_from_activations(graph, grids, scales, plan.keep_float, per_channel=plan.per_channel)
     if plan.gptq:
-        spec = round_by_columns(graph, spec, batches)
+        spec = round_by_columns(graph, spec, batches if fitted is None else fitted)
     if plan.adaround_steps:
         spec = round_adaptively(graph, spec, batches, plan.adaround_steps, plan.seed)
     if plan.bias_correction:
@@ -102,13 +105,13 @@ class PlanSearch:
     def consider_fitted(self, plan: Plan) -> None:
         """Likewise a plan that fits weights to the images: judged on those that it was not fitted to.
 
-        Every second batch answers for the others, and the others for them. A single batch is cut in two.
+        Every second image answers for the others, and the others for them; ranges are those of all.
         """
         if plan in self._tried or length_of(self._expected) < _FEWEST_FITTED:
             return
-        halves = self._halves()
+        halves = self._half(0), self._half(1)
         found = [
-            _answers(quantize_graph(self._graph, fitted, plan), judged)
+            _answers(quantize_graph(self._graph, self._batches, plan, fitted), judged)
             for judged, fitted in (halves, halves[::-1])
         ]
         expected = [_outputs(self._graph, half) for half in halves]
@@ -116,12 +119,12 @@ class PlanSearch:
         if self.best_plan == plan:
             self._models = {plan: quantize_graph(self._graph, self._batches, plan)}
 
-    def _halves(self) -> tuple[list[Tree], list[Tree]]:
-        batches = list(self._batches)
-        if len(batches) == 1:
-            middle = length_of(batches[0]) // 2
-            batches = [rows_of(batches[0], rows) for rows in (slice(middle), slice(middle, None))]
-        return batches[::2], batches[1::2]
+    def _half(self, first: int) -> list[Tree]:
+        """Every second image, in batches: of each batch, or every second batch of single images."""
+        if all(length_of(batch) == 1 for batch in self._batches):
+            return list(self._batches[first::2])
+        halves = [rows_of(batch, slice(first, None, 2)) for batch in self._batches]
+        return [half for half in halves if length_of(half)]
 
     def _ratio(self, expected: Tree, found: Tree) -> float:
         """That of the worst output: none may pay for another."""

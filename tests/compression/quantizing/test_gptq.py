@@ -77,10 +77,14 @@ def test_a_fitted_plan_is_judged_on_images_that_it_was_not_fitted_to(graph, imag
     search, fitted = PlanSearch(graph, [images]), Plan(gptq=True)
     search.consider(Plan())
     search.consider_fitted(fitted)
-    ratio = search.best_plan == fitted and search.best_sqnr_db
+    assert search.best_plan == fitted
+    ratio = search.best_sqnr_db
     itself = PlanSearch(graph, [images])
     itself.consider(fitted)
-    assert not ratio or ratio < itself.best_sqnr_db
+    assert ratio < itself.best_sqnr_db
+    one_by_one = PlanSearch(graph, images.split(1))
+    one_by_one.consider_fitted(fitted)
+    assert one_by_one.best_sqnr_db == pytest.approx(ratio, abs=1e-3)
     few = PlanSearch(graph, [images[:4]])
     few.consider(Plan())
     few.consider_fitted(fitted)
