@@ -4,7 +4,6 @@ A picture's left half calibrates and its right half tests, so that no pixel is i
 needed for this alone; its files are read where it is installed, and it is not imported.
 """
 
-from dataclasses import dataclass
 from importlib.metadata import files
 from pathlib import Path
 from typing import Literal
@@ -30,28 +29,20 @@ _NUM_FACES = 100
 _MIDDLE, _SPREAD = 127.5, 128.0
 
 
-@dataclass(frozen=True)
-class CropPlan:
-    """How many crops are cut of each half picture, and the size they get in pixels."""
+def photograph_crops(half: Half, count: int, size: int) -> Tensor:
+    """Square crops of seeded places and sizes, ``count`` of every half picture, scaled by (v - 127.5) / 128.
 
-    count: int
-    size: int
-    seed: int = 0
-
-
-def photograph_crops(half: Half, plan: CropPlan) -> Tensor:
-    """Square crops of seeded places and sizes, scaled by (v - 127.5) / 128: float32 [N, 3, size, size]."""
-    rng = np.random.default_rng([plan.seed, half == "right"])
+    float32 [N, 3, size, size].
+    """
+    rng = np.random.default_rng([0, half == "right"])
     crops = []
     for package, names in _PICTURES.items():
         for name in names:
             picture = Image.open(_packaged(package, name)).convert("RGB")
             middle = picture.width // 2
-            box = (0, 0, middle, picture.height)
-            if half == "right":
-                box = (middle, 0, picture.width, picture.height)
-            part = picture.crop(box)
-            crops += [_crop(part, plan.size, rng) for _ in range(plan.count)]
+            ends = (0, middle) if half == "left" else (middle, picture.width)
+            part = picture.crop((ends[0], 0, ends[1], picture.height))
+            crops += [_crop(part, size, rng) for _ in range(count)]
     return _scaled(np.stack(crops))
 
 

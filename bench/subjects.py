@@ -107,9 +107,15 @@ def random_subject(name: str, image_size: int) -> Subject:
         else:
             model = import_callable(name)(num_classes=RANDOM_CLASSES)
         settle(model, images[:8])
+    title = f"{name.rpartition(':')[2]} at {image_size} × {image_size}, random weights"
+    return unlabelled_subject(title, model, images, f"{RANDOM_IMAGES} images of 1/f noise, seed 0")
+
+
+def unlabelled_subject(name: str, model: nn.Module, images: Tensor, fingerprint: str) -> Subject:
+    """A network with images [N, C, H, W] to calibrate on, and nothing to score it by."""
     split = ArraySplit(images, torch.zeros(len(images), dtype=torch.long))
     task = Task(
-        name=f"{name.rpartition(':')[2]} at {image_size} × {image_size}, random weights",
+        name=name,
         build_model=lambda: model,
         train=split,
         calibration=split,
@@ -117,7 +123,7 @@ def random_subject(name: str, image_size: int) -> Subject:
         example_input=images[:1],
         loss=nn.functional.cross_entropy,
         metrics={"accuracy": top1_accuracy},
-        fingerprint=f"{RANDOM_IMAGES} images of 1/f noise, seed 0",
+        fingerprint=fingerprint,
     )
     return Subject(task, has_labels=False)
 

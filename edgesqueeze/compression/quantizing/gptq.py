@@ -38,15 +38,17 @@ def round_by_columns(graph: Graph, spec: QuantSpec, batches: Sequence[Tree]) -> 
     def adjust(node: WeightedNode, x: Tensor, target: Tensor, quant: WeightQuant) -> WeightQuant:
         if not isinstance(node, Conv | Dense):
             return quant
-        found = _rounded(node, graph, x, target, quant)
-        return corrected_bias(node, x, target, found, spec.activations[node.inputs[0]].scale)
+        input_scale = spec.activations[node.inputs[0]].scale
+        weight = torch.from_numpy(graph.weight(node)).double()
+        found = _rounded(_moments_of(node, x, target), weight, quant, input_scale**2 / 12)
+        return corrected_bias(node, x, target, found, input_scale)
 
     return adjust_layers(graph, spec, batches, adjust)
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Covariances over all images and places, by group of channels, in float64.
+    """Sums of centred products over all images and places, by group of channels, in float64.
 
     ``inputs`` [groups, columns, columns]; ``answers`` [groups, rows, columns] of the wanted output with them;
     ``places`` is how many were seen.
@@ -61,25 +63,28 @@ class _Moments:
         return float((weight @ self.inputs * weight).sum() - 2 * (weight * self.answers).sum())
 
 
-def _rounded(node: Conv | Dense, graph: Graph, x: Tensor, target: Tensor, quant: WeightQuant) -> WeightQuant:
-    moments = _moments_of(node, x, target)
-    groups = node.groups if isinstance(node, Conv) else 1
-    weight = torch.from_numpy(graph.weight(node)).double().reshape(groups, -1, moments.inputs.shape[-1])
-    scale = torch.from_numpy(quant.scale).double().expand(node.shape[1]).reshape(groups, -1, 1)
-    columns = _by_columns(_damped(moments, weight), weight, scale)
+def _rounded(moments: _Moments, weight: Tensor, quant: WeightQuant, noise: float) -> WeightQuant:
+    """The integers by columns, if they answer closer than those there are.
+
+    ``noise`` is the variance of the rounding of the inputs: what varies less says nothing.
+    """
+    groups, _, columns = moments.answers.shape
+    weight = weight.reshape(groups, -1, columns)
+    scale = torch.from_numpy(quant.scale).double().expand(quant.weight.shape[0]).reshape(groups, -1, 1)
+    found = _by_columns(_damped(moments, weight, noise), weight, scale)
     nearest = torch.from_numpy(quant.weight).double().reshape(weight.shape)
-    if moments.error(columns * scale) >= moments.error(nearest * scale):
+    if moments.error(found * scale) >= moments.error(nearest * scale):
         return quant
-    return replace(quant, weight=columns.reshape(quant.weight.shape).numpy().astype(np.int8))
+    return replace(quant, weight=found.reshape(quant.weight.shape).numpy().astype(np.int8))
 
 
-def _damped(moments: _Moments, weight: Tensor) -> _Moments:
+def _damped(moments: _Moments, weight: Tensor, noise: float) -> _Moments:
     """Moments as if inputs were a little noisy, and the float weights right for the noise."""
     diagonal = moments.inputs.diagonal(dim1=-2, dim2=-1)
     share = max(_DAMPING, _SCARCE * diagonal.shape[-1] / moments.places)
-    amount = (share * diagonal.mean(-1)).clamp_min(torch.finfo(torch.float32).tiny)[:, None, None]
-    noise = amount * torch.eye(diagonal.shape[-1], dtype=torch.float64)
-    return _Moments(moments.inputs + noise, moments.answers + amount * weight, moments.places)
+    amount = (share * diagonal.mean(-1)).clamp_min(noise * moments.places)[:, None, None]
+    added = amount * torch.eye(diagonal.shape[-1], dtype=torch.float64)
+    return _Moments(moments.inputs + added, moments.answers + amount * weight, moments.places)
 
 
 def _by_columns(moments: _Moments, weight: Tensor, scale: Tensor) -> Tensor:

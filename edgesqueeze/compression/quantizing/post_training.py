@@ -94,30 +94,34 @@ class PlanSearch:
         self._tried: dict[Plan, float] = {}
         self._models: dict[Plan, GraphModel] = {}
 
+    @property
+    def can_fit(self) -> bool:
+        """Whether there are images enough to fit weights to some and to judge them on others."""
+        return length_of(self._expected) >= _FEWEST_FITTED
+
     def consider(self, plan: Plan) -> None:
-        """Quantize by a plan and measure it, once; only the best model so far is kept."""
+        """Quantize by a plan and measure it, once; only the best model so far is kept.
+
+        A plan that fits weights is judged on images that it was not fitted to, where there are enough: every
+        second one answers for the others, and the others for them; ranges are those of all.
+        """
         if plan in self._tried:
             return
         model = quantize_graph(self._graph, self._batches, plan)
-        self._tried[plan] = self._ratio(self._expected, _answers(model, self._batches))
+        if plan.gptq and self.can_fit:
+            self._tried[plan] = self._ratio_on_others(plan)
+        else:
+            self._tried[plan] = _ratio(self._expected, _answers(model, self._batches))
         self._models = {self.best_plan: self._models.get(self.best_plan, model)}
 
-    def consider_fitted(self, plan: Plan) -> None:
-        """Likewise a plan that fits weights to the images: judged on those that it was not fitted to.
-
-        Every second image answers for the others, and the others for them; ranges are those of all.
-        """
-        if plan in self._tried or length_of(self._expected) < _FEWEST_FITTED:
-            return
+    def _ratio_on_others(self, plan: Plan) -> float:
         halves = self._half(0), self._half(1)
         found = [
             _answers(quantize_graph(self._graph, self._batches, plan, fitted), judged)
             for judged, fitted in (halves, halves[::-1])
         ]
         expected = [_outputs(self._graph, half) for half in halves]
-        self._tried[plan] = self._ratio(joined(expected, torch.cat), joined(found, torch.cat))
-        if self.best_plan == plan:
-            self._models = {plan: quantize_graph(self._graph, self._batches, plan)}
+        return _ratio(joined(expected, torch.cat), joined(found, torch.cat))
 
     def _half(self, first: int) -> list[Tree]:
         """Every second image, in batches: of each batch, or every second batch of single images."""
@@ -125,10 +129,6 @@ class PlanSearch:
             return list(self._batches[first::2])
         halves = [rows_of(batch, slice(first, None, 2)) for batch in self._batches]
         return [half for half in halves if length_of(half)]
-
-    def _ratio(self, expected: Tree, found: Tree) -> float:
-        """That of the worst output: none may pay for another."""
-        return min(sqnr_db(right, y) for right, y in zip(leaves(expected), leaves(found), strict=True))
 
     @property
     def best_plan(self) -> Plan:
@@ -152,10 +152,12 @@ class PlanSearch:
     def summary(self) -> str:
         """What was kept and why, in one sentence."""
         best, images = self.best_plan, length_of(self._expected)
+        fits = self.can_fit and any(plan.gptq for plan in self._tried)
+        judged = "; those with GPTQ on images that they were not fitted to" if fits else ""
         others = "; ".join(f"{plan}: {ratio:.2f}" for plan, ratio in self._tried.items() if plan != best)
         return (
             f"auto kept {best}, whose output is closest to the float network's on {images} calibration "
-            f"images (SQNR {self._tried[best]:.2f} dB; {others})"
+            f"images (SQNR {self._tried[best]:.2f} dB; {others}{judged})"
         )
 
 
@@ -164,6 +166,11 @@ def sqnr_db(expected: Tensor, found: Tensor) -> float:
     signal = float(expected.double().pow(2).sum())
     noise = float((found - expected).double().pow(2).sum())
     return float("inf") if noise == 0 else 10 * log10(max(signal, 1e-300) / noise)
+
+
+def _ratio(expected: Tree, found: Tree) -> float:
+    """That of the worst output: none may pay for another."""
+    return min(sqnr_db(right, y) for right, y in zip(leaves(expected), leaves(found), strict=True))
 
 
 @torch.no_grad()

@@ -135,8 +135,6 @@ class Ptq(Stage):
             # Clipped weights move the mean of a layer's output, so either alone may be worse than neither.
             for plan in search.best_plans(_TRIED_TOGETHER):
                 search.consider(replace(plan, weights="mse", bias_correction=True))
-        if self.gptq is None and may_move:
+        if self.gptq is None and may_move and search.can_fit:
             for plan in search.best_plans(_TRIED_TOGETHER):
-                search.consider_fitted(
-                    replace(plan, gptq=True, bias_correction=self.bias_correction or False)
-                )
+                search.consider(replace(plan, gptq=True, bias_correction=self.bias_correction or False))

@@ -225,7 +225,9 @@ def test_what_would_break_shared_values_is_refused(setting, lenet_task, session)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{}, {"weights": "mse"}, {"adaround": True, "adaround_steps": 3}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"weights": "mse"}, {"gptq": True}, {"adaround": True, "adaround_steps": 3}]
+)
 def test_one_scale_per_tensor_goes_with_every_method(
     settings, trained, lenet_task, session, batches, tmp_path
 ):

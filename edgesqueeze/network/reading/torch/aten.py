@@ -111,9 +111,9 @@ def _bounded(builder: Builder, fx: FxNode) -> None:
     """Hardtanh and clamp: ReLU and ReLU6 are fused, other bounds are a function."""
     limits = [v for k, v in number_arguments(builder, fx).items() if k.startswith(("min", "max"))]
     low, high = limits if len(limits) == 2 else (limits[0], None)
-    if limits == [None, None]:
+    if set(limits) == {None}:
         builder.same(fx, builder.source(fx))
-    elif low == 0 and high in (None, 6):
+    elif low == 0 and high in (None, float("inf"), 6):
         _clamp(builder, fx, "relu6" if high == 6 else "relu")
     else:
         _FUNCTIONS[aten_name(fx)](builder, fx)

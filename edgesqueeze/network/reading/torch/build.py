@@ -11,7 +11,7 @@ from torch import nn
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.aten import ANY_ORDER, TRANSLATIONS
-from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
+from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse, shape_of
 from edgesqueeze.network.reading.torch.decompositions import DECOMPOSITIONS
 from edgesqueeze.network.reading.torch.dims.alignment import settle
 from edgesqueeze.network.reading.torch.dims.layouts import CHANNELS, keep_dims, name_of, rearranged
@@ -64,6 +64,9 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     if name in _OF_A_SHAPE:
         builder.known[fx] = _filled(fx)
         return
+    if _is_empty(fx):  # such as the tokens before the first, of which there are none
+        builder.known[fx] = torch.zeros(shape_of(fx))
+        return
     translation = TRANSLATIONS.get(name)
     if translation is None:
         raise refuse(fx, "is not supported")
@@ -81,6 +84,11 @@ def _filled(fx: torch.fx.Node) -> torch.Tensor:
     assert callable(fx.target)
     made: torch.Tensor = fx.target(stand_in, *fx.args[1:], **fx.kwargs)
     return made
+
+
+def _is_empty(fx: torch.fx.Node) -> bool:
+    value = fx.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.numel() == 0
 
 
 def _with_channels(builder: Builder, fx: torch.fx.Node, dims: Dims) -> Dims:

@@ -65,9 +65,15 @@ def _joined_part(builder: Builder, fx: FxNode, sources: Sequence[str], axis: int
 
 
 def _joined(builder: Builder, fx: FxNode, tensors: Sequence[FxNode], dim: int, *, new: bool = False) -> None:
+    tensors = [value for value in tensors if 0 not in shape_of(value)]
     known = {value: _part(builder, value, dim, new=new) for value in tensors if builder.computes(value)}
     if not known:
         raise refuse(fx, "joins nothing that is the output of an earlier layer")
+    if len(tensors) == 1:
+        ((node, dims),) = known.values()
+        builder.same(fx, node)
+        keep_dims(builder, fx, dims)
+        return
     template = max(known.values(), key=lambda part: sum(map(len, part[1])))
     axis = _axis_of(template, dim)
     if axis is None or not all(_fits(part, template, dim, axis) for part in known.values()):

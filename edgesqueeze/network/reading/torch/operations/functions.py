@@ -11,7 +11,7 @@ from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Pointwise
 from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
 
-_BOUNDS = ("min", "max")
+_NO_BOUND = {"min": float("-inf"), "max": float("inf")}
 
 
 def schema_arguments(fx: FxNode) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def schema_arguments(fx: FxNode) -> dict[str, Any]:
 
 
 def number_arguments(builder: Builder, fx: FxNode) -> dict[str, Any]:
-    """:func:`schema_arguments` with stored tensors of one value as numbers, and no bound that is infinite.
+    """:func:`schema_arguments` with stored tensors of one value as numbers; a bound that is none is None.
 
     Raises:
         UnsupportedLayerError: a stored tensor has more values, or an argument is computed.
@@ -34,7 +34,7 @@ def number_arguments(builder: Builder, fx: FxNode) -> dict[str, Any]:
             if stored is None or stored.size != 1:
                 raise refuse(fx, f"has a {name} of more than one value")
             found[name] = float(stored.reshape(()))
-        if name in _BOUNDS and found[name] in (float("-inf"), float("inf")):
+        if name in _NO_BOUND and found[name] == _NO_BOUND[name]:
             found[name] = None
     return found
 
