@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from edgesqueeze.formats.onnx.write_functions import write_function
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
+    ArgMax,
     ChannelMax,
     Crop,
     DepthToSpace,
@@ -137,6 +139,11 @@ def _shuffle(writer: OnnxWriter, graph: Graph, node: Shuffle, value: str) -> str
     return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
 
 
+def _arg_max(writer: OnnxWriter, _: Graph, node: ArgMax, value: str) -> str:
+    places = writer.op("ArgMax", [value], f"{node.name}/places", {"axis": 1, "keepdims": 1})
+    return writer.op("Cast", [places], f"{node.name}/raw", {"to": int(TensorProto.FLOAT)})
+
+
 def _channel_max(writer: OnnxWriter, _: Graph, node: ChannelMax, value: str) -> str:
     return writer.op("ReduceMax", [value], f"{node.name}/raw", {"axes": [1], "keepdims": 1})
 
@@ -197,6 +204,7 @@ def _rearrange(writer: OnnxWriter, graph: Graph, node: Rearrange, value: str) ->
 
 MAPS: dict[type[AnyNode], Callable[[OnnxWriter, Graph, Any, str], str]] = {
     Crop: _crop,
+    ArgMax: _arg_max,
     ChannelMax: _channel_max,
     DepthToSpace: _depth_to_space,
     GroupNorm: _group_norm,
