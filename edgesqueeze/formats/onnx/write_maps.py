@@ -19,6 +19,7 @@ from edgesqueeze.network.graph.nodes import (
     Graph,
     GroupNorm,
     LayerNorm,
+    MatMul,
     MirrorPad,
     Pad,
     Pointwise,
@@ -176,6 +177,20 @@ def _group_norm(writer: OnnxWriter, graph: Graph, node: GroupNorm, value: str) -
     )
     value = writer.op("Mul", [value, weight], f"{name}/scaled", {})
     return writer.op("Add", [value, bias], f"{name}/raw", {})
+
+
+def write_mat_mul(writer: OnnxWriter, node: MatMul, values: list[str]) -> str:
+    """Matrices as the last two axes, multiplied, and channels first again; all of it on the grids."""
+    order = {"channels": [0, 2, 1, 3], "width": [0, 2, 3, 1]}[node.along]
+    factors = []
+    for value, source, side, perm in zip(
+        values, node.inputs, ("left", "right"), ([0, 2, 3, 1], order), strict=True
+    ):
+        moved = writer.op("Transpose", [value], f"{node.name}/{side}", {"perm": perm})
+        factors.append(writer.settle(source, moved, f"{node.name}/{side}"))
+    product = writer.op("MatMul", factors, f"{node.name}/product", {})
+    product = writer.settle(node.name, product, f"{node.name}/product")
+    return writer.op("Transpose", [product], f"{node.name}/raw", {"perm": [0, 3, 1, 2]})
 
 
 def _rearrange(writer: OnnxWriter, graph: Graph, node: Rearrange, value: str) -> str:
