@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.task.task_config import IdxData, ImageFolderData, TaskConfig, is_reference
+from edgesqueeze.task.data_config import IdxData, ImageFolderData
+from edgesqueeze.task.task_config import TaskConfig, is_reference
 
 FOLDER = {"image_folder": "pictures", "image_size": [32, 48], "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
 
@@ -21,6 +22,7 @@ def test_accepted(model, data):
     config = TaskConfig.model_validate({"model": model, "data": data})
     assert config.calibration_images == 256
     assert config.checkpoint is None
+    assert config.kind == "classification"
     assert TaskConfig.model_validate(config.model_dump()) == config
     assert TaskConfig.model_validate_json(config.model_dump_json()) == config
 
@@ -39,7 +41,7 @@ def test_values_arrive_typed():
     )
 
 
-DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, or {image_folder: DIR, image_size: [H, W]"
+DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, cifar10, cifar100, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, {image_folder: DIR, image_size: [H, W]}, "
 MODEL_WAYS = (
     "allowed: lenet300_100, lenet5, alexnet, squeezenet1_0, squeezenet1_1, or 'package.module:factory'"
 )
@@ -88,6 +90,7 @@ MODEL_WAYS = (
         ({"calibration_images": 0}, ("calibration_images",), "greater than or equal to 1"),
         ({"calibration_images": 2.5}, ("calibration_images",), "valid integer"),
         ({"calibration_images": True}, ("calibration_images",), "valid integer"),
+        ({"kind": "classify"}, ("kind",), "'detection'"),
         ({"checkpiont": "x"}, ("checkpiont",), "Extra inputs are not permitted"),
         ({"model_args": {"num_classes": 3}}, (), "lenet5 takes its sizes from the data, found num_classes"),
         (
