@@ -30,12 +30,17 @@ from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report, Row
 from edgesqueeze.task.data_config import (
     AugmentConfig,
+    CocoData,
     FileData,
     IdxData,
     ImageFolderData,
     ImagesData,
+    MasksData,
     NamedData,
     NormalizedFileData,
+    OxfordPetsData,
+    VocData,
+    YoloData,
 )
 from edgesqueeze.task.task_config import TaskConfig
 from edgesqueeze.task.training import TrainingSettings
@@ -50,6 +55,11 @@ SECTIONS = {
     "Image files": NormalizedFileData,
     "Image folder": ImageFolderData,
     "Images": ImagesData,
+    "Pascal VOC": VocData,
+    "COCO": CocoData,
+    "YOLO": YoloData,
+    "Masks": MasksData,
+    "Oxford-IIIT Pet": OxfordPetsData,
     "Augmentation": AugmentConfig,
     "Training": TrainingSettings,
     "train": Train,

@@ -127,11 +127,58 @@ class ImagesData(FileData):
     channels: Literal[1, 3] = 3
 
 
+_Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+
+
+class VocData(NormalizedFileData):
+    """A folder in Pascal VOC's layout, such as VOCdevkit/VOC2012: boxes to detect, masks to segment.
+
+    ``classes`` are in the order of their numbers. Not given, they are the names that are found, sorted, for
+    detection, and VOC's own, background first, for segmentation.
+    """
+
+    voc: Path
+    classes: _Names | None = None
+
+
+class CocoData(NormalizedFileData):
+    """A folder in COCO's layout: annotations/instances_train*.json, and test or val, and their images."""
+
+    coco: Path
+
+
+class YoloData(NormalizedFileData):
+    """A folder in YOLO's layout, with a data.yaml in it, or such a file of another name."""
+
+    yolo: Path
+
+
+class MasksData(NormalizedFileData):
+    """A folder of images and masks: DIR/train/{images,masks} and DIR/test (or val), or these two alone.
+
+    ``classes`` names the values of a mask from 0; 255 is not counted.
+    """
+
+    masks: Path
+    classes: Annotated[_Names, Field(max_length=255)]
+
+
+class OxfordPetsData(NormalizedFileData):
+    """The Oxford-IIIT Pet data set in torchvision's layout: pets and their background."""
+
+    oxford_pets: Path
+
+
 _KEYS: dict[type[Settings], str] = {
     NamedData: "named",
     IdxData: "idx",
     ImageFolderData: "image_folder",
     ImagesData: "images",
+    VocData: "voc",
+    CocoData: "coco",
+    YoloData: "yolo",
+    MasksData: "masks",
+    OxfordPetsData: "oxford_pets",
 }
 """The key by which a mapping is known to mean one of the kinds of data."""
 
@@ -151,19 +198,21 @@ def _branch_of(value: Any) -> str | None:
     return None
 
 
-_WAYS = ", ".join(
-    [
-        *get_args(DataName),
-        "{named: NAME, image_size: [H, W], channels: 3}",
-        "{idx: DIR}",
-        *(f"{{{key}: DIR, image_size: [H, W]}}" for key in ("image_folder", "images")),
-    ]
+_FILES = [key for kind, key in _KEYS.items() if issubclass(kind, FileData)]
+_WAYS = (
+    f"{', '.join(get_args(DataName))}, {{named: NAME, image_size: [H, W], channels: 3}}, {{idx: DIR}}, "
+    f"or {{KEY: DIR, image_size: [H, W]}} with one of the keys {', '.join(_FILES)}"
 )
 DataConfig = Annotated[
     Annotated[DataName, Tag("name")]
     | Annotated[NamedData, Tag("NamedData")]
     | Annotated[IdxData, Tag("IdxData")]
     | Annotated[ImageFolderData, Tag("ImageFolderData")]
-    | Annotated[ImagesData, Tag("ImagesData")],
+    | Annotated[ImagesData, Tag("ImagesData")]
+    | Annotated[VocData, Tag("VocData")]
+    | Annotated[CocoData, Tag("CocoData")]
+    | Annotated[YoloData, Tag("YoloData")]
+    | Annotated[MasksData, Tag("MasksData")]
+    | Annotated[OxfordPetsData, Tag("OxfordPetsData")],
     Discriminator(_branch_of, custom_error_type="unknown_data", custom_error_message=f"allowed: {_WAYS}"),
 ]

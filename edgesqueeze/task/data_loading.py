@@ -5,6 +5,9 @@ from typing import Any, get_args
 
 from edgesqueeze.data import DataName
 from edgesqueeze.data.augmentation import Augmentation
+from edgesqueeze.data.detection.coco import load_coco
+from edgesqueeze.data.detection.voc import load_voc
+from edgesqueeze.data.detection.yolo import load_yolo
 from edgesqueeze.data.files.reading import Reading
 from edgesqueeze.data.files.split import ImageSettings
 from edgesqueeze.data.idx import load_idx_directory
@@ -12,18 +15,26 @@ from edgesqueeze.data.image_folder import load_image_folder
 from edgesqueeze.data.images import load_images
 from edgesqueeze.data.named import load_named
 from edgesqueeze.data.preparation import Normalization, Sizing
+from edgesqueeze.data.segmentation.masks import load_masks
+from edgesqueeze.data.segmentation.oxford_pets import load_oxford_pets
+from edgesqueeze.data.segmentation.voc import load_voc_masks
 from edgesqueeze.data.task_data import TaskData, augmented, fewer, reconstruction, resized
 from edgesqueeze.errors import TaskError
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.task.data_config import (
     AugmentConfig,
+    CocoData,
     DataConfig,
     FileData,
     IdxData,
     ImageFolderData,
     ImagesData,
+    MasksData,
     NamedData,
     NormalizedFileData,
+    OxfordPetsData,
+    VocData,
+    YoloData,
     key_of,
 )
 
@@ -33,6 +44,16 @@ _NAMES = ", ".join(get_args(DataName))
 _Loader = Callable[[Any, ImageSettings], TaskData]
 _LOADERS: dict[TaskKind, dict[type[FileData], _Loader]] = {
     "classification": {ImageFolderData: lambda c, s: load_image_folder(c.image_folder, s)},
+    "detection": {
+        VocData: lambda c, s: load_voc(c.voc, c.classes, s),
+        CocoData: lambda c, s: load_coco(c.coco, s),
+        YoloData: lambda c, s: load_yolo(c.yolo, s),
+    },
+    "segmentation": {
+        MasksData: lambda c, s: load_masks(c.masks, c.classes, s),
+        OxfordPetsData: lambda c, s: load_oxford_pets(c.oxford_pets, s),
+        VocData: lambda c, s: load_voc_masks(c.voc, c.classes, s),
+    },
     "reconstruction": {
         ImagesData: lambda c, s: load_images(c.images, s),
         ImageFolderData: lambda c, s: load_images(c.image_folder, s),

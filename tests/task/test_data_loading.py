@@ -99,6 +99,10 @@ FILES = {"image_size": [8, 8]}
 @pytest.mark.parametrize(
     ("data", "kind", "words"),
     [
+        ("mnist", "detection", "data 'mnist' cannot be used for detection; allowed: a mapping with "),
+        ({"named": "mnist"}, "segmentation", "data with named cannot be used for segmentation; allowed: "),
+        ({"coco": "d", **FILES}, "segmentation", "a mapping with masks, oxford_pets, voc"),
+        ({"masks": "d", "classes": ["a"], **FILES}, "detection", "a mapping with voc, coco, yolo"),
         (
             {"idx": "d"},
             "regression",
