@@ -39,6 +39,8 @@ from edgesqueeze.task.data_config import (
     NamedData,
     NormalizedFileData,
     OxfordPetsData,
+    SceneConfig,
+    ScenesData,
     VocData,
     YoloData,
 )
@@ -60,6 +62,8 @@ SECTIONS = {
     "YOLO": YoloData,
     "Masks": MasksData,
     "Oxford-IIIT Pet": OxfordPetsData,
+    "Scenes": ScenesData,
+    "What scenes look like": SceneConfig,
     "Augmentation": AugmentConfig,
     "Training": TrainingSettings,
     "train": Train,

@@ -169,6 +169,55 @@ class OxfordPetsData(NormalizedFileData):
     oxford_pets: Path
 
 
+_Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+_Size = Annotated[FiniteFloat, Field(gt=0, le=1)]
+_Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+
+
+class SceneConfig(Settings):
+    """Scenes that are composed from a seed: cut-outs on made-up backgrounds, with boxes and masks.
+
+    ``items`` is named data, gray items that are tinted, or a folder of images with transparency, sorted into
+    folders by class: ``classes`` names folders below it (each with all that is below), or, not given, they
+    are those with at least five images in them; of named data, ``classes`` are those wanted. The other keys
+    are as :class:`~edgesqueeze.data.scenes.composing.SceneSettings` says.
+    """
+
+    items: Literal["mnist_sample", "fashion_mnist", "mnist"] | Path
+    classes: Annotated[_Names, Field(max_length=254)] | None = None
+    image_size: tuple[_Side, _Side]
+    train: _Count = 2000
+    test: _Count = 500
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
+    objects: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]] = (1, 4)
+    scale: tuple[_Size, _Size] = (0.25, 0.5)
+    overlap: Annotated[FiniteFloat, Field(ge=0, lt=1)] = 0.3
+    clutter: Annotated[int, Field(ge=0, le=100, strict=True)] = 4
+    shading: _Share = 0.3
+    noise: _Share = 0.03
+
+    @model_validator(mode="after")
+    def _low_before_high(self) -> Self:
+        for key, (low, high) in (("objects", self.objects), ("scale", self.scale)):
+            if low > high:
+                raise ValueError(f"{key} is [{low}, {high}]; give the smaller number first")
+        return self
+
+
+class ScenesData(Settings):
+    """Composed scenes, always in RGB; ``mean`` and ``std``, not given, are those of ImageNet."""
+
+    scenes: SceneConfig
+    mean: tuple[_Level, _Level, _Level] | None = None
+    std: tuple[_Spread, _Spread, _Spread] | None = None
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        _check_channels(self.mean, self.std)
+        return self
+
+
 _KEYS: dict[type[Settings], str] = {
     NamedData: "named",
     IdxData: "idx",
@@ -179,6 +228,7 @@ _KEYS: dict[type[Settings], str] = {
     YoloData: "yolo",
     MasksData: "masks",
     OxfordPetsData: "oxford_pets",
+    ScenesData: "scenes",
 }
 """The key by which a mapping is known to mean one of the kinds of data."""
 
@@ -201,7 +251,8 @@ def _branch_of(value: Any) -> str | None:
 _FILES = [key for kind, key in _KEYS.items() if issubclass(kind, FileData)]
 _WAYS = (
     f"{', '.join(get_args(DataName))}, {{named: NAME, image_size: [H, W], channels: 3}}, {{idx: DIR}}, "
-    f"or {{KEY: DIR, image_size: [H, W]}} with one of the keys {', '.join(_FILES)}"
+    "{scenes: {items: fashion_mnist, image_size: [H, W]}}, or {KEY: DIR, image_size: [H, W]} with one of "
+    f"the keys {', '.join(_FILES)}"
 )
 DataConfig = Annotated[
     Annotated[DataName, Tag("name")]
@@ -213,6 +264,7 @@ DataConfig = Annotated[
     | Annotated[CocoData, Tag("CocoData")]
     | Annotated[YoloData, Tag("YoloData")]
     | Annotated[MasksData, Tag("MasksData")]
-    | Annotated[OxfordPetsData, Tag("OxfordPetsData")],
+    | Annotated[OxfordPetsData, Tag("OxfordPetsData")]
+    | Annotated[ScenesData, Tag("ScenesData")],
     Discriminator(_branch_of, custom_error_type="unknown_data", custom_error_message=f"allowed: {_WAYS}"),
 ]

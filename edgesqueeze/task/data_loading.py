@@ -15,6 +15,8 @@ from edgesqueeze.data.image_folder import load_image_folder
 from edgesqueeze.data.images import load_images
 from edgesqueeze.data.named import load_named
 from edgesqueeze.data.preparation import Normalization, Sizing
+from edgesqueeze.data.scenes.composing import SceneSettings
+from edgesqueeze.data.scenes.loading import SceneKind, SceneSource, load_scenes
 from edgesqueeze.data.segmentation.masks import load_masks
 from edgesqueeze.data.segmentation.oxford_pets import load_oxford_pets
 from edgesqueeze.data.segmentation.voc import load_voc_masks
@@ -33,6 +35,7 @@ from edgesqueeze.task.data_config import (
     NamedData,
     NormalizedFileData,
     OxfordPetsData,
+    ScenesData,
     VocData,
     YoloData,
     key_of,
@@ -75,6 +78,8 @@ def load_data(config: DataConfig, kind: TaskKind) -> TaskData:
         if loader is None:
             raise _refused(config, kind)
         return loader(config, _settings(config, kind))
+    if isinstance(config, ScenesData):
+        return _scenes(config, kind)
     if kind not in _ANY_IMAGES:
         raise _refused(config, kind)
     if kind == "reconstruction" and isinstance(config, IdxData):
@@ -91,7 +96,19 @@ def data_name(config: DataConfig) -> str:
         size = "" if config.image_size is None else " at {} × {}".format(*config.image_size)
         part = "" if config.train_images is None else f", {config.train_images} training images"
         return f"{config.named}{size}{part}"
+    if isinstance(config, ScenesData):
+        return "scenes of {} at {} × {}".format(config.scenes.items, *config.scenes.image_size)
     return str(getattr(config, key_of(config)))
+
+
+def _scenes(config: ScenesData, kind: TaskKind) -> TaskData:
+    if kind not in ("detection", "segmentation", "reconstruction"):
+        raise _refused(config, kind)
+    normalization = _normalization(config.mean, config.std, kind, channels=3)
+    scenes = config.scenes
+    looks = scenes.model_dump(exclude={"items", "classes", "train", "test"})
+    source = SceneSource(scenes.items, scenes.classes, SceneSettings(**looks), scenes.train, scenes.test)
+    return load_scenes(source, kind, normalization, _augmentation(config.augment))
 
 
 def _in_memory(config: DataConfig) -> TaskData:
@@ -113,17 +130,20 @@ def _in_memory(config: DataConfig) -> TaskData:
 
 
 def _settings(config: FileData, kind: TaskKind) -> ImageSettings:
-    normalization = IMAGENET
-    if isinstance(config, NormalizedFileData):
-        if kind == "reconstruction":
-            _check_plain(config.mean)
-        if config.mean is not None and config.std is not None:
-            normalization = Normalization(config.mean, config.std)
-    if kind == "reconstruction":
-        channels = config.channels if isinstance(config, ImagesData) else 3
-        normalization = Normalization((0.0,) * channels, (1.0,) * channels)
+    mean, std = (config.mean, config.std) if isinstance(config, NormalizedFileData) else (None, None)
+    channels = config.channels if isinstance(config, ImagesData) else 3
+    normalization = _normalization(mean, std, kind, channels)
     reading = Reading(config.workers, config.cache)
     return ImageSettings(config.image_size, normalization, reading, _augmentation(config.augment))
+
+
+def _normalization(
+    mean: tuple[float, ...] | None, std: tuple[float, ...] | None, kind: TaskKind, channels: int
+) -> Normalization:
+    if kind == "reconstruction":
+        _check_plain(mean)
+        return Normalization((0.0,) * channels, (1.0,) * channels)
+    return IMAGENET if mean is None or std is None else Normalization(mean, std)
 
 
 def _check_plain(mean: tuple[float, ...] | None) -> None:
@@ -138,8 +158,9 @@ def _augmentation(config: AugmentConfig) -> Augmentation | None:
 
 def _refused(config: DataConfig, kind: TaskKind) -> TaskError:
     found = f"data {config!r}" if isinstance(config, str) else f"data with {key_of(config)}"
-    files = [key_of(layout) for layout in _LOADERS.get(kind, {})]
-    keys = ["named", "idx", *files] if kind in _ANY_IMAGES else files
+    keys = [key_of(layout) for layout in _LOADERS.get(kind, {})]
+    keys += ["scenes"] if kind in get_args(SceneKind) else []
+    keys = ["named", "idx", *keys] if kind in _ANY_IMAGES else keys
     if not keys:
         return TaskError(
             f"{found} cannot be used for {kind}, for which a recipe has no data; "

@@ -101,8 +101,18 @@ FILES = {"image_size": [8, 8]}
     [
         ("mnist", "detection", "data 'mnist' cannot be used for detection; allowed: a mapping with "),
         ({"named": "mnist"}, "segmentation", "data with named cannot be used for segmentation; allowed: "),
-        ({"coco": "d", **FILES}, "segmentation", "a mapping with masks, oxford_pets, voc"),
-        ({"masks": "d", "classes": ["a"], **FILES}, "detection", "a mapping with voc, coco, yolo"),
+        ({"coco": "d", **FILES}, "segmentation", "a mapping with masks, oxford_pets, voc, scenes"),
+        ({"masks": "d", "classes": ["a"], **FILES}, "detection", "a mapping with voc, coco, yolo, scenes"),
+        (
+            {"scenes": {"items": "mnist", **FILES}},
+            "classification",
+            "data with scenes cannot be used for classification; allowed: ",
+        ),
+        (
+            {"scenes": {"items": "mnist", **FILES}, "mean": [0] * 3, "std": [1] * 3},
+            "reconstruction",
+            "leave mean",
+        ),
         (
             {"idx": "d"},
             "regression",
@@ -128,7 +138,34 @@ def test_data_of_another_kind(data, kind, words):
     assert words in str(caught.value)
 
 
+SCENES = {
+    "scenes": {"items": "mnist_sample", "image_size": [32, 40], "train": 12, "test": 6, "objects": [2, 3]}
+}
+
+
+@pytest.mark.parametrize("kind", ["detection", "segmentation", "reconstruction"])
+def test_scenes_for_every_kind_that_has_them(kind):
+    data = load_data(config(SCENES), kind)
+    assert (data.kind, data.image_shape, len(data.train), len(data.test)) == (kind, (3, 32, 40), 12, 6)
+    ((x, y),) = data.test.batches(6)
+    if kind == "detection":
+        assert y["boxes"].shape == (6, 3, 4)
+        assert data.classes == tuple("0123456789")
+    normalized = bool(x.min() < 0)
+    assert normalized == (kind != "reconstruction")
+
+
+def test_settings_of_scenes_arrive():
+    plain, noisy = (
+        load_data(config({"scenes": SCENES["scenes"] | {"noise": noise, "seed": 5}}), "reconstruction")
+        for noise in (0.0, 0.3)
+    )
+    ((x, _),), ((other, _),) = (data.test.batches(6) for data in (plain, noisy))
+    assert 0.15 < float((x - other).std()) < 0.3
+
+
 def test_names():
+    assert data_name(config(SCENES)) == "scenes of mnist_sample at 32 × 40"
     assert data_name(config({"images": "a/b", **FILES})) == "a/b"
     assert data_name(config("mnist")) == "mnist"
     settings = {"named": "mnist", "image_size": [64, 48], "train_images": 300}

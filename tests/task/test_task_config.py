@@ -28,6 +28,8 @@ FOLDER = {"image_folder": "pictures", "image_size": [32, 48], "mean": [0.5, 0.5,
         {"named": "cifar10", "augment": {"flip": True, "scale_jitter": [0.5, 2], "color": 0.4}},
         FOLDER,
         *({key: "d", "image_size": [32, 48]} for key in ("images", "voc", "coco", "yolo", "oxford_pets")),
+        {"scenes": {"items": "mnist", "image_size": [32, 48]}, "mean": [0.5] * 3, "std": [0.5] * 3},
+        {"scenes": {"items": "stamps", "classes": ["a/b"], "image_size": [32, 48], "objects": [2, 2]}},
         {"masks": "d", "image_size": [32, 48], "classes": ["ground", "cat"], "workers": 4, "cache": "c"},
     ],
 )
@@ -54,7 +56,7 @@ def test_values_arrive_typed():
     )
 
 
-DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, cifar10, cifar100, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, or {KEY: DIR, image_size: [H, W]} with one of the keys image_folder, images, voc, coco, yolo, masks, oxford_pets"
+DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, cifar10, cifar100, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, {scenes: {items: fashion_mnist, image_size: [H, W]}}, or {KEY: DIR, image_size: [H, W]} with one of the keys image_folder, images, voc, coco, yolo, masks, oxford_pets"
 MODEL_WAYS = (
     "allowed: lenet300_100, lenet5, alexnet, squeezenet1_0, squeezenet1_1, or 'package.module:factory'"
 )
@@ -105,6 +107,26 @@ MODEL_WAYS = (
             {"data": {"masks": "d", **SIZE, "classes": []}},
             ("data", "MasksData", "classes"),
             "at least 1 item",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist"}}},
+            ("data", "ScenesData", "scenes", "image_size"),
+            "required",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist", **SIZE, "objects": [3, 2]}}},
+            ("data", "ScenesData", "scenes"),
+            "objects is [3, 2]; give the smaller number first",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist", **SIZE, "overlap": 1}}},
+            ("data", "ScenesData", "scenes", "overlap"),
+            "less than 1",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist", **SIZE}, "mean": [0.5], "std": [0.5]}},
+            ("data", "ScenesData", "mean", 1),
+            "required",
         ),
         ({"data": {"voc": "d"}}, ("data", "VocData", "image_size"), "required"),
         ({"data": {"images": "d", **SIZE, "mean": [0.5]}}, ("data", "ImagesData", "mean"), "Extra inputs"),
