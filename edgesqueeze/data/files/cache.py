@@ -2,8 +2,8 @@
 
 ``DIR/arrays-<settings>/<ab>/<content>`` holds one decoded array, named by the SHA-256 of the file it came
 from, and ``DIR/files-<folder>.jsonl`` one line a file: size and time of change, by which a file that has not
-been touched is known again, and what was found in it. Both are written under another name first: whoever
-is killed while writing leaves nothing under the final one. An array whose checksum is wrong counts as absent.
+been touched is known again, and what was found in it. Whoever is killed while writing leaves no array under
+its final name, and half a line at most, which is passed over. A wrong checksum counts as no array.
 """
 
 import hashlib
@@ -72,6 +72,19 @@ class ArrayCache:
         return self.directory / content[:2] / content
 
 
+Stamp = tuple[int, int]
+"""Size in bytes and time of change in nanoseconds, by which an untouched file is known again."""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """A file's stamp; None if there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 class Manifest:
     """What is known of the files below a folder, by their paths, sizes and times of change."""
 
@@ -83,37 +96,39 @@ class Manifest:
     def facts(self, path: Path) -> FileFacts | None:
         """What was found in a file, if it has not been touched since."""
         known = self._known.get(os.fspath(path.absolute()))
-        return known[1] if known is not None and known[0] == _stamp(path) else None
+        return known[1] if known is not None and known[0] == stamp_of(path) else None
 
-    def add(self, found: Iterable[tuple[Path, FileFacts]]) -> None:
-        """Keep what was found in files.
+    def add(self, found: Iterable[tuple[Path, Stamp, FileFacts]]) -> None:
+        """Keep what was found in files that had these stamps before they were read.
 
         Raises:
             OutputError: the directory cannot be written.
         """
-        self._known |= {os.fspath(path.absolute()): (_stamp(path), facts) for path, facts in found}
-        lines = [json.dumps([path, stamp, asdict(facts)]) for path, (stamp, facts) in self._known.items()]
-        _write(self._path, "".join(f"{line}\n" for line in lines).encode())
+        lines = [
+            json.dumps([os.fspath(path.absolute()), stamp, asdict(facts)]) for path, stamp, facts in found
+        ]
+        make_directory(self._path.parent)
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                # The first break ends a line at which an earlier run was killed.
+                file.write("\n" + "\n".join(lines) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
 
 
-_Stamp = list[int]
-
-
-def _stamp(path: Path) -> _Stamp:
+def _read_lines(path: Path) -> dict[str, tuple[Stamp, FileFacts]]:
+    """What whole lines say; of a file that stands in several the last one counts."""
+    known: dict[str, tuple[Stamp, FileFacts]] = {}
     try:
-        found = path.stat()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _read_lines(path: Path) -> dict[str, tuple[_Stamp, FileFacts]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines]
-        return {name: (stamp, FileFacts(**facts)) for name, stamp, facts in records}
-    except (OSError, ValueError, TypeError):
-        return {}  # nothing known: every file is read once more, and the manifest is written anew
+        return known
+    for line in lines:
+        # A line that was cut off is no JSON; its file is read once more.
+        with suppress(ValueError, TypeError):
+            name, (size, time), facts = json.loads(line)
+            known[name] = (size, time), FileFacts(**facts)
+    return known
 
 
 def _checksum(pixels: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from edgesqueeze.data.files.cache import ArrayCache, FileFacts, Manifest
+from edgesqueeze.data.files.cache import ArrayCache, FileFacts, Manifest, Stamp, stamp_of
 from edgesqueeze.data.files.decoding import Decoding, MaskDecoding, check_header, read_content
 from edgesqueeze.errors import EdgeSqueezeError
 
 _BATCH = 64
-_WORTH_KEEPING = 8192
-"""So many files are looked at between two savings of what was found."""
+_WORTH_KEEPING = 1024
+"""So many files are looked at before what was found is kept."""
 
 
 @dataclass(frozen=True)
@@ -108,21 +109,16 @@ def examine(files: Sequence[Path], folder: Path, decoding: Decoding, reading: Re
         OutputError: the cache cannot be written.
     """
     if reading.cache is None:
-        return list(in_order(_Examination(files, decoding, None), range(len(files)), _BATCH, reading.workers))
+        task = _Examination(files, decoding, None)
+        return [facts for _, facts in in_order(task, range(len(files)), _BATCH, reading.workers)]
     manifest = Manifest(reading.cache, folder)
     known = {path: facts for path in files if (facts := manifest.facts(path)) is not None}
     unknown = [path for path in files if path not in known]
     task = _Examination(unknown, decoding, ArrayCache.below(reading.cache, decoding))
-    fresh: list[tuple[Path, FileFacts]] = []
-    for place, facts in enumerate(in_order(task, range(len(unknown)), _BATCH, reading.workers)):
-        fresh.append((unknown[place], facts))
-        if len(fresh) == _WORTH_KEEPING:
-            manifest.add(fresh)
-            known |= dict(fresh)
-            fresh = []
-    if fresh:
+    found = zip(unknown, in_order(task, range(len(unknown)), _BATCH, reading.workers), strict=True)
+    while fresh := [(path, stamp, facts) for path, (stamp, facts) in islice(found, _WORTH_KEEPING)]:
         manifest.add(fresh)
-    known |= dict(fresh)
+        known |= {path: facts for path, _, facts in fresh}
     return [known[path] for path in files]
 
 
@@ -133,9 +129,9 @@ class _Examination:
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, place: int) -> FileFacts:
+    def __getitem__(self, place: int) -> tuple[Stamp, FileFacts]:
         path = self._files[place]
-        content = read_content(path)
+        stamp, content = stamp_of(path) or (0, 0), read_content(path)
         width, height = check_header(content, path)
         facts = FileFacts(hashlib.sha256(content).hexdigest(), width, height)
         if self._cache is not None:
@@ -143,7 +139,7 @@ class _Examination:
                 self._cache.store(facts.sha256, self._decoding.decode(content, path))
         elif isinstance(self._decoding, MaskDecoding):
             self._decoding.decode(content, path)
-        return facts
+        return stamp, facts
 
 
 def in_order(items: Any, places: Sequence[int], batch_size: int, workers: int) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from PIL import Image
 
@@ -58,7 +59,7 @@ def write_voc(folder):
     for name in ("Annotations", "ImageSets/Main", "JPEGImages"):
         (folder / name).mkdir(parents=True)
     for split, images in IMAGES.items():
-        (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{name} 1\n" for name in images))
+        (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{name}\n" for name in images))
         for name, objects in images.items():
             picture(objects).save(folder / "JPEGImages" / f"{name}.png")
             (folder / "Annotations" / f"{name}.xml").write_text(voc_xml(objects))
@@ -281,10 +282,20 @@ def test_voc_folders(tmp_path):
     refuse(lambda: voc(tmp_path), f"voc {tmp_path} has no ImageSets/Main/val.txt")
 
 
+def test_voc_is_read_where_torchvision_reads_it(tmp_path):
+    data = voc(write_voc(tmp_path / "VOCdevkit" / "VOC2012"))
+    for image in (tmp_path / "VOCdevkit" / "VOC2012" / "JPEGImages").iterdir():
+        shutil.copy(image, image.with_suffix(".jpg"))
+    reference = torchvision.datasets.VOCDetection(tmp_path, "2012", "train")
+    names = [[o["name"] for o in target["annotation"].get("object", [])] for _, target in reference]
+    ours = [[data.classes[label] for label, *_ in objects] for objects in found(data.train)]
+    assert sorted(names) == sorted(ours)
+
+
 def test_voc_with_a_test_list_trains_on_trainval(tmp_path):
     lists = write_voc(tmp_path) / "ImageSets" / "Main"
     (lists / "val.txt").rename(lists / "test.txt")
-    (lists / "trainval.txt").write_text("a\nb\n")
+    (lists / "trainval.txt").write_text("a  1\nb -1\n")  # as lists of one class have it
     data = voc(tmp_path)
     assert (len(data.train), len(data.test)) == (2, 1)
 

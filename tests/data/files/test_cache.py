@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from edgesqueeze.data.files.cache import ArrayCache, FileFacts, Manifest
+from edgesqueeze.data.files.cache import ArrayCache, FileFacts, Manifest, stamp_of
 from edgesqueeze.data.files.decoding import ImageDecoding
 from edgesqueeze.errors import OutputError
 
@@ -54,8 +54,8 @@ def test_manifest_knows_files_until_they_are_touched(tmp_path):
     for path in files:
         path.write_text(path.name)
     facts = [FileFacts(KEY, 3, 4), FileFacts("cd" * 32, 5, 6)]
-    Manifest(tmp_path / "cache", tmp_path).add([(files[0], facts[0])])
-    Manifest(tmp_path / "cache", tmp_path).add([(files[1], facts[1])])
+    for path, found in zip(files, facts, strict=True):
+        Manifest(tmp_path / "cache", tmp_path).add([(path, stamp_of(path), found)])
     manifest = Manifest(tmp_path / "cache", tmp_path)
     assert [manifest.facts(path) for path in files] == facts
     assert Manifest(tmp_path / "cache", tmp_path.parent).facts(files[0]) is None
@@ -65,13 +65,16 @@ def test_manifest_knows_files_until_they_are_touched(tmp_path):
     assert manifest.facts(files[1]) is None
 
 
-def test_a_damaged_manifest_knows_nothing(tmp_path):
-    path = tmp_path / "a"
-    path.write_text("a")
-    Manifest(tmp_path, tmp_path).add([(path, FileFacts(KEY, 3, 4))])
+def test_a_manifest_that_was_cut_off_knows_its_whole_lines(tmp_path):
+    files = [tmp_path / name for name in "abc"]
+    for path in files:
+        path.write_text(path.name)
+    Manifest(tmp_path, tmp_path).add([(path, stamp_of(path), FileFacts(KEY, 3, 4)) for path in files[:2]])
     (written,) = tmp_path.glob("files-*.jsonl")
     written.write_text(written.read_text()[:-20])
-    assert Manifest(tmp_path, tmp_path).facts(path) is None
+    Manifest(tmp_path, tmp_path).add([(files[2], stamp_of(files[2]), FileFacts(KEY, 5, 6))])
+    found = [Manifest(tmp_path, tmp_path).facts(path) for path in files]
+    assert found == [FileFacts(KEY, 3, 4), None, FileFacts(KEY, 5, 6)]
 
 
 def test_a_cache_that_cannot_be_written(tmp_path):

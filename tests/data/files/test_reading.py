@@ -1,6 +1,9 @@
 """Many files read by workers and through a cache: the same results, and the same mistakes named."""
 
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +110,33 @@ def test_a_cache_that_was_cut_off_is_completed(folder, tmp_path):
     assert same(load(folder, cache=cache), load(folder))
     for path in cache.glob("files-*"):
         path.unlink()
+    assert same(load(folder, cache=cache), load(folder))
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from test_reading import load
+load(Path(sys.argv[1]), cache=Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_a_cache_that_the_next_one_completes(folder, tmp_path):
+    cache = tmp_path / "cache"
+    for i in range(400):
+        shutil.copy(folder / "red" / "00.png", folder / "red" / f"more{i}.png")
+        with (folder / "red" / f"more{i}.png").open("ab") as file:
+            file.write(i.to_bytes(2, "big"))  # another content, the same picture
+    environment = {"PYTHONPATH": f"{__file__.rpartition('/')[0]}:{':'.join(sys.path)}"}
+    run = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), str(cache)], env=environment)
+    while len(arrays(cache)) < 20:
+        assert run.poll() is None
+        time.sleep(0.005)
+    run.kill()
+    run.wait()
+    assert len(arrays(cache)) < 440
+    assert same(load(folder, cache=cache), load(folder))
     assert same(load(folder, cache=cache), load(folder))
 
 

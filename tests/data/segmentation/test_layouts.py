@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 from edgesqueeze.data.augmentation import Augmentation
@@ -81,7 +82,7 @@ def write_pets(folder):
             path = folder / "annotations" / "trimaps" / f"{name}_1.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(trimap[values(name)]).save(path)
-        listed = "#Image CLASS-ID SPECIES BREED ID\n" + "".join(f"{name}_1 1 1 1\n" for name in names)
+        listed = "".join(f"{name}_1 1 1 1\n" for name in names)
         (folder / "annotations" / f"{'trainval' if split == 'train' else split}.txt").write_text(listed)
     return folder
 
@@ -155,6 +156,14 @@ def test_the_classes_of_voc(tmp_path):
     data = load_voc_masks(write_voc(tmp_path), None, SETTINGS)
     assert data.classes == VOC_CLASSES
     assert (data.num_classes, data.classes[0], data.classes[15]) == (21, "background", "person")
+
+
+def test_pets_are_read_where_torchvision_reads_them(tmp_path):
+    data = load_oxford_pets(write_pets(tmp_path / "oxford-iiit-pet"), SETTINGS)
+    reference = torchvision.datasets.OxfordIIITPet(tmp_path, "test", "segmentation", download=False)
+    meaning = np.array([0, 1, 0, 255])
+    for (_, trimap), mask in zip(reference, walked(data.test)[1].numpy(), strict=True):
+        assert np.array_equal(mask[::2, ::2], meaning[np.asarray(trimap)])
 
 
 # -- mistakes ------------------------------------------------------------------------------------------
