@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 import yaml
 from pages import ROOT, blocks, make_reader, run_page
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
@@ -27,7 +28,23 @@ from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.proportions import Interval, PairedTest
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report, Row
-from edgesqueeze.task.task_config import IdxData, ImageFolderData, NamedData, TaskConfig
+from edgesqueeze.task.data_config import (
+    AugmentConfig,
+    CocoData,
+    FileData,
+    IdxData,
+    ImageFolderData,
+    ImagesData,
+    MasksData,
+    NamedData,
+    NormalizedFileData,
+    OxfordPetsData,
+    SceneConfig,
+    ScenesData,
+    VocData,
+    YoloData,
+)
+from edgesqueeze.task.task_config import TaskConfig
 from edgesqueeze.task.training import TrainingSettings
 
 DOCS = ROOT / "docs"
@@ -36,8 +53,18 @@ SECTIONS = {
     "Recipe": Recipe,
     "Task": TaskConfig,
     "Named, in another form": NamedData,
-    "Image folder": ImageFolderData,
     "IDX files": IdxData,
+    "Image files": NormalizedFileData,
+    "Image folder": ImageFolderData,
+    "Images": ImagesData,
+    "Pascal VOC": VocData,
+    "COCO": CocoData,
+    "YOLO": YoloData,
+    "Masks": MasksData,
+    "Oxford-IIIT Pet": OxfordPetsData,
+    "Scenes": ScenesData,
+    "What scenes look like": SceneConfig,
+    "Augmentation": AugmentConfig,
     "Training": TrainingSettings,
     "train": Train,
     "prune": Prune,
@@ -85,7 +112,11 @@ def table_of(page, section):
 
 
 def own_fields(model):
-    """A model's fields; of one that trains, those that the common settings do not have so."""
+    """A model's fields; of one that trains, or reads files, those that the common settings do not have so."""
+    if issubclass(model, FileData) and model is not NormalizedFileData:
+        return {
+            name: f for name, f in model.model_fields.items() if name not in NormalizedFileData.model_fields
+        }
     common = TrainingSettings.model_fields if model is not TrainingSettings else {}
     return {
         name: field
@@ -98,6 +129,8 @@ def as_written(default):
     if default is PydanticUndefined:
         return "required"
     if default is None:
+        return "none"
+    if isinstance(default, BaseModel):
         return "none"
     default = list(default) if isinstance(default, tuple) else default
     return yaml.safe_dump(default, default_flow_style=True).removesuffix("\n...\n").strip()
@@ -121,6 +154,13 @@ def test_every_key_of_a_recipe_stands_in_its_table(section):
     for key, field in expected.items():
         for value in literals(field.annotation) if key not in ("stages", "exports", "data", "task") else ():
             assert f"`{value}`" in " ".join(found[key]) or value == found[key][0], key
+
+
+def test_every_example_of_data_is_a_task():
+    examples = [block["code"] for block in blocks("docs/howto/data.md") if block["language"] == "yaml"]
+    assert len(examples) > 3
+    for example in examples:
+        TaskConfig.model_validate(yaml.safe_load(example)["task"])
 
 
 def test_every_command_and_option_is_listed():

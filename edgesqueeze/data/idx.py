@@ -14,13 +14,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.data.splits import (
-    ClassificationData,
-    LabelledImages,
-    Normalization,
-    fixed_order,
-    grayscale_data,
-)
+from edgesqueeze.data.preparation import Normalization
+from edgesqueeze.data.splits import fixed_order
+from edgesqueeze.data.task_data import LabelledImages, TaskData, labelled_data
 from edgesqueeze.errors import TaskError
 
 IDX_FILES = (
@@ -92,13 +88,13 @@ def missing_idx_files(directory: Path) -> list[str]:
 
 
 def load_idx_directory(
-    directory: Path, num_classes: int | None = None, normalization: Normalization | None = None
-) -> ClassificationData:
+    directory: Path, classes: tuple[str, ...] | None = None, normalization: Normalization | None = None
+) -> TaskData:
     """The data in an MNIST-style directory. Training images are put in a fixed shuffled order.
 
     Args:
         directory: holds the files of :data:`IDX_FILES`, plain or .gz.
-        num_classes: None means one more than the highest training label.
+        classes: names of the labels; None means the numbers up to the highest training label.
         normalization: None means the mean and standard deviation of the training images, rounded to
             four decimals (for MNIST and Fashion-MNIST the well-known constants).
 
@@ -114,13 +110,13 @@ def load_idx_directory(
     train, test = _labelled(directory, *IDX_FILES[:2]), _labelled(directory, *IDX_FILES[2:])
     if len(train.images) == 0:
         raise TaskError(f"{directory}: the training split has no images")
-    classes = int(train.labels.max()) + 1 if num_classes is None else num_classes
-    if classes < 2:
+    names = tuple(str(n) for n in range(int(train.labels.max()) + 1)) if classes is None else classes
+    if len(names) < 2:
         raise TaskError(f"{directory}: every training label is 0; at least two classes are needed")
     shuffled = train.take(fixed_order(len(train.images), _ORDER_SEED))
     chosen = normalization or _measured(train.images, directory)
     try:
-        return grayscale_data(shuffled, test, classes, chosen)
+        return labelled_data(shuffled, test, names, chosen)
     except TaskError as error:
         raise TaskError(f"{directory}: {error}") from error
 

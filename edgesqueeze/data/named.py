@@ -3,30 +3,48 @@
 from pathlib import Path
 
 from edgesqueeze.data import DataName
+from edgesqueeze.data.cifar import CIFAR10_VERSION, CIFAR100_VERSION, find_cifar, load_cifar
 from edgesqueeze.data.idx import load_idx_directory, missing_idx_files
-from edgesqueeze.data.mnist_sample import MNIST_NORMALIZATION, find_mnist_sample, load_mnist_sample
-from edgesqueeze.data.splits import ClassificationData, Normalization
+from edgesqueeze.data.mnist_sample import DIGITS, MNIST_NORMALIZATION, find_mnist_sample, load_mnist_sample
+from edgesqueeze.data.preparation import Normalization
+from edgesqueeze.data.task_data import TaskData
 from edgesqueeze.errors import TaskError
 
+GARMENTS = (
+    *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
+"""The classes of Fashion-MNIST (Xiao, Rasul and Vollgraf 2017)."""
 _DIRECTORIES = {
     "fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"), Path("data/FashionMNIST/raw")),
     "mnist": (Path("data/MNIST/raw"),),
 }
+_CIFAR = {"cifar10": CIFAR10_VERSION, "cifar100": CIFAR100_VERSION}
+_CIFAR_DIRECTORY = Path("data")
 _NORMALIZATIONS = {
     "fashion_mnist": Normalization(mean=(0.2860,), std=(0.3530,)),
     "mnist": MNIST_NORMALIZATION,
 }
-_TORCHVISION_NAMES = {"fashion_mnist": "FashionMNIST", "mnist": "MNIST", "mnist_sample": "MNIST"}
+_CLASSES = {"fashion_mnist": GARMENTS, "mnist": DIGITS}
+_TORCHVISION_NAMES = {
+    "fashion_mnist": "FashionMNIST",
+    "mnist": "MNIST",
+    "mnist_sample": "MNIST",
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+}
 
 
 def locate(name: DataName) -> Path | None:
     """Where a named data set lies on this machine (a file or a directory), or None if it does not."""
     if name == "mnist_sample":
         return find_mnist_sample()
+    if name in _CIFAR:
+        return find_cifar(_CIFAR[name], _CIFAR_DIRECTORY)
     return next((d for d in _DIRECTORIES[name] if not missing_idx_files(d)), None)
 
 
-def load_named(name: DataName) -> ClassificationData:
+def load_named(name: DataName) -> TaskData:
     """Load a named data set.
 
     Raises:
@@ -37,7 +55,9 @@ def load_named(name: DataName) -> ClassificationData:
         raise TaskError(f"data {name!r} is not on this machine: {ways_to_get(name)}")
     if name == "mnist_sample":
         return load_mnist_sample(path)
-    return load_idx_directory(path, 10, _NORMALIZATIONS[name])
+    if name in _CIFAR:
+        return load_cifar(_CIFAR[name], path)
+    return load_idx_directory(path, _CLASSES[name], _NORMALIZATIONS[name])
 
 
 def ways_to_get(name: DataName) -> str:
@@ -46,6 +66,12 @@ def ways_to_get(name: DataName) -> str:
     download = (
         f"python -c \"from torchvision.datasets import {torchvision}; {torchvision}('data', download=True)\""
     )
+    if name in _CIFAR:
+        version = _CIFAR[name]
+        return (
+            f"{download} (looked for in ./data/{version.pickled.base_folder}); or the binary version from "
+            f"https://www.cs.toronto.edu/~kriz/cifar.html, unpacked as ./data/{version.binary}"
+        )
     sample = "pip install 'edgesqueeze[mnist]' (5,000 packaged digits"
     ways = {
         "mnist_sample": [

@@ -1,19 +1,18 @@
 """Splits: batches of images and targets, in memory or read as needed, always in a reproducible order."""
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from edgesqueeze.data.preparation import Normalization, Preparation, Sizing
 from edgesqueeze.errors import TaskError
-from edgesqueeze.trees import Tree, leaves
+from edgesqueeze.trees import Tree, leaves, rows_of
 
 _RANKS = (2, 3, 4)
 """The dimensions of a batch of vectors, or of images."""
@@ -33,30 +32,24 @@ class Split(Protocol):
         For a network of several inputs the first is a tuple, or a dictionary by their names; targets may be
         such trees as well.
 
-        The order is the stored one without a generator, and shuffled by the generator with one. The
-        global random state of torch is neither read nor changed.
+        The order is the stored one without a generator, and shuffled by the generator with one, which also
+        draws what a training split augments; without one nothing is augmented. The global random state of
+        torch is neither read nor changed.
         """
         ...
 
 
-@dataclass(frozen=True)
-class Normalization:
-    """(x - mean) / std per channel, on images scaled to [0, 1]; one value per channel."""
+@runtime_checkable
+class DataSplit(Split, Protocol):
+    """A split of which a part can be taken."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    def part(self, start: int, stop: int) -> "DataSplit":
+        """The images from ``start`` to before ``stop``, in the stored order, as a split of their own."""
+        ...
 
-
-@dataclass(frozen=True)
-class Sizing:
-    """What images become before a model sees them.
-
-    They are resized to ``image_size`` (height, width), bilinear with half-pixel centres; a grayscale image is
-    repeated ``channels`` times.
-    """
-
-    image_size: tuple[int, int] | None = None
-    channels: int = 1
+    def first(self, count: int) -> "DataSplit":
+        """The first ``count`` images as a split of their own."""
+        ...
 
 
 class ArraySplit:
@@ -67,7 +60,8 @@ class ArraySplit:
 
     Args:
         x: images, uint8 or float32 [N, C, H, W].
-        y: targets, [N, ...]; integer class labels, or anything else the loss and the metrics read.
+        y: targets, [N, ...], or a tree of them; integer class labels, or anything else the loss and the
+            metrics read. Those of uint8 are given as int64.
         normalization: one mean and standard deviation per channel, or None.
         sizing: the size and number of channels of what batches give; None leaves images as they are.
 
@@ -78,7 +72,7 @@ class ArraySplit:
     def __init__(
         self,
         x: Tensor,
-        y: Tensor,
+        y: Tree,
         normalization: Normalization | None = None,
         sizing: Sizing | None = None,
     ) -> None:
@@ -87,58 +81,69 @@ class ArraySplit:
                 f"the images are {_describe(x)}; uint8 or float32 [number, channels, height, width], or of "
                 "signals [number, channels, length], is needed"
             )
-        if y.ndim < 1 or len(x) != len(y):
-            raise TaskError(f"there are {len(x)} images but the targets are {_describe(y)}")
+        for part in leaves(y):
+            if part.ndim < 1 or len(x) != len(part):
+                raise TaskError(f"there are {len(x)} images but the targets are {_describe(part)}")
+        self._x, self._y = x, y
+        self._preparation = Preparation(normalization, sizing or Sizing())
+        self._check()
+
+    def _check(self) -> None:
+        normalization, sizing = self._preparation.normalization, self._preparation.sizing
         if normalization is not None:
-            _check_channels(normalization, x.shape[1])
-        if x.ndim == 3 and sizing not in (None, Sizing()):
-            raise TaskError(f"signals of shape {list(x.shape[1:])} have no height and width to be changed")
-        if sizing is not None and sizing.channels != 1 and x.shape[1] != 1:
-            raise TaskError(f"only grayscale images can be repeated, these have {x.shape[1]} channels")
-        self._x, self._y, self._normalization, self._sizing = x, y, normalization, sizing or Sizing()
+            normalization.check(self._x.shape[1])
+        if self._x.ndim == 3 and sizing != Sizing():
+            raise TaskError(
+                f"signals of shape {list(self._x.shape[1:])} have no height and width to be changed"
+            )
+        if sizing.channels != 1 and self._x.shape[1] != 1:
+            raise TaskError(f"only grayscale images can be repeated, these have {self._x.shape[1]} channels")
 
     def __len__(self) -> int:
         return len(self._x)
 
-    def first(self, count: int) -> "ArraySplit":
-        """The first ``count`` images as a split of their own; nothing is copied."""
-        return ArraySplit(self._x[:count], self._y[:count], self._normalization, self._sizing)
+    @property
+    def preparation(self) -> Preparation:
+        """What happens to images and targets as batches are made."""
+        return self._preparation
 
-    def rows(self, rows: NDArray[np.intp]) -> "ArraySplit":
-        """These images, in this order, as a split of their own; they are copied."""
-        return ArraySplit(self._x[rows], self._y[rows], self._normalization, self._sizing)
+    def prepared(self, preparation: Preparation) -> "ArraySplit":
+        """The same images, made into batches in another way; nothing is copied.
+
+        Raises:
+            TaskError: it does not fit the images.
+        """
+        split = ArraySplit(self._x, self._y)
+        split._preparation = preparation
+        split._check()
+        return split
 
     def sized(self, sizing: Sizing) -> "ArraySplit":
         """The same images given in another size or number of channels; nothing is copied."""
-        return ArraySplit(self._x, self._y, self._normalization, sizing)
+        return self.prepared(replace(self._preparation, sizing=sizing))
+
+    def part(self, start: int, stop: int) -> "ArraySplit":
+        """See :meth:`DataSplit.part`; nothing is copied."""
+        rows = slice(start, stop)
+        return ArraySplit(self._x[rows], rows_of(self._y, rows)).prepared(self._preparation)
+
+    def first(self, count: int) -> "ArraySplit":
+        """The first ``count`` images as a split of their own; nothing is copied."""
+        return self.part(0, count)
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[tuple[Tensor, Tree]]:
         """See :meth:`Split.batches`."""
-        _check_batch_size(batch_size)
+        check_batch_size(batch_size)
         return self._batches(batch_size, generator)
 
-    def _batches(self, batch_size: int, generator: torch.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, batch_size: int, generator: torch.Generator | None) -> Iterator[tuple[Tensor, Tree]]:
         order = None if generator is None else torch.randperm(len(self), generator=generator)
         for start in range(0, len(self), batch_size):
-            rows = slice(start, start + batch_size)
-            if order is None:
-                yield self._images(self._x[rows]), self._y[rows]
-            else:
-                yield self._images(self._x[order[rows]]), self._y[order[rows]]
-
-    def _images(self, x: Tensor) -> Tensor:
-        images = x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
-        if self._normalization is not None:
-            mean, std = (
-                torch.tensor(numbers).view(1, -1, *[1] * (images.ndim - 2))
-                for numbers in (self._normalization.mean, self._normalization.std)
-            )
-            images = (images - mean) / std
-        if self._sizing.image_size is not None:
-            images = F.interpolate(images, self._sizing.image_size, mode="bilinear", antialias=True)
-        return images.repeat(1, self._sizing.channels, 1, 1) if self._sizing.channels != 1 else images
+            places = slice(start, start + batch_size)
+            rows = places if order is None else order[places]
+            yield self._preparation.apply(self._x[rows], rows_of(self._y, rows), generator)
 
 
 class DatasetSplit:
@@ -157,13 +162,13 @@ class DatasetSplit:
     def __len__(self) -> int:
         return len(self._dataset)
 
+    def part(self, start: int, stop: int) -> "DatasetSplit":
+        """See :meth:`DataSplit.part`."""
+        return DatasetSplit(Subset(self._dataset, range(len(self))[start:stop]))
+
     def first(self, count: int) -> "DatasetSplit":
         """The first ``count`` items as a split of their own."""
-        return DatasetSplit(Subset(self._dataset, range(min(count, len(self)))))
-
-    def rows(self, rows: NDArray[np.intp]) -> "DatasetSplit":
-        """These items, in this order, as a split of their own."""
-        return DatasetSplit(Subset(self._dataset, rows.tolist()))
+        return self.part(0, count)
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
@@ -173,7 +178,7 @@ class DatasetSplit:
         Raises:
             TaskError: an item is no pair, or its image is not float32 [C, H, W].
         """
-        _check_batch_size(batch_size)
+        check_batch_size(batch_size)
         return self._batches(batch_size, generator)
 
     def _batches(self, batch_size: int, generator: torch.Generator | None) -> Iterator[tuple[Tree, Tree]]:
@@ -203,83 +208,6 @@ class DatasetSplit:
             yield x, y
 
 
-@dataclass(frozen=True, eq=False)
-class ClassificationData:
-    """Images with one class label each, split for training and testing.
-
-    ``image_shape`` is (channels, height, width); labels are int64 in [0, num_classes). ``fingerprint`` is a
-    SHA-256 over everything that decides what a model sees: the images, their labels, their order and
-    their normalization.
-    """
-
-    train: ArraySplit | DatasetSplit
-    test: ArraySplit | DatasetSplit
-    num_classes: int
-    image_shape: tuple[int, int, int]
-    fingerprint: str
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledImages:
-    """Grayscale images uint8 [N, H, W] and their labels uint8 [N]."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-
-    def take(self, rows: NDArray[np.intp]) -> "LabelledImages":
-        """These rows, in this order."""
-        return LabelledImages(self.images[rows], self.labels[rows])
-
-
-def grayscale_data(
-    train: LabelledImages, test: LabelledImages, num_classes: int, normalization: Normalization
-) -> ClassificationData:
-    """In-memory data from grayscale arrays, checked against each other.
-
-    Raises:
-        TaskError: a split is empty, the image sizes differ, or a label lies outside the classes.
-    """
-    for name, split in (("training", train), ("test", test)):
-        if len(split.images) == 0:
-            raise TaskError(f"the {name} split has no images")
-        if split.labels.max() >= num_classes:
-            raise TaskError(
-                f"a {name} image has label {split.labels.max()}, "
-                f"outside the {num_classes} classes 0 to {num_classes - 1}"
-            )
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise TaskError(
-            f"training images are {train.images.shape[1:]} but test images {test.images.shape[1:]}"
-        )
-    height, width = train.images.shape[1:]
-    return ClassificationData(
-        train=_array_split(train, normalization),
-        test=_array_split(test, normalization),
-        num_classes=num_classes,
-        image_shape=(1, height, width),
-        fingerprint=_fingerprint([train, test], normalization),
-    )
-
-
-def resized(data: ClassificationData, sizing: Sizing) -> ClassificationData:
-    """Grayscale data in memory, its images resized and repeated as batches are made.
-
-    Raises:
-        TaskError: the images are not grayscale in memory.
-    """
-    if not (isinstance(data.train, ArraySplit) and isinstance(data.test, ArraySplit)):
-        raise TaskError("only images in memory can be resized as batches are made")
-    height, width = sizing.image_size or data.image_shape[1:]
-    digest = hashlib.sha256(f"{data.fingerprint} {sizing!r}".encode())
-    return ClassificationData(
-        train=data.train.sized(sizing),
-        test=data.test.sized(sizing),
-        num_classes=data.num_classes,
-        image_shape=(sizing.channels, height, width),
-        fingerprint=digest.hexdigest(),
-    )
-
-
 def fixed_order(count: int, seed: int) -> NDArray[np.intp]:
     """A permutation of range(count) that is the same on every machine and with every version of numpy.
 
@@ -289,31 +217,8 @@ def fixed_order(count: int, seed: int) -> NDArray[np.intp]:
     return np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
 
 
-def _array_split(split: LabelledImages, normalization: Normalization) -> ArraySplit:
-    images = torch.tensor(split.images).unsqueeze(1)  # a copy: arrays read from bytes are not writable
-    return ArraySplit(images, torch.from_numpy(split.labels.astype(np.int64)), normalization)
-
-
-def _fingerprint(splits: list[LabelledImages], normalization: Normalization) -> str:
-    digest = hashlib.sha256(repr(normalization).encode())
-    for split in splits:
-        for array in (split.images, split.labels):
-            digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _check_channels(normalization: Normalization, channels: int) -> None:
-    if {len(normalization.mean), len(normalization.std)} != {channels}:
-        raise TaskError(
-            f"mean has {len(normalization.mean)} and std {len(normalization.std)} values, "
-            f"but the images have {channels} channels"
-        )
-    if min(normalization.std) <= 0:
-        raise TaskError(f"std must be above 0, found {list(normalization.std)}")
-
-
-def _check_batch_size(batch_size: int) -> None:
+def check_batch_size(batch_size: int) -> None:
+    """Raise TaskError unless a batch has at least one image."""
     if batch_size < 1:
         raise TaskError(f"the batch size must be at least 1, found {batch_size}")
 

@@ -10,26 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
-from edgesqueeze.data.idx import load_idx_directory
-from edgesqueeze.data.image_folder import ImageSettings, load_image_folder
-from edgesqueeze.data.named import load_named
-from edgesqueeze.data.splits import ClassificationData, Normalization, Sizing, Split, resized
+from edgesqueeze.data.splits import Split
+from edgesqueeze.data.task_data import TaskData, held_out
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.checkpoint import load_checkpoint
+from edgesqueeze.task.data_loading import data_name, load_data
 from edgesqueeze.task.imports import import_callable, one_line, working_directory_importable
 from edgesqueeze.task.metrics import top1_accuracy
 from edgesqueeze.task.task import BuildModel, Task
-from edgesqueeze.task.task_config import (
-    DataConfig,
-    IdxData,
-    ImageFolderData,
-    NamedData,
-    TaskConfig,
-    is_reference,
-)
+from edgesqueeze.task.task_config import TaskConfig, is_reference
 from edgesqueeze.task.training import call
-from edgesqueeze.task.validation import hold_out
 from edgesqueeze.trees import Tree, leaves, map_tree
 
 T = TypeVar("T")
@@ -50,7 +41,12 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
         task = _task_from_function(config, seed)
     else:
         factory = _user_factory(config)
-        data = _load_data(config.data)
+        if config.kind != "classification":
+            raise TaskError(
+                f"a recipe gives loss and metrics for classification only, found {config.kind}; "
+                "give the task in code: task: package.module:build_task"
+            )
+        data = load_data(config.data, config.kind)
         num_classes = data.num_classes
         task = _classification_task(config, data, factory or _built_in_factory(config.model, data))
     task = replace(task, build_model=_reproducible(task.build_model, seed))
@@ -84,10 +80,10 @@ def _task_from_function(reference: str, seed: int) -> Task:
 # -- from settings: classification ---------------------------------------------------------------------
 
 
-def _classification_task(config: TaskConfig, data: ClassificationData, build_model: BuildModel) -> Task:
+def _classification_task(config: TaskConfig, data: TaskData, build_model: BuildModel) -> Task:
     train, validation, fingerprint = data.train, None, data.fingerprint
     if config.validation is not None:
-        train, validation = hold_out(data.train, config.validation)
+        train, validation = held_out(data, config.validation)
         fingerprint = f"{fingerprint} without {len(validation)}"
     if config.calibration_images > len(train):
         raise TaskError(
@@ -95,7 +91,7 @@ def _classification_task(config: TaskConfig, data: ClassificationData, build_mod
         )
     calibration = train.first(config.calibration_images)
     return Task(
-        name=f"{config.model} on {_data_name(config.data)}",
+        name=f"{config.model} on {data_name(config.data)}",
         build_model=build_model,
         train=train,
         calibration=calibration,
@@ -109,37 +105,6 @@ def _classification_task(config: TaskConfig, data: ClassificationData, build_mod
     )
 
 
-def _load_data(config: DataConfig) -> ClassificationData:
-    if isinstance(config, IdxData):
-        if config.mean is None or config.std is None:
-            return load_idx_directory(config.idx)
-        return load_idx_directory(config.idx, normalization=Normalization(config.mean, config.std))
-    if isinstance(config, ImageFolderData):
-        settings = ImageSettings(config.image_size, Normalization(config.mean, config.std))
-        return load_image_folder(config.image_folder, settings)
-    if isinstance(config, NamedData):
-        data = resized(load_named(config.named), Sizing(config.image_size, config.channels))
-        return data if config.train_images is None else _fewer(data, config.train_images)
-    return load_named(config)
-
-
-def _fewer(data: ClassificationData, count: int) -> ClassificationData:
-    """The same data with only the first images of its training split."""
-    if count > len(data.train):
-        raise TaskError(f"train_images is {count}, but the training split has only {len(data.train)}")
-    return replace(data, train=data.train.first(count), fingerprint=f"{data.fingerprint} first {count}")
-
-
-def _data_name(config: DataConfig) -> str:
-    if isinstance(config, IdxData):
-        return str(config.idx)
-    if isinstance(config, NamedData):
-        size = "" if config.image_size is None else " at {} × {}".format(*config.image_size)
-        part = "" if config.train_images is None else f", {config.train_images} training images"
-        return f"{config.named}{size}{part}"
-    return str(config.image_folder) if isinstance(config, ImageFolderData) else config
-
-
 def _user_factory(config: TaskConfig) -> BuildModel | None:
     """The factory a reference names, its arguments bound; None for a built-in name."""
     if config.model in BUILT_IN_MODELS:
@@ -148,7 +113,7 @@ def _user_factory(config: TaskConfig) -> BuildModel | None:
     return lambda: _call(lambda: factory(**config.model_args), config.model)
 
 
-def _built_in_factory(name: str, data: ClassificationData) -> BuildModel:
+def _built_in_factory(name: str, data: TaskData) -> BuildModel:
     return lambda: BUILT_IN_MODELS[name].build(data.num_classes, data.image_shape[0])
 
 

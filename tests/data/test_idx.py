@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesqueeze.data.idx import IDX_FILES, load_idx_directory, missing_idx_files, read_idx
-from edgesqueeze.data.splits import Normalization
+from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.errors import TaskError
 
 
@@ -197,4 +197,4 @@ def test_flat_images(tmp_path):
 
 def test_labels_beyond_a_given_number_of_classes(tmp_path):
     with pytest.raises(TaskError, match="a training image has label 3, outside the 3 classes"):
-        load_idx_directory(write_directory(tmp_path / "d"), 3)
+        load_idx_directory(write_directory(tmp_path / "d"), ("a", "b", "c"))

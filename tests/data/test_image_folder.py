@@ -9,8 +9,9 @@ import torchvision
 from PIL import Image
 from torchvision import transforms
 
-from edgesqueeze.data.image_folder import ImageSettings, load_image_folder
-from edgesqueeze.data.splits import Normalization
+from edgesqueeze.data.files.split import ImageSettings
+from edgesqueeze.data.image_folder import load_image_folder
+from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.errors import TaskError
 
 RGB = ImageSettings((12, 16), Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3)))
@@ -40,7 +41,8 @@ def test_two_folders_against_torchvision(tmp_path, test_name):
     write_classes(tmp_path / "train", 6)
     write_classes(tmp_path / test_name, 3, (".bmp", ".webp", ".ppm"))
     data = load_image_folder(tmp_path, RGB)
-    assert (len(data.train), len(data.test), data.num_classes, data.image_shape) == (18, 9, 3, (3, 12, 16))
+    assert (len(data.train), len(data.test), data.image_shape) == (18, 9, (3, 12, 16))
+    assert data.classes == ("blue", "green", "red")
     transform = transforms.Compose(
         [
             transforms.Resize((12, 16)),

@@ -43,6 +43,7 @@ def test_torchvision_layout_below_the_working_directory(tmp_path, monkeypatch, n
     assert locate(name) == expected
     data = load_named(name)
     assert (len(data.train), data.num_classes, data.image_shape) == (count, 10, (1, 28, 28))
+    assert data.classes[9] == {"mnist": "9", "fashion_mnist": "ankle boot"}[name]
     mean, std = NORMALIZATION[name]
     ((x, _),) = data.train.batches(count)
     assert np.isclose(float(x.min()), (0 - mean) / std)
@@ -83,9 +84,25 @@ def check_ways(name, message):
     assert code == f"from torchvision.datasets import {dataset}; {dataset}('data', download=True)"
 
 
-@pytest.mark.parametrize("name", get_args(DataName))
+CIFAR = ("cifar10", "cifar100")
+
+
+@pytest.mark.parametrize("name", [name for name in get_args(DataName) if name not in CIFAR])
 def test_every_way_to_get_data_is_named(name):
     check_ways(name, ways_to_get(name))
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_absent_cifar(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert locate(name) is None
+    with pytest.raises(
+        TaskError, match=f"data '{name}' is not on this machine: python -c .*download=True"
+    ) as caught:
+        load_named(name)
+    folder = getattr(torchvision.datasets, name.upper()).base_folder
+    assert f"./data/{folder}" in str(caught.value)
+    assert "or the binary version from https://www.cs.toronto.edu/" in str(caught.value)
 
 
 def test_absent_mnist(tmp_path, monkeypatch):

@@ -1,23 +1,13 @@
 """Splits in memory and from data sets: order, types, reproducibility, refusals."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
-from edgesqueeze.data.splits import (
-    ArraySplit,
-    DatasetSplit,
-    LabelledImages,
-    Normalization,
-    Sizing,
-    Split,
-    fixed_order,
-    grayscale_data,
-    resized,
-)
+from edgesqueeze.data.preparation import Normalization, Sizing
+from edgesqueeze.data.splits import ArraySplit, DatasetSplit, DataSplit, Split, fixed_order
 from edgesqueeze.errors import TaskError
 
 
@@ -85,6 +75,26 @@ def test_first(kind, count):
     part = split_of(kind, 8).first(count)
     assert len(part) == min(count, 8)
     assert [int(i) for _, y in part.batches(3) for i in y] == list(range(min(count, 8)))
+
+
+@pytest.mark.parametrize("kind", ["array", "dataset"])
+def test_part(kind):
+    split = split_of(kind, 8)
+    assert isinstance(split, DataSplit)
+    assert [int(i) for _, y in split.part(2, 7).part(1, 9).batches(3) for i in y] == [3, 4, 5, 6]
+
+
+def test_targets_may_be_a_tree():
+    x, y = numbered(5)
+    split = ArraySplit(x, {"label": y, "mask": y.to(torch.uint8).view(-1, 1, 1).expand(-1, 3, 4)})
+    batches = list(split.first(4).batches(3, torch.Generator().manual_seed(0)))
+    assert [len(targets["label"]) for _, targets in batches] == [3, 1]
+    for images, targets in batches:
+        assert torch.equal(images[:, 0, 0, 0].long(), targets["label"])
+        assert targets["mask"].dtype == torch.int64
+        assert torch.equal(targets["mask"][:, 2, 3], targets["label"])
+    with pytest.raises(TaskError, match=r"5 images but the targets are int64 \[4\]"):
+        ArraySplit(x, (y, y[:4]))
 
 
 def test_uint8_images_are_scaled_and_normalized_per_channel():
@@ -176,57 +186,6 @@ def test_datasets_with_other_items(tensors, words):
     assert words in str(caught.value)
 
 
-def gray(count, top, size=(2, 3)):
-    images = np.arange(count * size[0] * size[1], dtype=np.uint8).reshape(count, *size)
-    return LabelledImages(images, np.arange(count, dtype=np.uint8) % (top + 1))
-
-
-PLAIN = Normalization((0.0,), (1.0,))
-
-
-def test_grayscale_data():
-    data = grayscale_data(gray(6, 2), gray(3, 2), 3, PLAIN)
-    assert (len(data.train), len(data.test), data.num_classes, data.image_shape) == (6, 3, 3, (1, 2, 3))
-    ((x, y),) = data.test.batches(9)
-    assert y.tolist() == [0, 1, 2]
-    assert (x * 255).round().flatten().tolist() == list(range(18))
-
-
-def test_fingerprint_notices_every_change():
-    def fingerprint(train=None, test=None, normalization=PLAIN):
-        return grayscale_data(train or gray(6, 2), test or gray(3, 2), 3, normalization).fingerprint
-
-    pixel, label = gray(6, 2), gray(3, 2)
-    pixel.images[0, 0, 0] ^= 1
-    label.labels[0] = 1
-    prints = [
-        fingerprint(),
-        fingerprint(train=pixel),
-        fingerprint(test=label),
-        fingerprint(train=gray(6, 2).take(np.array([1, 0, 2, 3, 4, 5]))),
-        fingerprint(normalization=Normalization((0.0,), (2.0,))),
-        fingerprint(train=gray(6, 2, (3, 2)), test=gray(3, 2, (3, 2))),
-    ]
-    assert fingerprint() == prints[0]
-    assert len(set(prints)) == len(prints)
-    assert all(len(p) == 64 for p in prints)
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "words"),
-    [
-        (gray(0, 2), gray(3, 2), "the training split has no images"),
-        (gray(3, 2), gray(0, 2), "the test split has no images"),
-        (gray(6, 3), gray(3, 2), "a training image has label 3, outside the 3 classes 0 to 2"),
-        (gray(6, 2), gray(8, 7), "a test image has label 7, outside the 3 classes"),
-        (gray(6, 2), gray(3, 2, (3, 2)), r"training images are \(2, 3\) but test images \(3, 2\)"),
-    ],
-)
-def test_grayscale_data_that_does_not_fit(train, test, words):
-    with pytest.raises(TaskError, match=words):
-        grayscale_data(train, test, 3, PLAIN)
-
-
 @given(count=st.integers(0, 300), seed=st.integers(0, 2**32))
 def test_fixed_order_is_a_permutation(count, seed):
     assert sorted(fixed_order(count, seed)) == list(range(count))
@@ -237,33 +196,6 @@ def test_fixed_order_never_changes():
 
 
 GOLDEN_ORDER = [2, 4, 7, 5, 0, 6, 3, 1]
-
-
-def small_grayscale():
-    generator = np.random.default_rng(3)
-    images = generator.integers(0, 256, (6, 8, 8), dtype=np.uint8)
-    labelled = LabelledImages(images, np.arange(6, dtype=np.uint8) % 2)
-    return grayscale_data(labelled, labelled, 2, Normalization((0.5,), (0.25,)))
-
-
-def test_resized_images_are_torchs_resized_images_in_every_channel():
-    data = small_grayscale()
-    sized = resized(data, Sizing((16, 12), 3))
-    assert sized.image_shape == (3, 16, 12)
-    assert sized.fingerprint != data.fingerprint
-    assert len({resized(data, Sizing((16, 12), c)).fingerprint for c in (1, 3)}) == 2
-    (before, labels), (after, same) = (next(iter(d.train.first(4).batches(4))) for d in (data, sized))
-    assert torch.equal(labels, same)
-    for channel in range(3):
-        expected = torch.nn.functional.interpolate(before, (16, 12), mode="bilinear", antialias=True)
-        assert torch.equal(after[:, channel : channel + 1], expected)
-
-
-def test_one_size_leaves_images_as_they_are():
-    data = small_grayscale()
-    kept = resized(data, Sizing(None, 1))
-    assert kept.image_shape == data.image_shape
-    assert torch.equal(next(iter(kept.test.batches(6)))[0], next(iter(data.test.batches(6)))[0])
 
 
 def test_colour_images_are_not_repeated():

@@ -3,24 +3,41 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from edgesqueeze.data import DataName
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.task.task_config import IdxData, ImageFolderData, TaskConfig, is_reference
+from edgesqueeze.task.data_config import IdxData, ImageFolderData
+from edgesqueeze.task.task_config import TaskConfig, is_reference
 
+SIZE = {"image_size": [32, 48]}
 FOLDER = {"image_folder": "pictures", "image_size": [32, 48], "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
 
 
 @pytest.mark.parametrize("model", [*BUILT_IN_MODELS, "package.module:factory", "m:Class.make"])
-@pytest.mark.parametrize("data", ["mnist_sample", "fashion_mnist", "mnist", {"idx": "d"}, FOLDER])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *get_args(DataName),
+        {"idx": "d", "augment": {"crop": 2}},
+        {"named": "cifar10", "augment": {"flip": True, "scale_jitter": [0.5, 2], "color": 0.4}},
+        FOLDER,
+        *({key: "d", "image_size": [32, 48]} for key in ("images", "voc", "coco", "yolo", "oxford_pets")),
+        {"scenes": {"items": "mnist", "image_size": [32, 48]}, "mean": [0.5] * 3, "std": [0.5] * 3},
+        {"scenes": {"items": "stamps", "classes": ["a/b"], "image_size": [32, 48], "objects": [2, 2]}},
+        {"masks": "d", "image_size": [32, 48], "classes": ["ground", "cat"], "workers": 4, "cache": "c"},
+    ],
+)
 def test_accepted(model, data):
     config = TaskConfig.model_validate({"model": model, "data": data})
     assert config.calibration_images == 256
     assert config.checkpoint is None
+    assert config.kind == "classification"
     assert TaskConfig.model_validate(config.model_dump()) == config
     assert TaskConfig.model_validate_json(config.model_dump_json()) == config
 
@@ -39,7 +56,7 @@ def test_values_arrive_typed():
     )
 
 
-DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, or {image_folder: DIR, image_size: [H, W]"
+DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, cifar10, cifar100, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, {scenes: {items: fashion_mnist, image_size: [H, W]}}, or {KEY: DIR, image_size: [H, W]} with one of the keys image_folder, images, voc, coco, yolo, masks, oxford_pets"
 MODEL_WAYS = (
     "allowed: lenet300_100, lenet5, alexnet, squeezenet1_0, squeezenet1_1, or 'package.module:factory'"
 )
@@ -85,9 +102,52 @@ MODEL_WAYS = (
             ("data", "ImageFolderData", "mean", 0),
             "finite number",
         ),
+        ({"data": {"masks": "d", **SIZE}}, ("data", "MasksData", "classes"), "required"),
+        (
+            {"data": {"masks": "d", **SIZE, "classes": []}},
+            ("data", "MasksData", "classes"),
+            "at least 1 item",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist"}}},
+            ("data", "ScenesData", "scenes", "image_size"),
+            "required",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist", **SIZE, "objects": [3, 2]}}},
+            ("data", "ScenesData", "scenes"),
+            "objects is [3, 2]; give the smaller number first",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist", **SIZE, "overlap": 1}}},
+            ("data", "ScenesData", "scenes", "overlap"),
+            "less than 1",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist", **SIZE}, "mean": [0.5], "std": [0.5]}},
+            ("data", "ScenesData", "mean", 1),
+            "required",
+        ),
+        ({"data": {"voc": "d"}}, ("data", "VocData", "image_size"), "required"),
+        ({"data": {"images": "d", **SIZE, "mean": [0.5]}}, ("data", "ImagesData", "mean"), "Extra inputs"),
+        ({"data": {"coco": "d", **SIZE, "mean": [0.5]}}, ("data", "CocoData"), "together or not at all"),
+        ({"data": {"yolo": "d", **SIZE, "workers": -1}}, ("data", "YoloData", "workers"), "equal to 0"),
+        (
+            {"data": {"named": "mnist", "augment": {"scale_jitter": [2, 1]}}},
+            ("data", "NamedData", "augment"),
+            "scale_jitter is [2.0, 1.0]; give the lower factor first",
+        ),
+        ({"data": {"idx": "d", "augment": {"flip": 3}}}, ("data", "IdxData", "augment", "flip"), "boolean"),
+        ({"data": {"idx": "d", "augment": {"colour": 1}}}, ("data", "IdxData", "augment", "colour"), "Extra"),
+        (
+            {"data": {"idx": "d", "augment": {"color": 2}}},
+            ("data", "IdxData", "augment", "color"),
+            "equal to 1",
+        ),
         ({"calibration_images": 0}, ("calibration_images",), "greater than or equal to 1"),
         ({"calibration_images": 2.5}, ("calibration_images",), "valid integer"),
         ({"calibration_images": True}, ("calibration_images",), "valid integer"),
+        ({"kind": "classify"}, ("kind",), "'detection'"),
         ({"checkpiont": "x"}, ("checkpiont",), "Extra inputs are not permitted"),
         ({"model_args": {"num_classes": 3}}, (), "lenet5 takes its sizes from the data, found num_classes"),
         (

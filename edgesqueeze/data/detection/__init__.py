@@ -1,0 +1,1 @@
+"""Images with boxes, in the layouts of Pascal VOC, COCO and YOLO."""
