@@ -51,7 +51,7 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
         factory = _user_factory(config)
         data = _load_data(config.data)
         num_classes = data.num_classes
-        task = _classification_task(config, data, factory or _built_in_factory(config.model, data))
+        task = _classification_task(config, data, factory or _built_in_factory(config, data))
     task = replace(task, build_model=_reproducible(task.build_model, seed))
     _check_splits(task)
     model = task.build_model()
@@ -143,8 +143,10 @@ def _user_factory(config: TaskConfig) -> BuildModel | None:
     return lambda: _call(lambda: factory(**config.model_args), config.model)
 
 
-def _built_in_factory(name: str, data: ClassificationData) -> BuildModel:
-    return lambda: BUILT_IN_MODELS[name].build(data.num_classes, data.image_shape[0])
+def _built_in_factory(config: TaskConfig, data: ClassificationData) -> BuildModel:
+    channels, height, width = data.image_shape
+    entry = BUILT_IN_MODELS[config.model]
+    return lambda: entry.build(data.num_classes, channels, (height, width), config.model_args)
 
 
 # -- models --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from edgesqueeze.data import DataName
+from edgesqueeze.errors import RecipeError
 from edgesqueeze.models import BUILT_IN_MODELS
 
 Scalar = bool | int | float | str | None
@@ -127,7 +128,8 @@ class TaskConfig(_Settings):
     """A classification task from a model and data; paths are relative to the working directory.
 
     ``model`` is a built-in name or ``package.module:factory``; the factory is called with ``model_args`` and
-    nothing else. The first ``calibration_images`` of the training split calibrate int8 ranges.
+    nothing else; those of a built-in network are its options. The first ``calibration_images`` of the
+    training split calibrate int8 ranges.
     """
 
     model: Annotated[str, AfterValidator(_checked_model)]
@@ -137,10 +139,10 @@ class TaskConfig(_Settings):
     calibration_images: int = Field(default=256, ge=1, strict=True)
 
     @model_validator(mode="after")
-    def _arguments_are_for_factories(self) -> Self:
-        if self.model_args and self.model in BUILT_IN_MODELS:
-            raise ValueError(
-                f"model_args are for your own factories; {self.model} takes its sizes from the data, "
-                f"found {', '.join(self.model_args)}"
-            )
+    def _built_in_model_has_these_options(self) -> Self:
+        if self.model in BUILT_IN_MODELS:
+            try:
+                BUILT_IN_MODELS[self.model].checked_options(self.model_args)
+            except RecipeError as error:  # pydantic adds where it stands
+                raise ValueError(str(error)) from error
         return self
