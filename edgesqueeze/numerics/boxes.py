@@ -101,7 +101,8 @@ class BoxDecoding:
 
     def _found(self, boxes: Floats, logits: Floats) -> Detections:
         """What was found among boxes [A, 4] with logits [A, C]."""
-        place, label = np.nonzero(logits > _logit(self.score_threshold))
+        # Of equal scores the lower class comes first, as in the runtimes' own operators.
+        label, place = np.nonzero(_logit(self.score_threshold) < logits.T)
         chosen = logits[place, label]
         best = np.argsort(-chosen, kind="stable")[:CANDIDATES]
         place, label, chosen = place[best], label[best], chosen[best]
