@@ -103,7 +103,7 @@ def random_subject(name: str, image_size: int) -> Subject:
         torch.manual_seed(0)
         entry = BUILT_IN_MODELS.get(name)
         if entry is not None:
-            model = entry.build(RANDOM_CLASSES, 3)
+            model = entry.build(RANDOM_CLASSES, 3, (image_size, image_size))
         else:
             model = import_callable(name)(num_classes=RANDOM_CLASSES)
         settle(model, images[:8])

@@ -7,17 +7,16 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
 from edgesqueeze.data.splits import Split
-from edgesqueeze.data.task_data import TaskData, held_out
+from edgesqueeze.data.task_data import TaskData
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.checkpoint import load_checkpoint
-from edgesqueeze.task.data_loading import data_name, load_data
+from edgesqueeze.task.data_loading import load_data
+from edgesqueeze.task.from_recipe import check_output, task_from_recipe
 from edgesqueeze.task.imports import import_callable, one_line, working_directory_importable
-from edgesqueeze.task.metrics import top1_accuracy
 from edgesqueeze.task.task import BuildModel, Task
 from edgesqueeze.task.task_config import TaskConfig, is_reference
 from edgesqueeze.task.training import call
@@ -36,25 +35,22 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
     Raises:
         TaskError: a part is missing, cannot be loaded, or does not fit the others.
     """
-    num_classes = None
+    data = None
     if isinstance(config, str):
         task = _task_from_function(config, seed)
     else:
         factory = _user_factory(config)
-        if config.kind != "classification":
-            raise TaskError(
-                f"a recipe gives loss and metrics for classification only, found {config.kind}; "
-                "give the task in code: task: package.module:build_task"
-            )
-        data = load_data(config.data, config.kind)
-        num_classes = data.num_classes
-        task = _classification_task(config, data, factory or _built_in_factory(config.model, data))
+        data = load_data(config.data, config.task_kind)
+        build_model = _reproducible(factory or _built_in_factory(config, data), seed)
+        task = task_from_recipe(config, data, build_model)
     task = replace(task, build_model=_reproducible(task.build_model, seed))
     _check_splits(task)
     model = task.build_model()
     output = _run_example(model, task)
-    if num_classes is not None:
-        _check_output(output, num_classes)
+    if data is not None:
+        check_output(output, data)
+    if task.decoding is not None:
+        task.decoding.check_outputs(map_tree(Tensor.numpy, output))
     if task.checkpoint is not None:
         load_checkpoint(model, task.checkpoint)
     return task
@@ -77,32 +73,7 @@ def _task_from_function(reference: str, seed: int) -> Task:
     return task
 
 
-# -- from settings: classification ---------------------------------------------------------------------
-
-
-def _classification_task(config: TaskConfig, data: TaskData, build_model: BuildModel) -> Task:
-    train, validation, fingerprint = data.train, None, data.fingerprint
-    if config.validation is not None:
-        train, validation = held_out(data, config.validation)
-        fingerprint = f"{fingerprint} without {len(validation)}"
-    if config.calibration_images > len(train):
-        raise TaskError(
-            f"calibration_images is {config.calibration_images}, but the training split has only {len(train)}"
-        )
-    calibration = train.first(config.calibration_images)
-    return Task(
-        name=f"{config.model} on {data_name(config.data)}",
-        build_model=build_model,
-        train=train,
-        calibration=calibration,
-        validation=validation,
-        test=data.test,
-        example_input=next(iter(calibration.batches(1)))[0],
-        loss=F.cross_entropy,
-        metrics={"accuracy": top1_accuracy},
-        checkpoint=config.checkpoint,
-        fingerprint=fingerprint,
-    )
+# -- from settings ------------------------------------------------------------------------------------
 
 
 def _user_factory(config: TaskConfig) -> BuildModel | None:
@@ -113,8 +84,10 @@ def _user_factory(config: TaskConfig) -> BuildModel | None:
     return lambda: _call(lambda: factory(**config.model_args), config.model)
 
 
-def _built_in_factory(name: str, data: TaskData) -> BuildModel:
-    return lambda: BUILT_IN_MODELS[name].build(data.num_classes, data.image_shape[0])
+def _built_in_factory(config: TaskConfig, data: TaskData) -> BuildModel:
+    channels, height, width = data.image_shape
+    entry = BUILT_IN_MODELS[config.model]
+    return lambda: entry.build(data.num_classes, channels, (height, width), config.model_args)
 
 
 # -- models --------------------------------------------------------------------------------------------
@@ -182,21 +155,6 @@ def _run_example(model: nn.Module, task: Task) -> object:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _check_output(output: object, num_classes: int) -> None:
-    if not isinstance(output, Tensor):
-        raise TaskError(f"the model returns {type(output).__name__}; one tensor of class scores is needed")
-    if list(output.shape) == [1, num_classes]:
-        return
-    way_out = (
-        f"set task.model_args: {{num_classes: {num_classes}}}"
-        if output.ndim == 2
-        else f"class scores of shape [1, {num_classes}] are needed"
-    )
-    raise TaskError(
-        f"the model returns {list(output.shape)} but the data has {num_classes} classes; {way_out}"
-    )
 
 
 # -- splits --------------------------------------------------------------------------------------------

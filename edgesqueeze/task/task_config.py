@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from edgesqueeze.errors import RecipeError
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.data_config import DataConfig, Settings
@@ -34,23 +35,39 @@ class TaskConfig(Settings):
     """A task of some kind from a model and data; paths are relative to the working directory.
 
     ``model`` is a built-in name or ``package.module:factory``; the factory is called with ``model_args`` and
-    nothing else. ``validation`` is the share of the training split that is held out of it to judge epochs on.
-    The first ``calibration_images`` of the training split calibrate int8 ranges.
+    nothing else; those of a built-in network are its options. ``kind`` is what the network is asked to do: by
+    default what a built-in one is made for, else classification. ``validation`` is the share of the training
+    split that is held out of it to judge epochs on. The first ``calibration_images`` of the training split
+    calibrate int8 ranges.
     """
 
     model: Annotated[str, AfterValidator(_checked_model)]
     model_args: dict[str, Annotated[Scalar, BeforeValidator(_single_value)]] = Field(default={})
     checkpoint: Path | None = None
-    kind: TaskKind = "classification"
+    kind: TaskKind | None = None
     data: DataConfig
     calibration_images: int = Field(default=256, ge=1, strict=True)
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None
 
+    @property
+    def task_kind(self) -> TaskKind:
+        """What the network is asked to do."""
+        if self.kind is not None:
+            return self.kind
+        return BUILT_IN_MODELS[self.model].kind if self.model in BUILT_IN_MODELS else "classification"
+
     @model_validator(mode="after")
-    def _arguments_are_for_factories(self) -> Self:
-        if self.model_args and self.model in BUILT_IN_MODELS:
-            raise ValueError(
-                f"model_args are for your own factories; {self.model} takes its sizes from the data, "
-                f"found {', '.join(self.model_args)}"
-            )
+    def _built_in_model_is_of_the_kind(self) -> Self:
+        if self.model in BUILT_IN_MODELS and self.task_kind != BUILT_IN_MODELS[self.model].kind:
+            made_for = BUILT_IN_MODELS[self.model].kind
+            raise ValueError(f"{self.model} is made for {made_for}; kind is {self.task_kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _built_in_model_has_these_options(self) -> Self:
+        if self.model in BUILT_IN_MODELS:
+            try:
+                BUILT_IN_MODELS[self.model].checked_options(self.model_args)
+            except RecipeError as error:  # pydantic adds where it stands
+                raise ValueError(str(error)) from error
         return self

@@ -14,7 +14,6 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 
 from edgesqueeze.errors import TaskError
-from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.task.metrics import top1_accuracy
 from edgesqueeze.task.task import Task
@@ -164,13 +163,19 @@ def folder_data(folder, channels=3, size=(64, 64)):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("model", [m for m in BUILT_IN_MODELS if not m.startswith("lenet")])
+@pytest.mark.parametrize("model", ["alexnet", "squeezenet1_0", "squeezenet1_1"])
 def test_built_in_models_take_classes_and_channels_from_an_image_folder(tmp_path, model, channels):
     data = folder_data(write_pictures(tmp_path / "p"), channels)
     task = load_task(config(model=model, data=data, calibration_images=5), 0)
     assert task.example_input.shape == (1, channels, 64, 64)
     assert task.build_model().eval()(task.example_input).shape == (1, 3)
     assert len(task.calibration) == 5
+
+
+def test_options_of_a_built_in_model():
+    data = {"named": "mnist_sample", "image_size": [32, 32]}
+    task = load_task(config(model="squeezenet1_1", model_args={"bypass": "complex"}, data=data), 0)
+    assert task.build_model().get_submodule("features.3.bypass").out_channels == 128
 
 
 def write_idx(folder, classes=4, size=28):
@@ -348,8 +353,8 @@ def test_functions_that_are_refused(project, what, words):
             ["the model returns [1, 4, 26, 26] but the data has 10 classes; class scores of shape [1, 10]"],
         ),
         (
-            config(model="alexnet"),
-            ["an input of shape [1, 1, 28, 28] does not run through AlexNet; layer 'features.3' with weight"],
+            config(data={"named": "mnist_sample", "image_size": [32, 32]}),
+            ["lenet5 takes images of 28 × 28, found 32 × 32"],
         ),
         (
             config(calibration_images=4001),
@@ -369,7 +374,11 @@ def test_settings_that_are_refused(project, what, words):
 
 def test_network_for_another_image_size(tmp_path):
     refuse(
-        config(data={"idx": str(write_idx(tmp_path / "d", size=32))}, calibration_images=1),
+        config(
+            model="edgesqueeze.models.lenet:LeNet5",
+            data={"idx": str(write_idx(tmp_path / "d", size=32))},
+            calibration_images=1,
+        ),
         "an input of shape [1, 1, 32, 32] does not run through LeNet5",
         "layer 'fc1' with weight [500, 800] was given [1, 1250]",
     )

@@ -57,9 +57,7 @@ def test_values_arrive_typed():
 
 
 DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, cifar10, cifar100, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, {scenes: {items: fashion_mnist, image_size: [H, W]}}, or {KEY: DIR, image_size: [H, W]} with one of the keys image_folder, images, voc, coco, yolo, masks, oxford_pets"
-MODEL_WAYS = (
-    "allowed: lenet300_100, lenet5, alexnet, squeezenet1_0, squeezenet1_1, or 'package.module:factory'"
-)
+MODEL_WAYS = f"allowed: {', '.join(BUILT_IN_MODELS)}, or 'package.module:factory'"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +147,8 @@ MODEL_WAYS = (
         ({"calibration_images": True}, ("calibration_images",), "valid integer"),
         ({"kind": "classify"}, ("kind",), "'detection'"),
         ({"checkpiont": "x"}, ("checkpiont",), "Extra inputs are not permitted"),
-        ({"model_args": {"num_classes": 3}}, (), "lenet5 takes its sizes from the data, found num_classes"),
+        ({"model_args": {"num_classes": 3}}, (), "lenet5 has no option 'num_classes', it has none"),
+        ({"model": "alexnet", "model_args": {"activation": "gelu"}}, (), "is gelu; allowed: relu, relu6"),
         (
             {"model": "a:b", "model_args": {"sizes": [1, 2]}},
             ("model_args", "sizes"),

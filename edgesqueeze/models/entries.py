@@ -1,0 +1,87 @@
+"""The built-in networks. Each is imported when it is built, so that a name can be checked without torch."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from edgesqueeze.models.entry import Factory, ImageSizes, ModelEntry, Option, Sizes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_Options = Mapping[str, Any]
+_ACTIVATION = Option(("relu", "relu6"), "what follows each convolution")
+_BYPASS = Option(("none", "simple", "complex"), "the paper's bypasses around Fire modules")
+
+
+def _lenet300_100(sizes: Sizes, _: _Options) -> "nn.Module":
+    from edgesqueeze.models.lenet import LeNet300100
+
+    return LeNet300100(sizes.num_classes, sizes.channels)
+
+
+def _lenet5(sizes: Sizes, _: _Options) -> "nn.Module":
+    from edgesqueeze.models.lenet import LeNet5
+
+    return LeNet5(sizes.num_classes, sizes.channels)
+
+
+def _lenet5_1998(sizes: Sizes, _: _Options) -> "nn.Module":
+    from edgesqueeze.models.lenet1998 import LeNet5Of1998
+
+    return LeNet5Of1998(sizes.num_classes, sizes.channels, sizes.image_size[0])
+
+
+def _alexnet(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.alexnet import alexnet
+
+    return alexnet(sizes.num_classes, sizes.channels, sizes.image_size, options["activation"])
+
+
+def _squeezenet1_0(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.squeezenet import squeezenet1_0
+
+    return squeezenet1_0(sizes.num_classes, sizes.channels, options["activation"], options["bypass"])
+
+
+def _squeezenet1_1(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.squeezenet import squeezenet1_1
+
+    return squeezenet1_1(sizes.num_classes, sizes.channels, options["activation"], options["bypass"])
+
+
+def _squeezenet(name: str, factory: Factory, smallest: int) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        kind="classification",
+        factory=factory,
+        input_shape=(3, 224, 224),
+        num_classes=1000,
+        paper="Iandola et al. 2016, arXiv 1602.07360",
+        sizes=ImageSizes(smallest),
+        options=MappingProxyType({"activation": _ACTIVATION, "bypass": _BYPASS}),
+    )
+
+
+def _lenet(name: str, factory: Factory, paper: str, sizes: tuple[int, ...]) -> ModelEntry:
+    return ModelEntry(name, "classification", factory, (1, 28, 28), 10, paper, ImageSizes(only=sizes))
+
+
+ENTRIES = (
+    _lenet("lenet300_100", _lenet300_100, "LeCun et al. 1998; Han et al. 2016, arXiv 1510.00149", (28,)),
+    _lenet("lenet5", _lenet5, "LeCun et al. 1998 as in Caffe; Han et al. 2016, arXiv 1510.00149", (28,)),
+    _lenet("lenet5_1998", _lenet5_1998, "LeCun et al. 1998, Proceedings of the IEEE 86(11)", (28, 32)),
+    ModelEntry(
+        name="alexnet",
+        kind="classification",
+        factory=_alexnet,
+        input_shape=(3, 224, 224),
+        num_classes=1000,
+        paper="Krizhevsky et al. 2012; Krizhevsky 2014, arXiv 1404.5997",
+        sizes=ImageSizes(smallest=21),
+        options=MappingProxyType({"activation": _ACTIVATION}),
+    ),
+    _squeezenet("squeezenet1_0", _squeezenet1_0, 21),
+    _squeezenet("squeezenet1_1", _squeezenet1_1, 17),
+)
+"""Of each task the smallest first."""
