@@ -114,6 +114,11 @@ MODEL_WAYS = (
             "required",
         ),
         (
+            {"data": {"scenes": {"items": 3, **SIZE}}},
+            ("data", "ScenesData", "scenes", "items"),
+            "allowed: mnist_sample, fashion_mnist, mnist, or a directory",
+        ),
+        (
             {"data": {"scenes": {"items": "mnist", **SIZE, "objects": [3, 2]}}},
             ("data", "ScenesData", "scenes"),
             "objects is [3, 2]; give the smaller number first",
