@@ -180,6 +180,7 @@ class OxfordPetsData(NormalizedFileData):
 
 _Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 _Size = Annotated[FiniteFloat, Field(gt=0, le=1)]
+_SceneSide = Annotated[int, Field(ge=16, le=4096, strict=True)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
@@ -200,7 +201,7 @@ class SceneConfig(Settings):
 
     items: Annotated[ItemName | Path, BeforeValidator(_name_or_directory)]
     classes: Annotated[_Names, Field(max_length=254)] | None = None
-    image_size: tuple[_Side, _Side]
+    image_size: tuple[_SceneSide, _SceneSide]
     train: _Count = 2000
     test: _Count = 500
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0

@@ -124,6 +124,11 @@ MODEL_WAYS = (
             "objects is [3, 2]; give the smaller number first",
         ),
         (
+            {"data": {"scenes": {"items": "mnist", "image_size": [8, 32]}}},
+            ("data", "ScenesData", "scenes", "image_size", 0),
+            "equal to 16",
+        ),
+        (
             {"data": {"scenes": {"items": "mnist", **SIZE, "overlap": 1}}},
             ("data", "ScenesData", "scenes", "overlap"),
             "less than 1",
