@@ -8,3 +8,5 @@ from typing import Literal
 
 DataName = Literal["mnist_sample", "fashion_mnist", "mnist", "cifar10", "cifar100"]
 """The data sets a recipe can call by name."""
+ItemName = Literal["mnist_sample", "fashion_mnist", "mnist"]
+"""Those whose images, gray on black, can be cut out for scenes."""

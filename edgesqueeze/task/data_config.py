@@ -3,9 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    Tag,
+    model_validator,
+)
 
-from edgesqueeze.data import DataName
+from edgesqueeze.data import DataName, ItemName
 
 _Level = Annotated[FiniteFloat, Field(ge=-1e6, le=1e6)]
 _Spread = Annotated[FiniteFloat, Field(gt=0, le=1e6)]
@@ -171,7 +180,14 @@ class OxfordPetsData(NormalizedFileData):
 
 _Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 _Size = Annotated[FiniteFloat, Field(gt=0, le=1)]
+_SceneSide = Annotated[int, Field(ge=16, le=4096, strict=True)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+
+
+def _name_or_directory(value: object) -> object:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"allowed: {', '.join(get_args(ItemName))}, or a directory")
+    return value
 
 
 class SceneConfig(Settings):
@@ -183,9 +199,9 @@ class SceneConfig(Settings):
     are as :class:`~edgesqueeze.data.scenes.composing.SceneSettings` says.
     """
 
-    items: Literal["mnist_sample", "fashion_mnist", "mnist"] | Path
+    items: Annotated[ItemName | Path, BeforeValidator(_name_or_directory)]
     classes: Annotated[_Names, Field(max_length=254)] | None = None
-    image_size: tuple[_Side, _Side]
+    image_size: tuple[_SceneSide, _SceneSide]
     train: _Count = 2000
     test: _Count = 500
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0

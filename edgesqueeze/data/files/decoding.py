@@ -96,7 +96,13 @@ class MaskDecoding:
 
 
 def class_values(num_classes: int) -> tuple[int, ...]:
-    """Meanings of masks whose values are the classes themselves, with 255 for what is not counted."""
+    """Meanings of masks whose values are the classes themselves, with 255 for what is not counted.
+
+    Raises:
+        TaskError: there are more classes than a byte has values beside 255.
+    """
+    if num_classes >= VALUES:
+        raise TaskError(f"a mask has room for {VALUES - 1} classes, found {num_classes}")
     return tuple(v if v < num_classes or v == VALUES - 1 else REFUSED for v in range(VALUES))
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgesqueeze.data import ItemName
 from edgesqueeze.data.files.decoding import unreadable
 from edgesqueeze.data.files.layout import check_directory, fixed_fifth, images_below
 from edgesqueeze.data.files.reading import ImageFile
@@ -17,8 +18,6 @@ from edgesqueeze.data.splits import DataSplit
 from edgesqueeze.data.task_data import reconstruction
 from edgesqueeze.errors import TaskError
 
-ItemName = Literal["mnist_sample", "fashion_mnist", "mnist"]
-"""Named data whose images, gray on black, can be cut out."""
 _ENOUGH = 5
 """A folder of fewer images is no class, unless it is named as one."""
 _OPAQUE = 128

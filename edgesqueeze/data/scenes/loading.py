@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgesqueeze.data import ItemName
 from edgesqueeze.data.augmentation import Augmentation, Moved
 from edgesqueeze.data.preparation import Normalization, Preparation
 from edgesqueeze.data.scenes.composing import Scene, SceneSettings, compose
 from edgesqueeze.data.scenes.draws import Draws
-from edgesqueeze.data.scenes.items import ItemName, Items, ItemSets, load_items
+from edgesqueeze.data.scenes.items import Items, ItemSets, load_items
 from edgesqueeze.data.splits import ArraySplit
 from edgesqueeze.data.task_data import SelfTargets, TaskData
 from edgesqueeze.trees import Tree

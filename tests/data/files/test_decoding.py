@@ -54,6 +54,12 @@ def test_meanings_of_a_mask():
         MaskDecoding((1, 3), tuple(meanings)).decode(png(values), PATH)
 
 
+def test_more_classes_than_a_byte_has_values():
+    assert class_values(255) == tuple(range(256))
+    with pytest.raises(TaskError, match="room for 255 classes, found 256"):
+        class_values(256)
+
+
 def test_one_bit_masks():
     content = png(np.array([[0, 255, 255]], np.uint8), "1")
     assert MaskDecoding((1, 3), class_values(2)).decode(content, PATH).tolist() == [[0, 1, 1]]
