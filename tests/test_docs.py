@@ -25,9 +25,11 @@ from edgesqueeze.exports.tflite import TfliteExport
 from edgesqueeze.measure.checks.check import Check, Finding
 from edgesqueeze.measure.checks.layer_facts import LayerEvidence, StoredLayer
 from edgesqueeze.measure.runtimes.latency import Latency
+from edgesqueeze.numerics.bootstrap import BootstrapInterval, BootstrapTest
 from edgesqueeze.numerics.proportions import Interval, PairedTest
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report, Row
+from edgesqueeze.run.row import MeasureFacts
 from edgesqueeze.task.data_config import (
     AugmentConfig,
     CocoData,
@@ -173,7 +175,21 @@ def test_every_command_and_option_is_listed():
 
 
 @pytest.mark.parametrize(
-    "record", [Report, Row, Latency, Interval, PairedTest, Check, Finding, LayerEvidence, StoredLayer]
+    "record",
+    [
+        Report,
+        Row,
+        Latency,
+        Interval,
+        BootstrapInterval,
+        PairedTest,
+        BootstrapTest,
+        MeasureFacts,
+        Check,
+        Finding,
+        LayerEvidence,
+        StoredLayer,
+    ],
 )
 def test_every_field_of_a_report_is_explained(record):
     page = (DOCS / "reference" / "report.md").read_text()

@@ -76,13 +76,22 @@ def answers_evidence(task: Task, baseline: Row, rows: Sequence[Row]) -> AnswersE
     unpaired = ""
     if any(row.interval is None for row in rows):
         unpaired = (
-            f"{task.primary_metric!r} is not the share of test images that are right, "
-            "so there is no interval and no test on pairs of answers"
+            f"{task.primary_metric!r} is not the share of test images that are right, has no parts to be "
+            "resampled, and is too slow, or not defined, to be called on resampled images; so there is no "
+            "interval and no paired test"
         )
     elif any(row.paired is None for row in rows):
         unpaired = f"this run began with a version that did not keep the answers of {baseline.label!r}"
     tests = {row.label: row.paired for row in rows if row.paired is not None}
-    return AnswersEvidence(task.primary_metric, baseline.label, len(task.test), tests, unpaired)
+    return AnswersEvidence(
+        metric=task.primary_metric,
+        measure=task.primary,
+        baseline=baseline.label,
+        value=baseline.primary or 0.0,
+        test_examples=len(task.test),
+        tests=tests,
+        unpaired=unpaired,
+    )
 
 
 def layers_and_stages(

@@ -10,24 +10,26 @@ from edgesqueeze.measure.checks.composition import check_composition
 from edgesqueeze.measure.checks.delegate import check_delegated
 from edgesqueeze.measure.checks.enough_images import check_enough_images
 from edgesqueeze.measure.checks.faster import check_faster
+from edgesqueeze.measure.checks.image_answers import ImageAnswers
 from edgesqueeze.measure.checks.integer_operators import check_integer_operators
 from edgesqueeze.measure.checks.layer_facts import LayerEvidence
 from edgesqueeze.measure.checks.pruned_and_shared import check_techniques
-from edgesqueeze.measure.checks.right_answers import Right, paired_with
 from edgesqueeze.measure.checks.smaller import check_smaller
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.run.facts_of_a_run import answers_evidence, file_evidence, kept_in_float, layers_and_stages
 from edgesqueeze.run.recipe import Recipe
-from edgesqueeze.run.report import Report, Row
+from edgesqueeze.run.report import Report
+from edgesqueeze.run.row import Row, facts_of
 from edgesqueeze.run.rows import (
-    Candidate,
     add_latency,
     file_candidate,
     reference_candidates,
     torch_candidate,
 )
 from edgesqueeze.run.stage_runner import RANDOM_WEIGHTS, FinishedStage, StageRunner
+from edgesqueeze.task.metrics import measure_of
+from edgesqueeze.task.task import Task
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,13 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         candidate = file_candidate(artifact.path, predictor, task, finished.graph.returns)
         row = replace(candidate.row, path=run.relative(artifact.path))
         candidates.append(replace(candidate, row=row))
-    right = baseline.folder.right()
-    measured = [_against(c, baseline.row, right) for c in candidates]
+    compared = _Baseline(baseline.row, baseline.folder.answers(task.primary, len(task.test)), task)
+    measured = [replace(c, row=compared.row_of(c.row, c.answers)) for c in candidates]
     with tempfile.TemporaryDirectory() as folder:
         references = reference_candidates(recipe.references, Path(folder), recipe.threads)
         timed = add_latency([*measured, *references], recipe.threads)
     files, stands = timed[1 : len(measured)], timed[len(measured) :]
-    stage_rows = [timed[0] if s is baseline else _stage_row(s, baseline.row, right) for s in finished.shown]
+    stage_rows = [timed[0] if s is baseline else compared.stage_row(s) for s in finished.shown]
     checks, layers = _checks(finished, runner, files)
     return Report(
         recipe=recipe.model_dump(mode="json"),
@@ -92,16 +94,29 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         checks=checks,
         layers=layers,
         unwritten=finished.written.unwritten,
+        measures={name: facts_of(measure_of(metric)) for name, metric in task.metrics.items()},
+        classes=task.classes,
     )
 
 
-def _against(candidate: Candidate, baseline: Row, right: Right | None) -> Candidate:
-    row = replace(candidate.row.against(baseline), paired=paired_with(right, candidate.right))
-    return replace(candidate, row=row)
+@dataclass(frozen=True)
+class _Baseline:
+    """What every other row is compared with, and what it answered image by image."""
 
+    row: Row
+    answers: ImageAnswers
+    task: Task
 
-def _stage_row(state: FinishedStage, baseline: Row, right: Right | None) -> Row:
-    return replace(state.row.against(baseline), paired=paired_with(right, state.folder.right()))
+    def row_of(self, row: Row, answers: ImageAnswers) -> Row:
+        """A row with its changes, and with the test on the same images."""
+        row = row.against(self.row)
+        if row.metric_change is None:
+            return row
+        return replace(row, paired=answers.against(self.answers, self.task.primary, row.metric_change))
+
+    def stage_row(self, state: FinishedStage) -> Row:
+        """The same of a state on the way."""
+        return self.row_of(state.row, state.folder.answers(self.task.primary, len(self.task.test)))
 
 
 def _checks(

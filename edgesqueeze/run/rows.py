@@ -1,7 +1,7 @@
 """From files to rows of a report: every number is read from the file on disk, run in its runtime."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.sqz.file import read_sqz
 from edgesqueeze.measure.bench.bench import write_built_in
-from edgesqueeze.measure.checks.right_answers import Right, interval_of, right_answers
+from edgesqueeze.measure.checks.image_answers import ImageAnswers, image_answers
 from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES
@@ -44,11 +44,34 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that still lacks its latency, how to run one inference, and which test images it has right."""
+    """A row that still lacks its latency, how to run one inference, and its answers image by image."""
 
     row: Row
     run: Callable[[], object]
-    right: Right | None = None
+    answers: ImageAnswers = field(default_factory=ImageAnswers)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What answers are worth: the fields of a row, and what is known image by image."""
+
+    columns: dict[str, Any]
+    answers: ImageAnswers
+
+
+def scored(task: Task, outputs: Tree, targets: Tree) -> Scored:
+    """Every metric of answers to the whole test split, in one pass where metrics belong together."""
+    scores = task.scores(outputs, targets)
+    answers = image_answers(task.primary, scores, outputs, targets)
+    columns = {
+        "metrics": dict(scores.values),
+        "primary_metric": task.primary_metric,
+        "unit": task.primary.unit,
+        "higher_is_better": task.primary.higher_is_better,
+        "interval": answers.interval(),
+        "details": dict(scores.details),
+    }
+    return Scored(columns, answers)
 
 
 def sizes_of(counts: Counts | None) -> Sizes:
@@ -79,22 +102,17 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, returns: Tree) 
     for x, y in task.test.batches(_BATCH):
         outputs.append(filled(returns, predictor.predict_all(map_tree(Tensor.numpy, x))))
         targets.append(map_tree(Tensor.numpy, y))
-    answers = joined(outputs, np.concatenate), joined(targets, np.concatenate)
-    right = right_answers(task, *answers)
+    found = scored(task, joined(outputs, np.concatenate), joined(targets, np.concatenate))
     row = Row(
         label=path.name,
         path=path.name,
         runtime=predictor.runtime,
         simulated=False,
-        metrics=task.score(*answers),
-        primary_metric=task.primary_metric,
-        unit=task.primary.unit,
-        higher_is_better=task.primary.higher_is_better,
         num_bytes=path.stat().st_size,
         **file_sizes(path).columns(),
-        interval=interval_of(right),
+        **found.columns,
     )
-    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), right)
+    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), found.answers)
 
 
 def torch_candidate(row: Row, model: nn.Module, example_input: Tree) -> Candidate:

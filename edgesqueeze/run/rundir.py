@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +14,18 @@ from typing import Any
 import numpy as np
 import yaml
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import make_directory, write_atomically
+from edgesqueeze.measure.checks.image_answers import ImageAnswers, draws_from
+from edgesqueeze.numerics.bootstrap import RESAMPLES, SEED
 from edgesqueeze.run.recipe import Recipe, parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.settings import read_yaml
+from edgesqueeze.task.metrics import Measure
 
 LOGGER = logging.getLogger("edgesqueeze")
+_PART = "part_"
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,41 @@ class StageFolder:
 
     def finish(self, row: dict[str, Any]) -> None:
         """Mark the stage as finished."""
-        write_atomically(self.path / "row.json", json.dumps(row, indent=1).encode())
+        write_atomically(self.path / "row.json", _json(row))
 
-    def save_right(self, right: NDArray[np.bool_]) -> None:
-        """Keep which test images the state has right, [N]: a file is compared with it image by image."""
+    def save_answers(self, answers: ImageAnswers) -> None:
+        """Keep what is known of the state's answers image by image: a file is compared with it so.
+
+        ``right.npy``, bool [N], says of which test images the metric is 1; ``draws.npz`` has the metric of
+        resampled images, and the arrays that it is computed from.
+        """
         data = io.BytesIO()
-        np.save(data, right)
-        write_atomically(self.path / "right.npy", data.getvalue())
+        if answers.counted is not None:
+            np.save(data, answers.counted)
+            write_atomically(self.path / "right.npy", data.getvalue())
+        elif answers.draws is not None:
+            parts = {f"{_PART}{name}": part for name, part in (answers.parts or {}).items()}
+            # savez's own arguments have names too, but none begins so
+            np.savez_compressed(data, draws=answers.draws, seed=np.array(SEED), **parts)  # type: ignore[arg-type]
+            write_atomically(self.path / "draws.npz", data.getvalue())
 
-    def right(self) -> NDArray[np.bool_] | None:
-        """What :meth:`save_right` kept, None if nothing."""
-        path = self.path / "right.npy"
-        return np.load(path, allow_pickle=False) if path.is_file() else None
+    def answers(self, measure: Measure, total: int) -> ImageAnswers:
+        """What :meth:`save_answers` kept, empty if nothing.
+
+        Args:
+            measure: the primary metric; of parts that were drawn otherwise it makes the draws anew.
+            total: the number of test images.
+        """
+        if (self.path / "right.npy").is_file():
+            return ImageAnswers(np.load(self.path / "right.npy", allow_pickle=False))
+        if not (self.path / "draws.npz").is_file():
+            return ImageAnswers()
+        with np.load(self.path / "draws.npz", allow_pickle=False) as found:
+            kept = {name: found[name] for name in found.files}
+        parts = {name.removeprefix(_PART): part for name, part in kept.items() if name.startswith(_PART)}
+        if (len(kept["draws"]), int(kept["seed"])) == (RESAMPLES, SEED):
+            return ImageAnswers(draws=kept["draws"], parts=parts or None)
+        return ImageAnswers(draws=draws_from(measure, parts, total) if parts else None, parts=parts or None)
 
     def save(self, state: bytes) -> None:
         """Write the state after the stage."""
@@ -92,7 +119,7 @@ class RunDir:
 
     def write_json(self, name: str, data: object) -> None:
         """Write a JSON file at the top of the run."""
-        write_atomically(self.path / name, (json.dumps(data, indent=1) + "\n").encode())
+        write_atomically(self.path / name, _json(data))
 
     def environment(self) -> dict[str, Any] | None:
         """What environment.json holds, or None before the run has started."""
@@ -172,6 +199,17 @@ def read_report(path: Path) -> Report:
         return Report.from_json(json.loads(file.read_bytes()))
     except ValueError as error:
         raise OutputError(f"{file} is not valid JSON: {error}") from error
+
+
+def _json(data: object) -> bytes:
+    """JSON to read and to compare line by line; a list of numbers (a row of a matrix) stands on one line."""
+    text = json.dumps(data, indent=1)
+    # Line breaks within brackets are never part of a text: JSON writes those as two characters.
+    return (re.sub(r"\[\n[^\[\]{}\"]+\]", lambda found: _on_one_line(found.group()), text) + "\n").encode()
+
+
+def _on_one_line(numbers: str) -> str:
+    return "[" + " ".join(numbers[1:-1].split()) + "]"
 
 
 class _LogFile(logging.FileHandler):

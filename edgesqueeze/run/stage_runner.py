@@ -12,11 +12,10 @@ from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import State, answers_of, counts_of, load_state, state_of
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import write_atomically
-from edgesqueeze.measure.checks.right_answers import interval_of, right_answers
 from edgesqueeze.progress import Progress
 from edgesqueeze.run.history import History
 from edgesqueeze.run.report import Row, row_from_json
-from edgesqueeze.run.rows import sizes_of
+from edgesqueeze.run.rows import scored, sizes_of
 from edgesqueeze.run.rundir import RunDir, StageFolder
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Epoch, Session, TrainingStateFile
@@ -93,22 +92,16 @@ class StageRunner:
     def _row(self, label: str, folder: StageFolder) -> Row:
         """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
         state, task = self.load(folder), self.task
-        outputs, targets = answers_of(state, task.test)
-        right = right_answers(task, outputs, targets)
-        if right is not None:
-            folder.save_right(right)
+        found = scored(task, *answers_of(state, task.test))
+        folder.save_answers(found.answers)
         return Row(
             label=label,
             path=self.run.relative(folder.model) if state.deployable else None,
             runtime=f"torch {torch.__version__.partition('+')[0]}",
             simulated=not state.deployable,
-            metrics=task.score(outputs, targets),
-            primary_metric=task.primary_metric,
-            unit=task.primary.unit,
-            higher_is_better=task.primary.higher_is_better,
             num_bytes=folder.model.stat().st_size if state.deployable else None,
             **sizes_of(counts_of(state, task.example_input)).columns(),
-            interval=interval_of(right),
+            **found.columns,
         )
 
 

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgesqueeze.data.splits import ArraySplit, DatasetSplit, Split
     from edgesqueeze.task.loading import load_task
-    from edgesqueeze.task.metrics import Measure, Metric, top1_accuracy
+    from edgesqueeze.task.metrics import Measure, Metric, metrics_of, top1_accuracy
     from edgesqueeze.task.task import Task
 
-__all__ = ["ArraySplit", "DatasetSplit", "Measure", "Metric", "Split", "Task", "load_task", "top1_accuracy"]
+__all__ = [
+    "ArraySplit",
+    "DatasetSplit",
+    "Measure",
+    "Metric",
+    "Split",
+    "Task",
+    "load_task",
+    "metrics_of",
+    "top1_accuracy",
+]
 
 _HOME = {
     "ArraySplit": "data.splits",
@@ -22,6 +32,7 @@ _HOME = {
     "Split": "data.splits",
     "Task": "task.task",
     "load_task": "task.loading",
+    "metrics_of": "task.metrics",
     "top1_accuracy": "task.metrics",
 }
 

@@ -100,12 +100,16 @@ def _pixel_scores(output: Tree, data: TaskData) -> None:
 def _picture(output: Tree, data: TaskData) -> None:
     wanted, found = [1, *data.image_shape], _tensor(output, "one picture")
     if list(found.shape) != wanted:
-        raise TaskError(f"the model returns {list(found.shape)}; a picture like its input, {wanted}, is needed")
+        raise TaskError(
+            f"the model returns {list(found.shape)}; a picture like its input, {wanted}, is needed"
+        )
 
 
 def _boxes_and_scores(output: Tree, data: TaskData) -> None:
     if not isinstance(output, Mapping) or set(output) != {"boxes", "scores"}:
-        found = f"keys {', '.join(map(str, output))}" if isinstance(output, Mapping) else type(output).__name__
+        found = (
+            f"keys {', '.join(map(str, output))}" if isinstance(output, Mapping) else type(output).__name__
+        )
         raise TaskError(f"a detector returns a dictionary of boxes and scores; the model returns {found}")
     shapes = {name: list(part.shape) for name, part in output.items()}
     boxes, scores = shapes["boxes"], shapes["scores"]

@@ -50,7 +50,7 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
     if data is not None:
         check_output(output, data)
     if task.decoding is not None:
-        task.decoding.check_outputs(map_tree(Tensor.numpy, output))
+        task.decoding.decode(map_tree(Tensor.numpy, output))
     if task.checkpoint is not None:
         load_checkpoint(model, task.checkpoint)
     return task

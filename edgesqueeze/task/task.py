@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgesqueeze.data.splits import Split
+from edgesqueeze.kinds import TaskKind
+from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.checkpoint import load_checkpoint
-from edgesqueeze.task.metrics import Measure, Metric, measure_of, same_class
+from edgesqueeze.task.metrics import Agreement, Measure, Metric, Scores, agreement_of, measure_of, score_all
 from edgesqueeze.trees import Tree
 
 BuildModel = Callable[[], nn.Module]
@@ -27,9 +27,11 @@ class Task:
     a dictionary by their names, in batches as in ``example_input``; what a network of several outputs returns
     is given to ``loss``, ``metrics`` and ``agree`` as it is. The first of ``metrics`` is the primary one; a
     plain function is a share of which more is better, a :class:`~edgesqueeze.task.metrics.Measure` says
-    otherwise. ``agree`` says of two answers to the same inputs, [N, ...] each, which are the same, [N].
-    ``validation`` is what epochs are judged on while training, apart from ``train`` and ``test``, if there is
-    such a split. ``fingerprint`` identifies the data: equal data, equal text.
+    otherwise. ``agree`` says of two answers to the same inputs, [N, ...] each, which are the same, [N]; None
+    leaves it to ``kind``. ``classes`` are names in the order of the outputs, for kinds that have any.
+    ``validation`` is what epochs are judged on while training, where there is such a split; ``test`` only
+    measures. ``decoding`` is how a detector's raw outputs are read.
+    ``fingerprint`` identifies the data: equal data, equal text.
     """
 
     name: str
@@ -40,10 +42,13 @@ class Task:
     example_input: Tree
     loss: Callable[[Any, Any], Tensor]
     metrics: Mapping[str, Metric]
-    agree: Callable[[Any, Any], NDArray[np.bool_]] = same_class
+    agree: Agreement | None = None
     checkpoint: Path | None = None
-    validation: Split | None = None
     fingerprint: str
+    kind: TaskKind = "classification"
+    classes: tuple[str, ...] = ()
+    validation: Split | None = None
+    decoding: BoxDecoding | None = None
 
     @property
     def primary_metric(self) -> str:
@@ -55,9 +60,18 @@ class Task:
         """The first metric, and what a table has to know of it."""
         return measure_of(self.metrics[self.primary_metric])
 
+    @property
+    def agreement(self) -> Agreement:
+        """``agree``, or what is usual for the kind of task."""
+        return agreement_of(self.kind) if self.agree is None else self.agree
+
     def score(self, outputs: Tree, targets: Tree) -> dict[str, float]:
         """Every metric of outputs [N, ...] against targets [N, ...], in order: {name: value}."""
-        return {name: float(metric(outputs, targets)) for name, metric in self.metrics.items()}
+        return dict(self.scores(outputs, targets).values)
+
+    def scores(self, outputs: Tree, targets: Tree) -> Scores:
+        """The same with what is no single number, and with the parts of the primary metric."""
+        return score_all(self.metrics, outputs, targets)
 
     def initial_model(self) -> nn.Module:
         """A new model with the checkpoint's weights, or with its initial ones if there is no checkpoint.

@@ -23,6 +23,7 @@ from edgesqueeze.run.facts_of_a_run import answers_evidence, kept_in_float, laye
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import new_run, read_report
+from edgesqueeze.task.metrics import metrics_of
 
 pytestmark = pytest.mark.slow  # whole runs; tests/test_pipeline.py has the one that --fast makes
 
@@ -186,8 +187,10 @@ def test_squeezed_layers_are_judged_like_pruned_ones(tiny_task, tmp_path):
     ]
 
 
-def test_a_metric_that_is_no_share_of_right_answers_is_said(tiny_task, tmp_path):
+def test_a_metric_that_cannot_be_resampled_is_said(tiny_task, tmp_path):
     def macro_f1(outputs, targets):
+        if len(outputs) != len(np.unique(outputs, axis=0)):
+            raise ValueError("an image twice")
         return float(f1_score(targets, outputs.argmax(1), average="macro", zero_division=0.0))
 
     task = replace(tiny_task, metrics={"f1": macro_f1})
@@ -198,6 +201,33 @@ def test_a_metric_that_is_no_share_of_right_answers_is_said(tiny_task, tmp_path)
     assert all(row.interval is None and row.paired is None for row in report.rows)
     assert "[95 %]" not in report.table("github")
     assert not list(run.path.rglob("right.npy"))
+    assert not list(run.path.rglob("draws.npz"))
+
+
+def test_any_other_metric_is_resampled_and_a_resumed_run_says_the_same(tiny_task, tmp_path):
+    digits = tuple("0123456789")
+    metrics = metrics_of("classification", digits)
+    task = replace(tiny_task, metrics={"F1": metrics["F1"], "accuracy": metrics["accuracy"]}, classes=digits)
+    stages = [STAGES[0], STAGES[-1]]
+    run, recipe, report = run_of(tmp_path, task, stages, [{"export": "onnx", "precision": ["fp32", "int8"]}])
+    rows = {row.label: row for row in report.rows}
+    assert rows["train"].paired is None
+    assert rows["ptq"].paired == rows["model_int8.onnx"].paired
+    assert rows["model_int8.onnx"].paired.change == pytest.approx(rows["model_int8.onnx"].metric_change)
+    assert rows["model.onnx"].paired.p_value == 1.0
+    assert all(row.interval.low < row.primary < row.interval.high for row in report.rows)
+    assert [len(matrix) for matrix in rows["train"].details["confusion"]] == [10] * 10
+    assert report.classes == digits
+    text = (run.path / "report.md").read_text()
+    assert "p: paired bootstrap test against 'train'" in text
+    assert "| other metrics" in text
+    assert read_report(run.path) == report
+    (run.path / "report.json").unlink()
+    again = compress(recipe, task, run)
+    assert [replace(row, latency=None) for row in again.rows] == [
+        replace(row, latency=None) for row in report.rows
+    ]
+    assert again.checks[-1] == report.checks[-1]
 
 
 def test_a_run_begun_without_answers_says_so(finished, tiny_task):

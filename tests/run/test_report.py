@@ -1,16 +1,16 @@
 """report.json has a number for its form, and metrics of any kind have a place in the table."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edgesqueeze.errors import OutputError
+from edgesqueeze.numerics.bootstrap import BootstrapInterval, BootstrapTest
+from edgesqueeze.numerics.proportions import Interval, PairedTest
 from edgesqueeze.run.report import SCHEMA, Report, Row
-from edgesqueeze.task import Measure, top1_accuracy
-from edgesqueeze.task.metrics import measure_of, same_class
+from edgesqueeze.run.row import MeasureFacts, row_from_json
 
 ROOT = Path(__file__).parents[2]
 REPORTS = [
@@ -35,7 +35,7 @@ def test_reports_of_version_0_load_and_keep_their_table(path):
     found = Report.from_json(data)
     again = Report.from_json(json.loads(json.dumps(found.to_json())))
     assert again == found
-    assert again.to_json()["schema"] == SCHEMA
+    assert again.to_json()["schema"] == 1
     first = found.rows[0]
     assert f"{100 * first.primary:.2f} %" in found.table("github")
 
@@ -56,13 +56,64 @@ def test_a_number_is_written_as_it_is():
     assert "%" not in text.partition("MACs are")[0]
 
 
-def test_a_plain_metric_is_a_share_of_which_more_is_better():
-    assert measure_of(top1_accuracy) == Measure(top1_accuracy, True, "share")
-    distance = Measure(lambda y, t: float(abs(y - t).mean()), higher_is_better=False, unit="number")
-    assert measure_of(distance) is distance
-    assert distance(np.array([1.0, 2.0]), np.array([1.0, 4.0])) == 1.0
+PSNR = replace(
+    ROW,
+    unit="dB",
+    metrics={"PSNR": 30.125, "MSE": 0.0012345, "SSIM": 0.93},
+    primary_metric="PSNR",
+    interval=BootstrapInterval(29.5, 30.75, 1000),
+    details={"per_class": {"IoU": [0.5, None]}, "confusion": [[1, 2], [3, 4]]},
+)
+MEASURES = {
+    "PSNR": MeasureFacts("dB", True),
+    "SSIM": MeasureFacts("number", True),
+    "MSE": MeasureFacts("number", False),
+}
 
 
-def test_answers_are_the_same_if_they_name_one_class():
-    one, other = np.array([[1, 2], [3, 0], [0, 1]]), np.array([[0, 9], [0, 1], [5, 6]])
-    assert same_class(one, other).tolist() == [True, False, True]
+def test_decibels_and_bootstraps_say_what_they_are():
+    test = BootstrapTest(-0.125, 0.1, -0.32, 0.07, 0.2117, 1000)
+    worse = replace(PSNR, label="model.onnx", metrics={"PSNR": 30.0}, paired=test).against(PSNR)
+    text = report(PSNR, worse).table("github")
+    assert "PSNR [95 %]" in text
+    assert "30.12 dB [29.50–30.75]" in text
+    assert "-0.12 | 0.212" in text.replace("  ", " ")
+    assert "PSNR over 100 test examples; change in dB. " in text
+    assert "95 % bootstrap interval, 1,000 draws of the test images. p: paired bootstrap test against" in text
+    assert "Wilson" not in text
+    share = replace(PSNR, unit="share", metrics={"PSNR": 0.301}, interval=BootstrapInterval(0.29, 0.31, 1000))
+    assert "30.10 % [29.00–31.00]" in report(share).table("github")
+
+
+def test_other_metrics_have_a_small_table():
+    text = replace(report(PSNR), measures=MEASURES).table("github")
+    table = text.partition("| other metrics")[2].splitlines()
+    assert [cell.strip() for cell in table[0].split("|")[1:-1]] == ["SSIM", "MSE (less is better)"]
+    assert [cell.strip() for cell in table[2].split("|")[1:-1]] == ["train", "0.93", "0.0012345"]
+    assert "other metrics" not in report(PSNR).table("github")
+    many = MEASURES | {f"m{k}": MeasureFacts("share", True) for k in range(6)}
+    text = replace(report(PSNR), measures=many).table("github")
+    assert "| m3 |" in text.replace("  ", "")
+    assert "Not shown: m4, m5." in text
+
+
+def test_a_report_reads_back_and_earlier_readers_take_what_they_can():
+    test = BootstrapTest(-0.1, 0.1, -0.3, 0.1, 0.2, 1000)
+    written = replace(report(PSNR, replace(PSNR, paired=test)), measures=MEASURES, classes=("a", "b"))
+    data = json.loads(json.dumps(written.to_json()))
+    assert Report.from_json(data) == written
+    assert data["schema"] == SCHEMA == 2
+    counted = replace(
+        ROW, interval=Interval(0.2, 0.3), paired=PairedTest(2, 1, 1.0), details={"confusion": [[1]]}
+    )
+    data = json.loads(json.dumps(report(counted).to_json()))
+    assert Report.from_json(data).rows == (counted,)
+    assert data["schema"] == 1
+    keys = json.loads(REPORTS[0].read_text())["rows"][0].keys() | {"notes", "unit", "higher_is_better"}
+    assert set(data["rows"][0]) <= keys | {"interval", "paired"}  # a reader of form 1 refuses others
+
+
+def test_rows_of_an_earlier_version_have_no_details():
+    data = asdict(ROW)
+    del data["details"], data["interval"], data["paired"]
+    assert row_from_json(data) == ROW

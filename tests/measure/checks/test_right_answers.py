@@ -1,13 +1,13 @@
 """Which images are right is asked of the metric, whatever it is."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from edgesqueeze.measure.checks.right_answers import interval_of, paired_with, right_answers
+from edgesqueeze.measure.checks.right_answers import counted_images, paired_right, share_interval
+from edgesqueeze.task.metrics import Measure, top1_accuracy
 
 RNG = np.random.default_rng(0)
 TARGETS = np.array([0] * 30 + [1] * 15 + [2] * 5)
@@ -26,16 +26,12 @@ def warns(outputs, targets):
     return float((outputs.argmax(1) == targets).mean())
 
 
-def task_with(task, metric):
-    return replace(task, metrics={"m": metric})
-
-
-def test_of_accuracy_every_image_is_known(tiny_task):
-    right = right_answers(tiny_task, OUTPUTS, TARGETS)
-    assert np.array_equal(right, OUTPUTS.argmax(1) == TARGETS)
-    assert 0 < right.sum() < 50
-    found = interval_of(right)
-    assert found.low < right.mean() < found.high
+def test_of_accuracy_every_image_is_known():
+    counted = counted_images(Measure(top1_accuracy), OUTPUTS, TARGETS)
+    assert np.array_equal(counted, OUTPUTS.argmax(1) == TARGETS)
+    assert 0 < counted.sum() < 50
+    found = share_interval(counted)
+    assert found.low < counted.mean() < found.high
 
 
 @pytest.mark.parametrize(
@@ -46,8 +42,8 @@ def test_of_accuracy_every_image_is_known(tiny_task):
         lambda outputs, targets: float((np.abs(outputs[:, 0] - (targets == 0)) < 0.5).mean()),  # no classes
     ],
 )
-def test_any_share_of_right_answers_will_do(metric, tiny_task):
-    assert right_answers(task_with(tiny_task, metric), OUTPUTS, TARGETS) is not None
+def test_any_share_of_right_answers_will_do(metric):
+    assert counted_images(Measure(metric), OUTPUTS, TARGETS) is not None
 
 
 @pytest.mark.parametrize(
@@ -60,14 +56,17 @@ def test_any_share_of_right_answers_will_do(metric, tiny_task):
         lambda outputs, targets: float("nan"),
     ],
 )
-def test_metrics_of_another_kind_are_not_paired(metric, tiny_task):
-    right = right_answers(task_with(tiny_task, metric), OUTPUTS, TARGETS)
-    assert right is None
-    assert interval_of(right) is None
-    assert paired_with(right, right) is None
+def test_metrics_of_another_kind_count_no_images(metric):
+    assert counted_images(Measure(metric), OUTPUTS, TARGETS) is None
 
 
 def test_pairs_are_counted_image_by_image():
     one, other = np.array([True, True, True, False, False]), np.array([True, False, False, True, False])
-    found = paired_with(one, other)
+    found = paired_right(one, other, Measure(top1_accuracy))
+    assert (found.lost, found.won) == (2, 1)
+
+
+def test_of_errors_those_are_lost_that_become_errors():
+    before, after = np.array([False, False, True]), np.array([True, True, False])
+    found = paired_right(before, after, Measure(top1_accuracy, higher_is_better=False))
     assert (found.lost, found.won) == (2, 1)
