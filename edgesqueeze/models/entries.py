@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 _Options = Mapping[str, Any]
 _ACTIVATION = Option(("relu", "relu6"), "what follows each convolution")
+_ACTIVATION6 = Option(("relu6", "relu"), "what follows each convolution")
+_WIDTH = Option((1.0, 0.75, 0.5, 0.25), "a factor of the number of channels")
+_LEVELS = Option((2, 3), "strides 8 and 16, or 8, 16 and 32")
 _BYPASS = Option(("none", "simple", "complex"), "the paper's bypasses around Fire modules")
 
 
@@ -50,6 +53,37 @@ def _squeezenet1_1(sizes: Sizes, options: _Options) -> "nn.Module":
     return squeezenet1_1(sizes.num_classes, sizes.channels, options["activation"], options["bypass"])
 
 
+def _autoencoder_dense(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.autoencoders import DenseAutoencoder
+
+    return DenseAutoencoder(sizes.image_shape, options["activation"])
+
+
+def _autoencoder_conv(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.autoencoders import ConvAutoencoder
+
+    return ConvAutoencoder(sizes.channels, options["activation"])
+
+
+def _autoencoder_squeeze(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.autoencoders import SqueezeAutoencoder
+
+    return SqueezeAutoencoder(sizes.channels, options["activation"])
+
+
+def _squeezenet_segmenter(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.segmenter import SqueezeNetSegmenter
+
+    return SqueezeNetSegmenter(sizes.num_classes, sizes.channels, options["width"], options["activation"])
+
+
+def _squeezenet_detector(sizes: Sizes, options: _Options) -> "nn.Module":
+    from edgesqueeze.models.detector import SqueezeNetDetector
+
+    levels, width, activation = (options[name] for name in ("levels", "width", "activation"))
+    return SqueezeNetDetector(sizes.num_classes, sizes.channels, levels, width, activation)
+
+
 def _squeezenet(name: str, factory: Factory, smallest: int) -> ModelEntry:
     return ModelEntry(
         name=name,
@@ -65,6 +99,19 @@ def _squeezenet(name: str, factory: Factory, smallest: int) -> ModelEntry:
 
 def _lenet(name: str, factory: Factory, paper: str, sizes: tuple[int, ...]) -> ModelEntry:
     return ModelEntry(name, "classification", factory, (1, 28, 28), 10, paper, ImageSizes(only=sizes))
+
+
+def _autoencoder(name: str, factory: Factory, paper: str, activation: Option) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        kind="reconstruction",
+        factory=factory,
+        input_shape=(1, 28, 28),
+        num_classes=0,
+        paper=paper,
+        sizes=ImageSizes(smallest=28, multiple_of=4),
+        options=MappingProxyType({"activation": activation}),
+    )
 
 
 ENTRIES = (
@@ -83,5 +130,30 @@ ENTRIES = (
     ),
     _squeezenet("squeezenet1_0", _squeezenet1_0, 21),
     _squeezenet("squeezenet1_1", _squeezenet1_1, 17),
+    _autoencoder("autoencoder_squeeze", _autoencoder_squeeze, "Fire modules: arXiv 1602.07360", _ACTIVATION6),
+    _autoencoder("autoencoder_conv", _autoencoder_conv, "Masci et al. 2011, ICANN", _ACTIVATION),
+    _autoencoder(
+        "autoencoder_dense", _autoencoder_dense, "Hinton and Salakhutdinov 2006, Science 313", _ACTIVATION
+    ),
+    ModelEntry(
+        name="squeezenet_segmenter",
+        kind="segmentation",
+        factory=_squeezenet_segmenter,
+        input_shape=(3, 96, 96),
+        num_classes=21,
+        paper="SqueezeNet: arXiv 1602.07360; skips: Long et al. 2015, arXiv 1411.4038",
+        sizes=ImageSizes(smallest=32, multiple_of=16),
+        options=MappingProxyType({"activation": _ACTIVATION6, "width": _WIDTH}),
+    ),
+    ModelEntry(
+        name="squeezenet_detector",
+        kind="detection",
+        factory=_squeezenet_detector,
+        input_shape=(3, 96, 96),
+        num_classes=20,
+        paper="SqueezeDet: Wu et al. 2017, arXiv 1612.01051; FCOS: Tian et al. 2019, arXiv 1904.01355",
+        sizes=ImageSizes(smallest=32, multiple_of=32),
+        options=MappingProxyType({"activation": _ACTIVATION6, "width": _WIDTH, "levels": _LEVELS}),
+    ),
 )
 """Of each task the smallest first."""

@@ -104,11 +104,14 @@ class LeNet5Of1998(nn.Module):
 
     @torch.no_grad()
     def _start(self) -> None:
-        """The paper's: evenly between ±2.4 / the number of a unit's inputs."""
+        """Weights of variance 1 / inputs, as the squashing function wants them (Efficient BackProp, 1998).
+
+        The paper's own, evenly between ±2.4 / inputs, needs its second-order learning rates.
+        """
         for layer in (self.c1, self.c3, self.c5, self.f6, self.output):
             mask = layer.mask if isinstance(layer, TableConv2d) else torch.ones(1)
-            inputs = (mask.expand_as(layer.weight)).flatten(1).sum(1)
-            bound = (2.4 / inputs).reshape(-1, *[1] * (layer.weight.ndim - 1))
+            inputs = mask.expand_as(layer.weight).flatten(1).sum(1)
+            bound = (3 / inputs).sqrt().reshape(-1, *[1] * (layer.weight.ndim - 1))
             layer.weight.copy_((torch.rand_like(layer.weight) * 2 - 1) * bound * mask)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -41,6 +41,15 @@ def blocks(page):
     return [match.groupdict() for match in BLOCK.finditer((ROOT / page).read_text())]
 
 
+def table(page, first):
+    """The rows of the table whose first column has this heading, each a dictionary by the headings."""
+    lines = (ROOT / page).read_text().splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start:]]
+    end = next((place for place, row in enumerate(cells) if len(row) == 1), len(cells))
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:end]]
+
+
 def run_page(page, folder):
     """Run what a page says, in order, in a folder that is the working directory; how many blocks that was."""
     runnable = [b for b in blocks(page) if not b["marker"] and b["language"] not in NOT_RUN]
