@@ -28,8 +28,8 @@ class Task:
     plain function is a share of which more is better, a :class:`~edgesqueeze.task.metrics.Measure` says
     otherwise. ``agree`` says of two answers to the same inputs, [N, ...] each, which are the same, [N]; None
     leaves it to ``kind``. ``classes`` are names in the order of the outputs, for kinds that have any.
-    ``validation`` decides what training keeps, where there is such a split; ``test`` only measures.
-    ``fingerprint`` identifies the data: equal data, equal text.
+    ``validation`` is what epochs are judged on while training, apart from ``train`` and ``test``, if there is
+    such a split. ``fingerprint`` identifies the data: equal data, equal text.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Task:
     metrics: Mapping[str, Metric]
     agree: Agreement | None = None
     checkpoint: Path | None = None
+    validation: Split | None = None
     fingerprint: str
     kind: TaskKind = "classification"
     classes: tuple[str, ...] = ()
-    validation: Split | None = None
 
     @property
     def primary_metric(self) -> str:

@@ -127,7 +127,8 @@ class TaskConfig(_Settings):
     """A classification task from a model and data; paths are relative to the working directory.
 
     ``model`` is a built-in name or ``package.module:factory``; the factory is called with ``model_args`` and
-    nothing else. The first ``calibration_images`` of the training split calibrate int8 ranges.
+    nothing else. ``validation`` is the share of the training split that is held out of it to judge epochs on.
+    The first ``calibration_images`` of the training split calibrate int8 ranges.
     """
 
     model: Annotated[str, AfterValidator(_checked_model)]
@@ -135,6 +136,7 @@ class TaskConfig(_Settings):
     checkpoint: Path | None = None
     data: DataConfig
     calibration_images: int = Field(default=256, ge=1, strict=True)
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _arguments_are_for_factories(self) -> Self:
