@@ -127,7 +127,9 @@ def _measured(
         for stage in finished
         if stage.folder.history.is_file()
     ]
-    return TrainReport(path, report, reduce(History.followed_by, histories), confusion_of(outputs, targets))
+    is_classification = task.kind == "classification"
+    confusion = confusion_of(outputs, targets, task.classes) if is_classification else None
+    return TrainReport(path, report, reduce(History.followed_by, histories), confusion)
 
 
 def _write(report: TrainReport, run: RunDir) -> None:

@@ -21,12 +21,13 @@ class Confusion:
         return {"classes": list(self.classes), "rows": "target", "counts": self.counts.tolist()}
 
 
-def confusion_of(outputs: Tree, targets: Tree) -> Confusion | None:
+def confusion_of(outputs: Tree, targets: Tree, classes: tuple[str, ...] = ()) -> Confusion | None:
     """The confusion matrix of a classification; None where images have no class scores and one label each.
 
     Args:
         outputs: scores [N, classes], the first of the largest is the answer.
         targets: integer labels [N].
+        classes: their names; without any, or with another number of them, they are called by their numbers.
     """
     if not (isinstance(outputs, np.ndarray) and isinstance(targets, np.ndarray)):
         return None
@@ -36,4 +37,5 @@ def confusion_of(outputs: Tree, targets: Tree) -> Confusion | None:
     if size < 2 or targets.min() < 0 or targets.max() >= size:
         return None
     counts = np.bincount(targets * size + outputs.argmax(1), minlength=size**2).reshape(size, size)
-    return Confusion(counts.astype(np.int64), tuple(map(str, range(size))))
+    names = classes if len(classes) == size else tuple(map(str, range(size)))
+    return Confusion(counts.astype(np.int64), names)

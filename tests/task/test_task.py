@@ -105,13 +105,6 @@ def config(**changes):
     return TaskConfig.model_validate({"model": "lenet5", "data": "mnist_sample"} | changes)
 
 
-def test_a_recipe_has_loss_and_metrics_for_classification_only():
-    with pytest.raises(
-        TaskError, match="for classification only, found reconstruction; give the task in code"
-    ):
-        load_task(config(kind="reconstruction"), 0)
-
-
 def user(model, num_classes=10, in_channels=1):
     return config(model=model, model_args={"num_classes": num_classes, "in_channels": in_channels})
 

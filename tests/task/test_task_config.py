@@ -37,7 +37,8 @@ def test_accepted(model, data):
     config = TaskConfig.model_validate({"model": model, "data": data})
     assert config.calibration_images == 256
     assert config.checkpoint is None
-    assert config.kind == "classification"
+    made_for = BUILT_IN_MODELS[model].kind if model in BUILT_IN_MODELS else "classification"
+    assert (config.kind, config.task_kind) == (None, made_for)
     assert TaskConfig.model_validate(config.model_dump()) == config
     assert TaskConfig.model_validate_json(config.model_dump_json()) == config
 
@@ -156,6 +157,7 @@ MODEL_WAYS = f"allowed: {', '.join(BUILT_IN_MODELS)}, or 'package.module:factory
         ({"calibration_images": 2.5}, ("calibration_images",), "valid integer"),
         ({"calibration_images": True}, ("calibration_images",), "valid integer"),
         ({"kind": "classify"}, ("kind",), "'detection'"),
+        ({"kind": "reconstruction"}, (), "lenet5 is made for classification; kind is reconstruction"),
         ({"checkpiont": "x"}, ("checkpiont",), "Extra inputs are not permitted"),
         ({"model_args": {"num_classes": 3}}, (), "lenet5 has no option 'num_classes', it has none"),
         ({"model": "alexnet", "model_args": {"activation": "gelu"}}, (), "is gelu; allowed: relu, relu6"),
