@@ -16,6 +16,7 @@ from edgesqueeze.run.history import History
 from edgesqueeze.run.pictures import draw_confusion, draw_history
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
+from edgesqueeze.run.row import facts_of
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
 from edgesqueeze.run.tensorboard import check_tensorboard, tensorboard_in
@@ -105,7 +106,7 @@ def _measured(
 ) -> TrainReport:
     """The checkpoint as its file has it, loaded back into a new model."""
     path = run.path / CHECKPOINT
-    outputs, targets = answers(replace(task, checkpoint=path).initial_model(), task.test)
+    outputs, targets = answers(replace(task, checkpoint=path).initial_model(), task.test, task.compact)
     row = replace(
         finished[-1].row,
         label=CHECKPOINT,
@@ -121,6 +122,8 @@ def _measured(
         test_examples=len(task.test),
         rows=(row,),
         references=(),
+        measures=facts_of(task.metrics),
+        classes=task.classes,
     )
     histories = [
         History.from_json(json.loads(stage.folder.history.read_bytes()))

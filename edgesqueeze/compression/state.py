@@ -16,13 +16,13 @@ from edgesqueeze.compression.quantizing.graph_model import (
     serialize_graph_model,
 )
 from edgesqueeze.compression.weights.weights import bake, is_plain, load_model, serialize_model, weight_of
-from edgesqueeze.data.splits import Split
 from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.graph.counts import Counts, count_graph
 from edgesqueeze.network.graph.nodes import Floats, Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import answers
 from edgesqueeze.trees import Tree
 
@@ -117,9 +117,9 @@ def load_state(path: Path, build_model: Callable[[], nn.Module]) -> State:
     return FloatState(load_model(build_model().eval(), path))
 
 
-def answers_of(state: State, split: Split) -> tuple[Tree, Tree]:
-    """What torch computes for a split: outputs [N, ...] and targets [N, ...], or trees of them."""
-    return answers(state.module, split)
+def answers_of(state: State, task: Task) -> tuple[Tree, Tree]:
+    """What torch computes for the test split, as the task's metrics take it: outputs and targets [N, ...]."""
+    return answers(state.module, task.test, task.compact)
 
 
 def counts_of(state: State, example_input: Tree) -> Counts | None:

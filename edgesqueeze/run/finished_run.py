@@ -28,7 +28,6 @@ from edgesqueeze.run.rows import (
     torch_candidate,
 )
 from edgesqueeze.run.stage_runner import RANDOM_WEIGHTS, FinishedStage, StageRunner
-from edgesqueeze.task.metrics import measure_of
 from edgesqueeze.task.task import Task
 
 
@@ -94,7 +93,7 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         checks=checks,
         layers=layers,
         unwritten=finished.written.unwritten,
-        measures={name: facts_of(measure_of(metric)) for name, metric in task.metrics.items()},
+        measures=facts_of(task.metrics),
         classes=task.classes,
     )
 

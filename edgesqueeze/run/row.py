@@ -1,12 +1,13 @@
 """One line of a run's table as pure data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.bootstrap import BootstrapInterval, BootstrapTest
 from edgesqueeze.numerics.proportions import Interval, PairedTest
-from edgesqueeze.task.metrics import Measure, Unit
+from edgesqueeze.task.metrics import Metric, Unit, measure_of
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class MeasureFacts:
     higher_is_better: bool
 
 
-def facts_of(measure: Measure) -> MeasureFacts:
-    """What a report keeps of a metric."""
-    return MeasureFacts(measure.unit, measure.higher_is_better)
+def facts_of(metrics: Mapping[str, Metric]) -> dict[str, MeasureFacts]:
+    """What a report keeps of metrics."""
+    measures = {name: measure_of(metric) for name, metric in metrics.items()}
+    return {name: MeasureFacts(measure.unit, measure.higher_is_better) for name, measure in measures.items()}

@@ -100,9 +100,10 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, returns: Tree) 
     """
     outputs, targets = [], []
     for x, y in task.test.batches(_BATCH):
-        outputs.append(filled(returns, predictor.predict_all(map_tree(Tensor.numpy, x))))
+        found = filled(returns, predictor.predict_all(map_tree(Tensor.numpy, x)))
+        outputs.append(task.compact(found))
         targets.append(map_tree(Tensor.numpy, y))
-    found = scored(task, joined(outputs, np.concatenate), joined(targets, np.concatenate))
+    worth = scored(task, joined(outputs, np.concatenate), joined(targets, np.concatenate))
     row = Row(
         label=path.name,
         path=path.name,
@@ -110,9 +111,9 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, returns: Tree) 
         simulated=False,
         num_bytes=path.stat().st_size,
         **file_sizes(path).columns(),
-        **found.columns,
+        **worth.columns,
     )
-    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), found.answers)
+    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), worth.answers)
 
 
 def torch_candidate(row: Row, model: nn.Module, example_input: Tree) -> Candidate:

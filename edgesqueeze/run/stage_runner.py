@@ -92,7 +92,7 @@ class StageRunner:
     def _row(self, label: str, folder: StageFolder) -> Row:
         """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
         state, task = self.load(folder), self.task
-        found = scored(task, *answers_of(state, task.test))
+        found = scored(task, *answers_of(state, task))
         folder.save_answers(found.answers)
         return Row(
             label=label,

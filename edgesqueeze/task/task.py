@@ -11,7 +11,16 @@ from edgesqueeze.data.splits import Split
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.checkpoint import load_checkpoint
-from edgesqueeze.task.metrics import Agreement, Measure, Metric, Scores, agreement_of, measure_of, score_all
+from edgesqueeze.task.metrics import (
+    Agreement,
+    Measure,
+    Metric,
+    Scores,
+    agreement_of,
+    compacted,
+    measure_of,
+    score_all,
+)
 from edgesqueeze.trees import Tree
 
 BuildModel = Callable[[], nn.Module]
@@ -68,6 +77,10 @@ class Task:
     def score(self, outputs: Tree, targets: Tree) -> dict[str, float]:
         """Every metric of outputs [N, ...] against targets [N, ...], in order: {name: value}."""
         return dict(self.scores(outputs, targets).values)
+
+    def compact(self, outputs: Tree) -> Tree:
+        """What the metrics need of a batch's outputs and take in their place: less to keep of a split."""
+        return compacted(self.metrics, outputs)
 
     def scores(self, outputs: Tree, targets: Tree) -> Scores:
         """The same with what is no single number, and with the parts of the primary metric."""

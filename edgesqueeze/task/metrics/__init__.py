@@ -1,7 +1,17 @@
 """What a task measures, and how two answers to one input are compared. Importing it needs no torch."""
 
 from edgesqueeze.task.metrics.agreement import Agreement, agreement_of, same_class
-from edgesqueeze.task.metrics.base import Measure, Metric, Parts, Scores, Unit, Weights, measure_of, score_all
+from edgesqueeze.task.metrics.base import (
+    Measure,
+    Metric,
+    Parts,
+    Scores,
+    Unit,
+    Weights,
+    compacted,
+    measure_of,
+    score_all,
+)
 from edgesqueeze.task.metrics.classification import top1_accuracy
 from edgesqueeze.task.metrics.of_kind import metrics_of
 
@@ -14,6 +24,7 @@ __all__ = [
     "Unit",
     "Weights",
     "agreement_of",
+    "compacted",
     "measure_of",
     "metrics_of",
     "same_class",

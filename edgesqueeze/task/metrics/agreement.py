@@ -59,12 +59,12 @@ def same_boxes(one: Tree, other: Tree) -> NDArray[np.bool_]:
 
 
 def _iou_at_anchor(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    """The overlap of boxes [N, A, 4] around the same points, [N, A]; 0 where both are empty."""
+    """The overlap of boxes [N, A, 4] around the same points, [N, A]; 1 where both are empty."""
     areas = [(d[..., 0] + d[..., 2]) * (d[..., 1] + d[..., 3]) for d in (one, other)]
     inner = np.minimum(one, other)
     shared = (inner[..., 0] + inner[..., 2]) * (inner[..., 1] + inner[..., 3])
     union = areas[0] + areas[1] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+    return np.asarray(np.divide(shared, union, out=np.ones_like(shared), where=union > 0))
 
 
 def same_picture(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:

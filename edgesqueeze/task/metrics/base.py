@@ -59,6 +59,8 @@ class Measure:
     ``parts(outputs, targets)`` makes arrays from which ``value(parts, weights)`` computes the metric as it is
     when image i is drawn ``weights[i]`` times, int64 [N]; with all weights 1 it is ``compute``. They are
     given together or not at all; without them a metric is called on resampled rows if that is affordable.
+    ``compact(outputs)`` is what the metric needs of a batch's outputs, and takes in their place, again one
+    row per image: masks in place of class scores, say, so that those of a whole split need not be kept.
 
     Raises:
         TaskError: only one of ``parts`` and ``value`` is given.
@@ -69,6 +71,7 @@ class Measure:
     unit: Unit = "share"
     parts: Callable[[Any, Any], Parts] | None = None
     value: Callable[[Parts, Weights], float] | None = None
+    compact: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.parts is None) != (self.value is None):
@@ -100,6 +103,7 @@ def member(
     *,
     unit: Unit = "share",
     higher_is_better: bool = True,
+    compact: Callable[[Any], Any] | None = None,
 ) -> Measure:
     """One of several metrics that are computed in one pass, which must give parts."""
 
@@ -108,7 +112,14 @@ def member(
         assert found is not None
         return found()
 
-    return Measure(OneOf(together, name), higher_is_better, unit, parts, value)
+    return Measure(OneOf(together, name), higher_is_better, unit, parts, value, compact)
+
+
+def compacted(metrics: Mapping[str, Metric], outputs: Tree) -> Tree:
+    """What metrics need of a batch's outputs, if all of them need the same; else the outputs."""
+    ways = {measure_of(metric).compact for metric in metrics.values()}
+    way = ways.pop()
+    return outputs if ways or way is None else way(outputs)
 
 
 def score_all(metrics: Mapping[str, Metric], outputs: Tree, targets: Tree) -> Scores:

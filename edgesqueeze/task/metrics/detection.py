@@ -4,7 +4,8 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from edgesqueeze.trees import Tree
 MAP, MAP_50 = "mAP@[.5:.95]", "mAP@.5"
 
 
-class Found(Protocol):
+class Found(NamedTuple):
     """The detections of one image: boxes [K, 4] as x1, y1, x2, y2, scores [K] and labels [K]."""
 
     boxes: NDArray[Any]
@@ -34,6 +35,11 @@ class Found(Protocol):
 
 class Decoding(Protocol):
     """What makes boxes of a detector's raw outputs."""
+
+    @property
+    def max_detections(self) -> int:
+        """How many there are in an image at most."""
+        ...
 
     def decode(self, outputs: Any) -> Sequence[Any]:
         """The detections of every image, [N], from {"boxes": [N, A, 4], "scores": [N, A, C]}."""
@@ -48,7 +54,23 @@ def detection_metrics(num_classes: int, decode: Decoding | None) -> Mapping[str,
         decode: makes detections of raw outputs; None if the outputs are lists of detections.
     """
     together = BoxScores(num_classes, decode)
-    return {MAP: member(together, MAP, average_precision), MAP_50: member(together, MAP_50, _at_one_half)}
+    compact = None if decode is None else partial(padded, decode)
+    return {
+        MAP: member(together, MAP, average_precision, compact=compact),
+        MAP_50: member(together, MAP_50, _at_one_half, compact=compact),
+    }
+
+
+def padded(decode: Decoding, outputs: Tree) -> dict[str, NDArray[Any]]:
+    """Detections of raw outputs as arrays: "boxes" [N, K, 4], "scores" and "labels" [N, K], -1 for none."""
+    found = decode.decode(outputs)
+    shape = (len(found), decode.max_detections)
+    boxes, scores = np.zeros((*shape, 4), np.float32), np.zeros(shape, np.float32)
+    labels = np.full(shape, -1, np.int64)
+    for i, one in enumerate(found):
+        rows = slice(len(one.labels))
+        boxes[i, rows], scores[i, rows], labels[i, rows] = one.boxes, one.scores, one.labels
+    return {"boxes": boxes, "scores": scores, "labels": labels}
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,8 @@ class BoxScores:
         """Detections against boxes.
 
         Args:
-            outputs: raw outputs for ``decode``, or a list of detections, one entry per image.
+            outputs: raw outputs for ``decode``, what :func:`padded` makes of them, or a list of detections,
+                one entry per image.
             targets: "boxes" float32 [N, M, 4], "labels" [N, M] with -1 for padding, "crowd" bool [N, M].
 
         Raises:
@@ -83,9 +106,12 @@ class BoxScores:
             details[name] = rounded(wanted, there)
         return Scores(values, {"per_class": details}, lambda: matched(found, boxes, labels, crowd))
 
-    def _detections(self, outputs: Tree) -> Sequence[Found]:
+    def _detections(self, outputs: Tree) -> Sequence[Any]:
         if isinstance(outputs, list):
             return outputs
+        if isinstance(outputs, Mapping) and "labels" in outputs:
+            rows = zip(*(outputs[name] for name in Found._fields), strict=True)
+            return [Found(*(part[row[2] >= 0] for part in row)) for row in rows]
         if self.decode is None:
             raise TaskError(
                 f"mAP needs a list of detections or a way to decode them, found {type(outputs).__name__}"
@@ -114,7 +140,7 @@ def _targets(
 
 
 def _by_torchmetrics(
-    found: Sequence[Found], boxes: NDArray[Any], labels: NDArray[Any], crowd: NDArray[Any]
+    found: Sequence[Any], boxes: NDArray[Any], labels: NDArray[Any], crowd: NDArray[Any]
 ) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     """Both means, and for each the average precision by class."""
     from torchmetrics.detection import MeanAveragePrecision
@@ -139,7 +165,7 @@ def _by_torchmetrics(
     return {MAP: float(result["map"]), MAP_50: float(result["map_50"])}, per_class
 
 
-def _found(one: Found) -> dict[str, Any]:
+def _found(one: Any) -> dict[str, Any]:
     import torch
 
     return {

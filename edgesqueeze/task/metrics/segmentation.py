@@ -20,9 +20,16 @@ def segmentation_metrics(num_classes: int) -> Mapping[str, Measure]:
     """mIoU, then pixel accuracy."""
     together = MaskScores(num_classes)
     return {
-        "mIoU": member(together, "mIoU", _mean_iou),
-        "pixel accuracy": member(together, "pixel accuracy", _pixel_accuracy),
+        "mIoU": member(together, "mIoU", _mean_iou, compact=masks_of),
+        "pixel accuracy": member(together, "pixel accuracy", _pixel_accuracy, compact=masks_of),
     }
+
+
+def masks_of(outputs: NDArray[Any]) -> NDArray[np.int16]:
+    """The class of every pixel [N, H, W] by scores [N, C, H, W]; C, which is none, where there is NaN."""
+    labels: NDArray[np.int16] = outputs.argmax(axis=1).astype(np.int16)
+    labels[np.isnan(outputs).any(axis=1)] = outputs.shape[1]
+    return labels
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,13 @@ class MaskScores:
     num_classes: int
 
     def __call__(self, outputs: NDArray[Any], targets: NDArray[Any]) -> Scores:
-        """Class scores [N, classes, H, W] against class indices [N, H, W], 255 where nothing counts.
+        """Class scores [N, classes, H, W], or their masks, against classes [N, H, W], 255 where none counts.
 
         Raises:
             TaskError: there are no images, the shapes do not fit, a target is no class, or none counts.
         """
         _check(outputs, targets, self.num_classes)
-        predicted = np.concatenate([_labels(part) for part in _chunks(outputs)])
+        predicted = outputs if outputs.ndim == 3 else masks_of(outputs)
         per_class, present, accuracy = self._by_torchmetrics(predicted, targets)
         values = {"mIoU": mean_over(per_class, present), "pixel accuracy": accuracy}
         details = {"per_class": {"IoU": rounded(per_class, present)}}
@@ -80,7 +87,8 @@ class MaskScores:
 
 def _check(outputs: NDArray[Any], targets: NDArray[Any], num_classes: int) -> None:
     wanted = (len(targets), num_classes, *targets.shape[1:])
-    if targets.ndim != 3 or len(targets) == 0 or outputs.shape != wanted:
+    is_mask = outputs.shape == targets.shape and np.issubdtype(outputs.dtype, np.integer)
+    if targets.ndim != 3 or len(targets) == 0 or not (is_mask or outputs.shape == wanted):
         raise TaskError(
             f"mIoU of {num_classes} classes needs outputs [N, {num_classes}, H, W] and targets [N, H, W] "
             f"with N at least 1, found {list(outputs.shape)} and {list(targets.shape)}"
@@ -99,17 +107,6 @@ def _check(outputs: NDArray[Any], targets: NDArray[Any], num_classes: int) -> No
 
 def _batches(count: int) -> Iterator[slice]:
     return (slice(start, start + _BATCH) for start in range(0, count, _BATCH))
-
-
-def _chunks(outputs: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    return (outputs[rows] for rows in _batches(len(outputs)))
-
-
-def _labels(outputs: NDArray[Any]) -> NDArray[np.int16]:
-    """The class of every pixel; the number of classes where there is a NaN."""
-    labels: NDArray[np.int16] = outputs.argmax(axis=1).astype(np.int16)
-    labels[np.isnan(outputs).any(axis=1)] = outputs.shape[1]
-    return labels
 
 
 def _counts(predicted: NDArray[Any], targets: NDArray[Any], num_classes: int) -> Parts:

@@ -1,5 +1,7 @@
 """What torch answers over a split, and how good that is."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,15 +21,21 @@ def call(model: nn.Module, x: Tree) -> Tree:
 
 def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
     """Every metric of the task over a split, computed by torch: {name: value}."""
-    return task.score(*answers(model, split))
+    return task.score(*answers(model, split, task.compact))
 
 
 @torch.no_grad()
-def answers(model: nn.Module, split: Split) -> tuple[Tree, Tree]:
-    """What torch computes for a split: outputs [N, ...] and targets [N, ...], or trees of them."""
+def answers(
+    model: nn.Module, split: Split, compact: Callable[[Tree], Tree] | None = None
+) -> tuple[Tree, Tree]:
+    """What torch computes for a split: outputs [N, ...] and targets [N, ...], or trees of them.
+
+    ``compact`` says what is kept of the outputs of a batch, if not all.
+    """
     model.eval()
     outputs, targets = [], []
     for x, y in split.batches(EVALUATION_BATCH):
-        outputs.append(map_tree(Tensor.numpy, call(model, x)))
+        found = map_tree(Tensor.numpy, call(model, x))
+        outputs.append(found if compact is None else compact(found))
         targets.append(map_tree(Tensor.numpy, y))
     return joined(outputs, np.concatenate), joined(targets, np.concatenate)

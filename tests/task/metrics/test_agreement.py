@@ -40,8 +40,12 @@ def test_the_best_anchor_counts_even_if_it_is_not_sure():
     other = boxes([[[-2.0, -1.0]]], [[[1, 1, 1, 1]]])
     assert agreement_of("detection")(one, other).tolist() == [False]
     assert agreement_of("detection")(one, one).tolist() == [True]
-    empty = boxes([[[2.0, -2.0]]], [[[0, 0, 0, 0]]])
-    assert agreement_of("detection")(empty, empty).tolist() == [False]  # a box of no size overlaps nothing
+
+
+def test_a_box_of_no_size_is_like_itself_and_no_other():
+    empty, other = (boxes([[[2.0, -2.0]]], [[[size] * 4]]) for size in (0, 1))
+    assert agreement_of("detection")(empty, empty).tolist() == [True]
+    assert agreement_of("detection")(empty, other).tolist() == [False]
 
 
 def test_pictures_agree_from_30_db():

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from edgesqueeze.errors import TaskError
-from edgesqueeze.task.metrics import Measure, Scores, measure_of, metrics_of, score_all, top1_accuracy
+from edgesqueeze.task.metrics import (
+    Measure,
+    Scores,
+    compacted,
+    measure_of,
+    metrics_of,
+    score_all,
+    top1_accuracy,
+)
 from edgesqueeze.task.metrics.base import member
 
 OUTPUTS, TARGETS = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]), np.array([0, 1, 1])
@@ -67,6 +75,14 @@ def test_metrics_that_belong_together_are_computed_in_one_pass_under_any_name():
 def test_parts_of_ones_own_measure_are_those_of_the_answers():
     own = Measure(top1_accuracy, parts=lambda y, t: {"right": y.argmax(1) == t}, value=mean)
     assert score_all({"own": own}, OUTPUTS, TARGETS).parts()["right"].tolist() == [True, True, False]
+
+
+def test_outputs_are_made_compact_only_if_every_metric_takes_them_so():
+    one = Measure(top1_accuracy, compact=np.negative)
+    assert compacted({"a": one, "b": one}, OUTPUTS)[0, 0] == -0.9
+    for others in ({"b": top1_accuracy}, {"b": Measure(top1_accuracy, compact=np.abs)}):
+        assert compacted({"a": one, **others}, OUTPUTS) is OUTPUTS
+    assert compacted({"a": top1_accuracy}, OUTPUTS) is OUTPUTS
 
 
 @pytest.mark.parametrize(

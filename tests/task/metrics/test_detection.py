@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from edgesqueeze.errors import TaskError
-from edgesqueeze.task.metrics import metrics_of, score_all
+from edgesqueeze.task.metrics import compacted, metrics_of, score_all
 
 RNG = np.random.default_rng(0)
 CLASSES = ("cup", "plate", "spoon", "fork")
@@ -157,6 +157,8 @@ def test_raw_outputs_are_decoded_once_for_all_metrics():
     calls = []
 
     class Decoding:
+        max_detections = 3
+
         def decode(self, outputs):
             calls.append(len(outputs["scores"]))
             return [found((*box[0], score[0, 0], 0)) for box, score in zip(*outputs.values(), strict=True)]
@@ -168,6 +170,14 @@ def test_raw_outputs_are_decoded_once_for_all_metrics():
     assert dict(scores.values) == {MAP: 1.0, MAP_50: 1.0}
     assert len(scores.parts()["box_image"]) == 2
     assert calls == [2]
+    compact = compacted(metrics, raw)
+    assert {name: part.shape for name, part in compact.items()} == {
+        "boxes": (2, 3, 4),
+        "scores": (2, 3),
+        "labels": (2, 3),
+    }
+    assert score_all(metrics, compact, targets).values == scores.values
+    assert calls == [2, 2]
 
 
 def test_what_does_not_fit_is_refused():

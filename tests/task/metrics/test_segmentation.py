@@ -6,7 +6,7 @@ import torch
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
 from edgesqueeze.errors import TaskError
-from edgesqueeze.task.metrics import metrics_of, score_all
+from edgesqueeze.task.metrics import compacted, metrics_of, score_all
 
 METRICS = metrics_of("segmentation", ("sky", "sea", "land", "ship"))
 RNG = np.random.default_rng(0)
@@ -59,6 +59,16 @@ def test_a_pixel_with_nan_has_no_class():
     outputs, targets = scores_of(np.zeros((1, 1, 4), int)), np.zeros((1, 1, 4), int)
     outputs[0, 3, 0, 0] = np.nan
     assert dict(score_all(METRICS, outputs, targets).values) == {"mIoU": 0.75, "pixel accuracy": 0.75}
+
+
+def test_masks_will_do_in_place_of_scores():
+    outputs, targets = random_masks()
+    outputs[0, 2, 0, 0] = np.nan
+    masks = compacted(METRICS, outputs)
+    assert masks.shape == targets.shape
+    assert score_all(METRICS, masks, targets).values == score_all(METRICS, outputs, targets).values
+    with pytest.raises(TaskError, match="found"):
+        METRICS["mIoU"](masks.astype(np.float32), targets)
 
 
 def test_what_does_not_fit_is_refused():
