@@ -8,11 +8,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgesqueeze.baseline import train
     from edgesqueeze.errors import EdgeSqueezeError
     from edgesqueeze.pipeline import compress
     from edgesqueeze.run.recipe import Recipe, load_recipe
     from edgesqueeze.run.report import Report, Row
     from edgesqueeze.run.rundir import RunDir, new_run, open_run, read_report
+    from edgesqueeze.run.train_report import TrainReport
     from edgesqueeze.task import Task, load_task
 
 __version__ = version("edgesqueeze")
@@ -23,12 +25,14 @@ __all__ = [
     "Row",
     "RunDir",
     "Task",
+    "TrainReport",
     "compress",
     "load_recipe",
     "load_task",
     "new_run",
     "open_run",
     "read_report",
+    "train",
 ]
 
 _HOME = {
@@ -38,12 +42,14 @@ _HOME = {
     "Row": "run.report",
     "RunDir": "run.rundir",
     "Task": "task.task",
+    "TrainReport": "run.train_report",
     "compress": "pipeline",
     "load_recipe": "run.recipe",
     "load_task": "task.loading",
     "new_run": "run.rundir",
     "open_run": "run.rundir",
     "read_report": "run.rundir",
+    "train": "baseline",
 }
 
 

@@ -24,6 +24,7 @@ from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import StageRunner
 from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import TrainingSettings, check_training
 from edgesqueeze.trees import map_tree
 
 VERIFIED_IMAGES = 16
@@ -48,7 +49,7 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
     progress = progress or SilentProgress()
     with run.locked():
         check_fits(recipe, task)
-        environment = _same_environment(run, task)
+        environment = same_environment(run, task)
         runner = StageRunner(task, run, recipe.seed, progress)
         stages = runner.all(active_stages(recipe, task))
         graph, spec = runner.load(stages[-1].folder).network(task.example_input)
@@ -73,12 +74,15 @@ def check_fits(recipe: Recipe, task: Task) -> None:
     """Refuse what cannot work before hours are spent on it.
 
     Raises:
-        RecipeError: a glob names no layer.
+        RecipeError: a glob names no layer, or a stage trains with what the task does not have.
         UnsupportedLayerError: an export, qat or ptq needs a graph the model does not have.
     """
     model = task.build_model().eval()
     for stage in recipe.stages:
         stage.check(model)
+    for stage in active_stages(recipe, task):
+        if isinstance(stage, TrainingSettings):
+            check_training(stage, task, stage.stage)
     if recipe.exports or any(stage.makes_integers for stage in recipe.stages):
         graph = build_graph(model, task.example_input)
         for export in recipe.exports if recipe.unsupported == "refuse" else ():
@@ -98,8 +102,12 @@ def finished_network(recipe: Recipe, task: Task, run: RunDir) -> tuple[Graph, Qu
     return load_state(folder.model, task.build_model).network(task.example_input)
 
 
-def _same_environment(run: RunDir, task: Task) -> dict[str, object]:
-    """Record where the run happens; refuse to continue one on other data."""
+def same_environment(run: RunDir, task: Task) -> dict[str, object]:
+    """Record where the run happens; refuse to continue one on other data.
+
+    Raises:
+        RecipeError: the run was started with other data.
+    """
     known = run.environment()
     if known is None:
         known = {**host_facts().to_json(), "data_fingerprint": task.fingerprint}

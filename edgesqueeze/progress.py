@@ -3,20 +3,43 @@
 The library never prints; the command line passes a painter in.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Course:
+    """A training that begins: ``epochs`` of ``steps`` batches each."""
+
+    label: str
+    epochs: int
+    steps: int
+    trained: int = 0
+    """Epochs that an earlier process has done; the next one is ``trained + 1``."""
+    metric: str = "metric"
+    """What the number behind each epoch is called."""
+    percent: bool = True
+    """Whether that number is a share."""
+
+    def said(self, metric: float) -> str:
+        """The metric of an epoch in words."""
+        return f"{self.metric} {100 * metric:.2f} %" if self.percent else f"{self.metric} {metric:.5g}"
 
 
 class Progress(Protocol):
     """Receives the course of a run."""
 
-    def begin(self, label: str, epochs: int, steps: int) -> None:
-        """A stage starts that will train for ``epochs`` of ``steps`` batches each."""
+    def begin(self, course: Course) -> None:
+        """A stage starts to train, or goes on."""
 
     def step(self, loss: float) -> None:
         """One batch is done."""
 
     def epoch(self, number: int, loss: float, metric: float) -> None:
-        """One epoch is done: its mean training loss and the primary metric on the test split."""
+        """One epoch is done: its mean training loss and the primary metric.
+
+        The metric is of the validation split, or of the test split where the task has no validation split.
+        """
 
     def end(self) -> None:
         """The stage is over."""
@@ -28,7 +51,7 @@ class Progress(Protocol):
 class SilentProgress:
     """Shows nothing."""
 
-    def begin(self, label: str, epochs: int, steps: int) -> None:
+    def begin(self, course: Course) -> None:
         """Show nothing."""
 
     def step(self, loss: float) -> None:

@@ -90,8 +90,7 @@ def own_fields(model):
     return {
         name: field
         for name, field in model.model_fields.items()
-        if name not in ("stage", "export")
-        and not (name in common and common[name].default == field.default and field.default is not None)
+        if name not in ("stage", "export") and not (name in common and common[name].default == field.default)
     }
 
 

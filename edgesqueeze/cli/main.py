@@ -69,35 +69,52 @@ def compress(
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
     from edgesqueeze.cli.painting import painter
+    from edgesqueeze.cli.starting import Request, start
     from edgesqueeze.pipeline import check_fits
     from edgesqueeze.pipeline import compress as run_recipe
-    from edgesqueeze.run.recipe import load_recipe
-    from edgesqueeze.run.rundir import new_run, open_run
-    from edgesqueeze.task.loading import load_task
 
-    if resume is not None:
-        given = [
-            name for name, value in (("--recipe", recipe), ("--set", settings), ("--output", output)) if value
-        ]
-        if given:
-            raise RecipeError(
-                f"--resume continues a run with its own recipe; leave {' and '.join(given)} out"
-            )
-        run, parsed = open_run(resume)
-        task = load_task(parsed.task, parsed.seed)
-    elif recipe is not None:
-        parsed = load_recipe(recipe, settings or [])
-        task = load_task(parsed.task, parsed.seed)
-        check_fits(parsed, task)  # before there is a directory: a mistake leaves nothing behind
-        run = new_run(parsed, output)
-    else:
-        raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
+    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits)
     with painter() as progress:
         report = run_recipe(parsed, task, run, progress)
     typer.echo(report.table("simple"))
     typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
         report.require_checks()
+
+
+@app.command()
+def train(
+    recipe: Annotated[str | None, typer.Option(help="A YAML file, or the name of a bundled recipe.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a setting, as in stages.train.epochs=20. Repeatable."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Directory of the run. Default: runs/<recipe>-<UTC time>.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Continue the training in this directory behind its last epoch.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
+    ] = None,
+) -> None:
+    """Train the model of a recipe by its leading train stages: a checkpoint, learning curves, a report."""
+    from edgesqueeze.baseline import check_baseline
+    from edgesqueeze.baseline import train as train_baseline
+    from edgesqueeze.cli.painting import painter
+    from edgesqueeze.cli.starting import Request, start
+    from edgesqueeze.run.tensorboard import check_tensorboard
+
+    if tensorboard is not None:
+        check_tensorboard()
+    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline)
+    with painter() as progress:
+        report = train_baseline(parsed, task, run, progress, tensorboard)
+    typer.echo(report.table("simple"))
+    typer.echo(f"\ncheckpoint: {report.checkpoint}\ncurves: {run.path / 'history.png'}")
 
 
 @app.command()

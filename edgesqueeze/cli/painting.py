@@ -8,6 +8,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from edgesqueeze.progress import Course
 from edgesqueeze.progress import Progress as ProgressProtocol
 
 
@@ -34,29 +35,28 @@ class BarPainter:
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._task: TaskID | None = None
-        self._label = ""
-        self._epochs, self._epoch = 0, 0
-        self._metric = ""
+        self._course, self._epoch, self._metric = Course("", 0, 0), 0, ""
 
-    def begin(self, label: str, epochs: int, steps: int) -> None:
-        """Start a bar."""
-        self._label, self._epochs, self._epoch, self._metric = label, epochs, 0, ""
-        self._task = self._bars.add_task(label, total=epochs * steps, facts="") if epochs else None
+    def begin(self, course: Course) -> None:
+        """Start a bar, where an earlier process has left it."""
+        self._course, self._epoch, self._metric, self._task = course, course.trained, "", None
+        if course.epochs:
+            total, done = course.epochs * course.steps, course.trained * course.steps
+            self._task = self._bars.add_task(course.label, total=total, completed=done, facts="")
 
     def step(self, loss: float) -> None:
         """Move the bar."""
         if self._task is not None:
-            facts = f"epoch {self._epoch + 1}/{self._epochs} loss {loss:.4f}{self._metric}"
+            facts = f"epoch {self._epoch + 1}/{self._course.epochs} loss {loss:.4f}{self._metric}"
             self._bars.update(self._task, advance=1, facts=facts)
 
     def epoch(self, number: int, loss: float, metric: float) -> None:
         """Remember the metric for the coming steps."""
-        self._epoch = min(number, self._epochs - 1)
-        self._metric = f" metric {100 * metric:.2f} %"
+        epochs = self._course.epochs
+        self._epoch = min(number, epochs - 1)
+        self._metric = f" {self._course.said(metric)}"
         if self._task is not None:
-            self._bars.update(
-                self._task, facts=f"epoch {number}/{self._epochs} loss {loss:.4f}{self._metric}"
-            )
+            self._bars.update(self._task, facts=f"epoch {number}/{epochs} loss {loss:.4f}{self._metric}")
 
     def end(self) -> None:
         """Leave the finished bar where it is."""
@@ -70,21 +70,23 @@ class LinePainter:
     """One line per epoch on standard error."""
 
     def __init__(self) -> None:
-        self._label, self._epochs, self._start = "", 0, 0.0
+        self._course, self._start = Course("", 0, 0), 0.0
 
-    def begin(self, label: str, epochs: int, steps: int) -> None:  # noqa: ARG002 (part of the protocol)
-        """Remember what runs."""
-        self._label, self._epochs, self._start = label, epochs, monotonic()
+    def begin(self, course: Course) -> None:
+        """Remember what runs, and say so if it goes on."""
+        self._course, self._start = course, monotonic()
+        if course.trained:
+            self.message(f"{course.label}: goes on behind epoch {course.trained}/{course.epochs}")
 
     def step(self, loss: float) -> None:
         """Say nothing for a single batch."""
 
     def epoch(self, number: int, loss: float, metric: float) -> None:
         """Print the line."""
-        spent = monotonic() - self._start
-        left = spent / number * (self._epochs - number)
-        facts = f"loss {loss:.4f} metric {100 * metric:.2f} % left {left:.0f} s"
-        self.message(f"{self._label}: epoch {number}/{self._epochs} {facts}")
+        course, spent = self._course, monotonic() - self._start
+        left = spent / (number - course.trained) * (course.epochs - number)
+        facts = f"loss {loss:.4f} {course.said(metric)} left {left:.0f} s"
+        self.message(f"{course.label}: epoch {number}/{course.epochs} {facts}")
 
     def end(self) -> None:
         """Say nothing."""

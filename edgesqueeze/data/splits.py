@@ -104,6 +104,10 @@ class ArraySplit:
         """The first ``count`` images as a split of their own; nothing is copied."""
         return ArraySplit(self._x[:count], self._y[:count], self._normalization, self._sizing)
 
+    def rows(self, rows: NDArray[np.intp]) -> "ArraySplit":
+        """These images, in this order, as a split of their own; they are copied."""
+        return ArraySplit(self._x[rows], self._y[rows], self._normalization, self._sizing)
+
     def sized(self, sizing: Sizing) -> "ArraySplit":
         """The same images given in another size or number of channels; nothing is copied."""
         return ArraySplit(self._x, self._y, self._normalization, sizing)
@@ -156,6 +160,10 @@ class DatasetSplit:
     def first(self, count: int) -> "DatasetSplit":
         """The first ``count`` items as a split of their own."""
         return DatasetSplit(Subset(self._dataset, range(min(count, len(self)))))
+
+    def rows(self, rows: NDArray[np.intp]) -> "DatasetSplit":
+        """These items, in this order, as a split of their own."""
+        return DatasetSplit(Subset(self._dataset, rows.tolist()))
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None

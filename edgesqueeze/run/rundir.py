@@ -35,6 +35,16 @@ class StageFolder:
         """The state after the stage."""
         return self.path / "model.safetensors"
 
+    @property
+    def history(self) -> Path:
+        """The epochs of the stage, if it has trained."""
+        return self.path / "history.json"
+
+    @property
+    def training(self) -> Path:
+        """Where a training goes on if it is killed; gone once the stage has finished."""
+        return self.path / "training.pt"
+
     def row(self) -> dict[str, Any] | None:
         """What was measured, or None while the stage is not finished."""
         path = self.path / "row.json"

@@ -1,21 +1,25 @@
 """Running the stages of a recipe, each from the file that the one before it wrote."""
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import torch
 
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import State, answers_of, counts_of, load_state, state_of
 from edgesqueeze.errors import OutputError
+from edgesqueeze.files import write_atomically
 from edgesqueeze.measure.checks.right_answers import interval_of, right_answers
 from edgesqueeze.progress import Progress
+from edgesqueeze.run.history import History
 from edgesqueeze.run.report import Row, row_from_json
 from edgesqueeze.run.rows import sizes_of
 from edgesqueeze.run.rundir import RunDir, StageFolder
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Session
+from edgesqueeze.task.training import Epoch, Session, TrainingStateFile
 
 LOGGER = logging.getLogger(__name__)
 RANDOM_WEIGHTS = "random weights"
@@ -32,12 +36,16 @@ class FinishedStage:
 
 @dataclass(frozen=True)
 class StageRunner:
-    """A run's task, its directory, the seed of its recipe, and who is told."""
+    """A run's task, its directory, the seed of its recipe, and who is told.
+
+    ``watch`` is told of every epoch, with the name of its stage's folder.
+    """
 
     task: Task
     run: RunDir
     seed: int
     progress: Progress
+    watch: Callable[[str, Epoch], None] | None = None
 
     def all(self, stages: Sequence[AnyStage]) -> tuple[FinishedStage, ...]:
         """The model before the first stage, then every stage; what has finished earlier is not repeated."""
@@ -61,16 +69,24 @@ class StageRunner:
 
     def _stage(self, index: int, stage: AnyStage, before: StageFolder) -> FinishedStage:
         name, folder = stage.stage, self.run.stage(index, stage.stage)
+        state_file = TrainingStateFile(folder.training)
         if folder.row() is not None:
+            state_file.remove()
             self.progress.message(f"{name}: finished earlier")
             return FinishedStage(folder, _row_of(folder), stage)
         LOGGER.info("stage %d %s: %s", index, name, stage)
         seed = self.seed * 1000 + index  # the stage's own, so that a resumed run draws the same numbers
         torch.manual_seed(seed)
-        session = Session(name, seed, self.progress)
+        keeper = state_file if stage.can_resume else None
+        watch = None if self.watch is None else partial(self.watch, folder.path.name)
+        session = Session(name, seed, self.progress, keeper=keeper, watch=watch)
         folder.save(state_of(stage.apply(self.load(before).module, self.task, session)).save())
+        if session.history:
+            history = History.of(self.task, folder.path.name, session.history)
+            write_atomically(folder.history, json.dumps(history.to_json(), indent=1).encode())
         row = replace(self._row(name, folder), notes=tuple(session.notes))
         folder.finish(asdict(row))
+        state_file.remove()
         LOGGER.info("stage %d %s: %s", index, name, row)
         return FinishedStage(folder, _row_of(folder), stage)
 

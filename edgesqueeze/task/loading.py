@@ -29,6 +29,7 @@ from edgesqueeze.task.task_config import (
     is_reference,
 )
 from edgesqueeze.task.training import call
+from edgesqueeze.task.validation import hold_out
 from edgesqueeze.trees import Tree, leaves, map_tree
 
 T = TypeVar("T")
@@ -84,23 +85,27 @@ def _task_from_function(reference: str, seed: int) -> Task:
 
 
 def _classification_task(config: TaskConfig, data: ClassificationData, build_model: BuildModel) -> Task:
-    if config.calibration_images > len(data.train):
+    train, validation, fingerprint = data.train, None, data.fingerprint
+    if config.validation is not None:
+        train, validation = hold_out(data.train, config.validation)
+        fingerprint = f"{fingerprint} without {len(validation)}"
+    if config.calibration_images > len(train):
         raise TaskError(
-            f"calibration_images is {config.calibration_images}, "
-            f"but the training split has only {len(data.train)}"
+            f"calibration_images is {config.calibration_images}, but the training split has only {len(train)}"
         )
-    calibration = data.train.first(config.calibration_images)
+    calibration = train.first(config.calibration_images)
     return Task(
         name=f"{config.model} on {_data_name(config.data)}",
         build_model=build_model,
-        train=data.train,
+        train=train,
         calibration=calibration,
+        validation=validation,
         test=data.test,
         example_input=next(iter(calibration.batches(1)))[0],
         loss=F.cross_entropy,
         metrics={"accuracy": top1_accuracy},
         checkpoint=config.checkpoint,
-        fingerprint=data.fingerprint,
+        fingerprint=fingerprint,
     )
 
 
@@ -243,7 +248,10 @@ def _check_splits(task: Task) -> None:
                 "is needed for every input"
             )
     wanted = _shapes(task.example_input)
-    for name, split in (("training", task.train), ("calibration", task.calibration), ("test", task.test)):
+    splits = {"training": task.train, "calibration": task.calibration, "test": task.test}
+    if task.validation is not None:
+        splits["validation"] = task.validation
+    for name, split in splits.items():
         if not isinstance(split, Split):
             raise TaskError(f"the {name} split is {type(split).__name__}, which has no len() or batches()")
         if len(split) == 0:

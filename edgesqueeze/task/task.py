@@ -28,7 +28,8 @@ class Task:
     is given to ``loss``, ``metrics`` and ``agree`` as it is. The first of ``metrics`` is the primary one; a
     plain function is a share of which more is better, a :class:`~edgesqueeze.task.metrics.Measure` says
     otherwise. ``agree`` says of two answers to the same inputs, [N, ...] each, which are the same, [N].
-    ``fingerprint`` identifies the data: equal data, equal text.
+    ``validation`` is what epochs are judged on while training, apart from ``train`` and ``test``, if there is
+    such a split. ``fingerprint`` identifies the data: equal data, equal text.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task:
     metrics: Mapping[str, Metric]
     agree: Callable[[Any, Any], NDArray[np.bool_]] = same_class
     checkpoint: Path | None = None
+    validation: Split | None = None
     fingerprint: str
 
     @property

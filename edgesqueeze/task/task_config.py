@@ -128,8 +128,9 @@ class TaskConfig(_Settings):
     """A classification task from a model and data; paths are relative to the working directory.
 
     ``model`` is a built-in name or ``package.module:factory``; the factory is called with ``model_args`` and
-    nothing else; those of a built-in network are its options. The first ``calibration_images`` of the
-    training split calibrate int8 ranges.
+    nothing else; those of a built-in network are its options. ``validation`` is the share of the training
+    split that is held out of it to judge epochs on. The first ``calibration_images`` of the training split
+    calibrate int8 ranges.
     """
 
     model: Annotated[str, AfterValidator(_checked_model)]
@@ -137,6 +138,7 @@ class TaskConfig(_Settings):
     checkpoint: Path | None = None
     data: DataConfig
     calibration_images: int = Field(default=256, ge=1, strict=True)
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _built_in_model_has_these_options(self) -> Self:

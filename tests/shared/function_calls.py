@@ -28,6 +28,7 @@ RANGES = {
     "pow": (0.0, 3.0),
     "exp": (-6.0, 3.0),
     "cube": (-2.0, 2.5),
+    **dict.fromkeys(("floor", "ceil", "round", "trunc"), (-9.0, 7.6)),
 }
 """Where a function is defined, or stays within what eight bits can tell apart."""
 CALLS = [Call(name, numbers) for name in FUNCTIONS for numbers in PARAMETERS.get(name, [()])]

@@ -54,6 +54,9 @@ BODIES = {
     "minimum": lambda m, a, b: torch.minimum(a, b),
     "maximum of a constant": lambda m, a, b: torch.maximum(a, torch.tensor(0.25)),
     "minimum of a constant": lambda m, a, b: torch.minimum(torch.tensor(0.25), a),
+    "extreme of an infinite constant": lambda m, a, b: (
+        torch.minimum(a, torch.tensor(torch.inf)) + torch.maximum(torch.tensor(-torch.inf), b)
+    ),
     "mean over channels": lambda m, a, b: a.mean(1, keepdim=True) * 2,
     "mean over rows": lambda m, a, b: a.mean(2, keepdim=True),
     "mean over columns": lambda m, a, b: a.mean(-1, keepdim=True),
@@ -305,4 +308,42 @@ BODIES = {
     ),
     "transformer": lambda m, a, b: m.encoder(a.flatten(2).mT[:, :24]),
     "rank 2 linear": lambda m, a, b: F.linear(a.flatten(1), m.a.weight.reshape(1, -1).repeat(3, 3)[:, :480]),
+    "argmax": lambda m, a, b: a.argmax(1),
+    "argmax of tokens": lambda m, a, b: a.flatten(2).mT.softmax(-1).argmax(-1, keepdim=True),
+    "argmax of features": lambda m, a, b: a.mean((2, 3)).argmax(1),
+    "one value": lambda m, a, b: a.square().sum((1, 2, 3)).sqrt(),
+    "outer product with itself": lambda m, a, b: a.mean((2, 3)).unsqueeze(2) * a.mean((2, 3)).unsqueeze(1),
+    "features sliced": lambda m, a, b: a.mean((2, 3))[:, 1:4] * b.mean((2, 3)).chunk(2, 1)[1],
+    "places by a list": lambda m, a, b: (
+        a[:, [3, 1, 0, 5]] + b[:, :4].index_select(2, torch.arange(9, -1, -1))
+    ),
+    "places by a grid": lambda m, a, b: a[:, :, torch.arange(1, 5)[:, None], torch.tensor([7, 0, 2])],
+    "flip": lambda m, a, b: a.flip(3) + b.flip(1, 2),
+    "rot90": lambda m, a, b: a.rot90(1, (2, 3)) + b.rot90(3, (2, 3)),
+    "triangles": lambda m, a, b: a.tril(1) + b.triu(),
+    "cumsum": lambda m, a, b: a.cumsum(1),
+    "slice set": lambda m, a, b: set_parts(a, b),
+    "repeat_interleave": lambda m, a, b: a.repeat_interleave(2, 1) + b.repeat_interleave(2, 1),
+    "mask": lambda m, a, b: a * (b > 0.1) + (a.sigmoid() <= 0.5).float(),
+    "mask chosen by": lambda m, a, b: torch.where(a > 0, a, 0.0) + b * (a > 0),
+    "amin": lambda m, a, b: a.amin(1, keepdim=True) + b.min(1, keepdim=True).values,
+    "clamp by a tensor": lambda m, a, b: a.clamp(min=b),
+    "cosine similarity": lambda m, a, b: F.cosine_similarity(a, b, 1),
+    "pairwise distance": lambda m, a, b: F.pairwise_distance(a.mean((2, 3)), b.mean((2, 3))),
+    "lerp": lambda m, a, b: torch.lerp(a, b, 0.3) + torch.addcmul(a, a, b, value=0.5),
+    "addcdiv": lambda m, a, b: torch.addcdiv(a, b, a.abs() + 1) + torch.hypot(a, b),
+    "logarithms": lambda m, a, b: (a.abs() + 1).log2() + a.abs().log1p() + (b.abs() + 1).log10(),
+    "hyperbolic": lambda m, a, b: a.sinh() + b.cosh() + a.expm1(),
+    "logit": lambda m, a, b: torch.logit(a.sigmoid(), 1e-2) + F.rrelu(b),
+    "tensor unfold": lambda m, a, b: a.unfold(2, 2, 2).mean(-1) + b.unfold(2, 2, 2)[..., 1],
+    "tensor unfold, moved": lambda m, a, b: a.unfold(3, 3, 2).amax(-1),
 }
+
+
+def set_parts(a, b):
+    """Assignments to parts of a tensor."""
+    c = a.clone()
+    c[:, 2:4] = 0.5 * b[:, 2:4]
+    c[:, :, 0] = 0
+    c[:, 5] += 1
+    return c

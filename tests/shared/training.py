@@ -8,10 +8,10 @@ class Recorder:
     """A progress that remembers what it was told."""
 
     def __init__(self):
-        self.epochs, self.messages, self.labels, self.steps = [], [], [], 0
+        self.epochs, self.messages, self.courses, self.steps = [], [], [], 0
 
-    def begin(self, label, epochs, steps):
-        self.labels.append(label)
+    def begin(self, course):
+        self.courses.append(course)
 
     def step(self, loss):
         self.steps += 1

@@ -52,7 +52,10 @@ def serialize_graph_model(model: GraphModel) -> bytes:
     if kept:
         header["keep_float"] = list(kept)
     owners = {node.name for node in model.graph.owners}
-    tensors: dict[str, NDArray[Any]] = {f"{_FLOAT}{n}": t for n, t in model.graph.tensors.items()}
+    # safetensors writes memory as it lies, whatever the strides.
+    tensors: dict[str, NDArray[Any]] = {
+        f"{_FLOAT}{n}": np.ascontiguousarray(t) for n, t in model.graph.tensors.items()
+    }
     for name, quant in model.spec.weights.items():
         if name not in owners:
             continue  # a layer that is used again

@@ -1,6 +1,6 @@
 """Magnitude pruning: the smallest weights become zero and stay zero (Han et al. 2015, arXiv 1506.02626)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -26,6 +26,8 @@ class Prune(TrainingSettings, Stage):
     """
 
     stage: Literal["prune"] = "prune"
+    can_resume: ClassVar[bool] = True
+    can_choose: ClassVar[bool] = False
     sparsity: Sparsity | dict[str, Sparsity]
     """Fraction of zeros per layer: one number for all, or globs over layer names; first match wins."""
     ramp: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -19,7 +19,7 @@ from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Loss, Session, TrainingSettings, fit
+from edgesqueeze.task.training import Loss, Session, TrainingSettings, fit, training_loss
 from edgesqueeze.trees import Tree
 
 CALIBRATION_BATCH = 64
@@ -36,6 +36,8 @@ class Qat(TrainingSettings, Stage):
 
     stage: Literal["qat"] = "qat"
     makes_integers: ClassVar[bool] = True
+    can_average: ClassVar[bool] = False
+    can_choose: ClassVar[bool] = False
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 3
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -92,10 +94,10 @@ class Qat(TrainingSettings, Stage):
         if len(graph.outputs) > 1 or graph.output.shape[1] < 2:
             shapes = ", ".join(str(list(node.shape)) for node in graph.output_nodes.values())
             raise RecipeError(f"qat.distill needs class scores, the model returns {shapes}; leave it out")
-        teacher = Teacher(graph, self.temperature)
+        teacher, own_loss = Teacher(graph, self.temperature), training_loss(self, task)
 
         def loss(x: Tree, outputs: Tree, targets: Tree) -> Tensor:
-            own = torch.zeros(()) if self.distill == 1 else task.loss(outputs, targets)
+            own = torch.zeros(()) if self.distill == 1 else own_loss(outputs, targets)
             return (1 - self.distill) * own + self.distill * teacher.loss(x, outputs)
 
         return loss

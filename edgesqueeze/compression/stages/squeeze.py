@@ -63,6 +63,8 @@ class Squeeze(TrainingSettings, Stage):
 
     stage: Literal["squeeze"] = "squeeze"
     shares_weights: ClassVar[bool] = True
+    can_average: ClassVar[bool] = False
+    can_choose: ClassVar[bool] = False
     price: Annotated[float, Field(gt=0, le=100)]
     """Loss that one bit per weight, averaged over the network, is worth."""
     settle_after: Annotated[float, Field(gt=0, lt=1)] = SETTLE_AFTER

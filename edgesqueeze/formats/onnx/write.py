@@ -18,7 +18,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
-from edgesqueeze.formats.onnx.write_maps import MAPS, OnnxWriter, write_map
+from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
+from edgesqueeze.formats.onnx.write_maps import MAPS, OnnxWriter, write_map, write_mat_mul
 from edgesqueeze.formats.onnx.write_resize import write_lifted
 from edgesqueeze.formats.onnx.write_weights import (
     Float16Store,
@@ -30,26 +31,14 @@ from edgesqueeze.formats.onnx.write_weights import (
 )
 from edgesqueeze.network.graph.nodes import (
     Activation,
-    Add,
     AnyNode,
-    AvgPool,
     Clamp,
-    Concat,
     Constant,
     Conv,
-    ConvTranspose,
-    Dense,
-    Extreme,
-    Flatten,
-    GlobalAvgPool,
     Graph,
     Input,
-    Join,
     MatMul,
-    MaxPool,
-    Mul,
     Resize,
-    Softmax,
     WeightedNode,
     constant_values,
 )
@@ -262,7 +251,7 @@ class Emitter:
             writer = OnnxWriter(self._op, self._constant, self._round_trip)
             return write_map(writer, self.graph, node, inputs[0])
         if isinstance(node, MatMul):
-            return self._mat_mul(node, inputs)
+            return write_mat_mul(OnnxWriter(self._op, self._constant, self._round_trip), node, inputs)
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
             inputs = [self._as_map(node, inputs[0])]
         kind, attributes = kind_and_attributes(node)
@@ -280,17 +269,6 @@ class Emitter:
 
     def _has(self, name: str) -> bool:
         return any(name in node.output for node in self.nodes)
-
-    def _mat_mul(self, node: MatMul, inputs: list[str]) -> str:
-        """Matrices as the last two axes, multiplied, and channels first again; all of it on the grids."""
-        order = {"channels": [0, 2, 1, 3], "width": [0, 2, 3, 1]}[node.along]
-        for place, (source, perm) in enumerate(zip(node.inputs, ([0, 2, 3, 1], order), strict=True)):
-            name = f"{node.name}/{('left', 'right')[place]}"
-            moved = self._op("Transpose", [inputs[place]], name, {"perm": perm})
-            inputs[place] = self._round_trip(source, moved, name)
-        product = self._op("MatMul", inputs, f"{node.name}/product", {})
-        product = self._round_trip(node.name, product, f"{node.name}/product")
-        return self._op("Transpose", [product], f"{node.name}/raw", {"perm": [0, 3, 1, 2]})
 
     def _as_map(self, node: Conv, value: str) -> str:
         """[1, features] as a map of height and width 1."""
@@ -332,46 +310,3 @@ class Emitter:
             value = self._op("Min", [value, six], f"{node.name}/min", {})
         limit = self._shared(f"{node.name}.lowest", np.array(lowest, np.float32))
         return self._op("Max", [value, limit], f"{node.name}/max", {})
-
-
-_PLAIN: dict[type[AnyNode], tuple[str, dict[str, object]]] = {
-    GlobalAvgPool: ("GlobalAveragePool", {}),
-    Flatten: ("Flatten", {"axis": 1}),
-    Concat: ("Concat", {"axis": 1}),
-    Add: ("Add", {}),
-    Mul: ("Mul", {}),
-    Softmax: ("Softmax", {"axis": 1}),
-}
-"""The operations of nodes that have no fields to write."""
-
-
-def kind_and_attributes(node: AnyNode) -> tuple[str, dict[str, object]]:
-    """The ONNX operator that stands for a node, and its attributes."""
-    match node:
-        case Conv():
-            return "Conv", {
-                "kernel_shape": node.kernel,
-                "strides": node.stride,
-                "pads": node.pads,
-                "dilations": node.dilation,
-                "group": node.groups,
-            }
-        case ConvTranspose():
-            return "ConvTranspose", {
-                "kernel_shape": node.kernel,
-                "strides": node.stride,
-                "pads": node.pads,
-                "output_padding": node.extra,
-            }
-        case Dense():
-            return "Gemm", {"transB": 1}
-        case Join():
-            return "Concat", {"axis": node.axis}
-        case Extreme():
-            return ("Max" if node.which == "maximum" else "Min"), {}
-        case MaxPool():
-            return "MaxPool", {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.pads}
-        case AvgPool():
-            return "AveragePool", {"kernel_shape": node.kernel, "strides": node.stride}
-        case _:
-            return _PLAIN[type(node)]

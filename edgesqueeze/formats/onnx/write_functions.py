@@ -34,6 +34,11 @@ _OPERATORS: dict[Primitive, str] = {
     "tanh": "Tanh",
     "sigmoid": "Sigmoid",
     "erf": "Erf",
+    "sin": "Sin",
+    "cos": "Cos",
+    "floor": "Floor",
+    "ceil": "Ceil",
+    "round": "Round",
 }
 Op = Callable[[str, list[str], str, dict[str, object]], str]
 Store = Callable[[str, NDArray[Any]], str]

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from edgesqueeze.formats.onnx.write_functions import write_function
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
+    ArgMax,
     ChannelMax,
     Crop,
     DepthToSpace,
     Graph,
     GroupNorm,
     LayerNorm,
+    MatMul,
     MirrorPad,
     Pad,
     Pointwise,
@@ -137,6 +140,11 @@ def _shuffle(writer: OnnxWriter, graph: Graph, node: Shuffle, value: str) -> str
     return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
 
 
+def _arg_max(writer: OnnxWriter, _: Graph, node: ArgMax, value: str) -> str:
+    places = writer.op("ArgMax", [value], f"{node.name}/places", {"axis": 1, "keepdims": 1})
+    return writer.op("Cast", [places], f"{node.name}/raw", {"to": int(TensorProto.FLOAT)})
+
+
 def _channel_max(writer: OnnxWriter, _: Graph, node: ChannelMax, value: str) -> str:
     return writer.op("ReduceMax", [value], f"{node.name}/raw", {"axes": [1], "keepdims": 1})
 
@@ -171,6 +179,20 @@ def _group_norm(writer: OnnxWriter, graph: Graph, node: GroupNorm, value: str) -
     return writer.op("Add", [value, bias], f"{name}/raw", {})
 
 
+def write_mat_mul(writer: OnnxWriter, node: MatMul, values: list[str]) -> str:
+    """Matrices as the last two axes, multiplied, and channels first again; all of it on the grids."""
+    order = {"channels": [0, 2, 1, 3], "width": [0, 2, 3, 1]}[node.along]
+    factors = []
+    for value, source, side, perm in zip(
+        values, node.inputs, ("left", "right"), ([0, 2, 3, 1], order), strict=True
+    ):
+        moved = writer.op("Transpose", [value], f"{node.name}/{side}", {"perm": perm})
+        factors.append(writer.settle(source, moved, f"{node.name}/{side}"))
+    product = writer.op("MatMul", factors, f"{node.name}/product", {})
+    product = writer.settle(node.name, product, f"{node.name}/product")
+    return writer.op("Transpose", [product], f"{node.name}/raw", {"perm": [0, 3, 1, 2]})
+
+
 def _rearrange(writer: OnnxWriter, graph: Graph, node: Rearrange, value: str) -> str:
     """Reshape, Transpose, Reshape; what changes nothing is left out."""
     source = graph.source(node)
@@ -197,6 +219,7 @@ def _rearrange(writer: OnnxWriter, graph: Graph, node: Rearrange, value: str) ->
 
 MAPS: dict[type[AnyNode], Callable[[OnnxWriter, Graph, Any, str], str]] = {
     Crop: _crop,
+    ArgMax: _arg_max,
     ChannelMax: _channel_max,
     DepthToSpace: _depth_to_space,
     GroupNorm: _group_norm,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgesqueeze.formats.limits import check_size
-from edgesqueeze.formats.onnx.write import UINT8_OFFSET, Emitter, kind_and_attributes
+from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
+from edgesqueeze.formats.onnx.write import UINT8_OFFSET, Emitter
 from edgesqueeze.formats.onnx.write_maps import OnnxWriter, write_map
 from edgesqueeze.formats.onnx.write_weights import Int8Store, weight_scale, weight_zeros
 from edgesqueeze.network.graph.nodes import (

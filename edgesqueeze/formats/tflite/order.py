@@ -9,6 +9,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.network.graph.nodes import (
     Add,
     AnyNode,
+    ArgMax,
     Clamp,
     Concat,
     Conv,
@@ -42,7 +43,7 @@ def file_orders(graph: Graph) -> dict[str, NDArray[np.intp]]:
                 orders[node.name] = places.transpose(1, 2, 0).ravel()
         elif isinstance(node, Clamp | Conv | Flatten | Pointwise) and known[0] is not None:
             orders[node.name] = known[0]  # value by value; such a Conv is a lowered Clamp
-        elif isinstance(node, Concat | Add | Extreme | Mul | Softmax | LayerNorm) and ordered:
+        elif isinstance(node, ArgMax | Concat | Add | Extreme | Mul | Softmax | LayerNorm) and ordered:
             raise _order_matters(node)
     for node in graph.output_nodes.values():
         if node.name in orders:

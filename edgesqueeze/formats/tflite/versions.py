@@ -28,6 +28,8 @@ VERSIONS: dict[int, tuple[int, int]] = {
     _OP.DEPTH_TO_SPACE: (1, 2),
     _OP.SOFTMAX: (1, 2),
     _OP.GELU: (1, 1),
+    _OP.ARG_MAX: (1, 2),
+    _OP.CAST: (1, 1),
     _OP.QUANTIZE: (1, 1),
     _OP.DEQUANTIZE: (1, 2),
 }

@@ -38,6 +38,11 @@ _OPERATORS: dict[Primitive, str] = {
     "sqrt": "SQRT",
     "tanh": "TANH",
     "sigmoid": "LOGISTIC",
+    "sin": "SIN",
+    "cos": "COS",
+    "floor": "FLOOR",
+    "ceil": "CEIL",
+    "round": "ROUND",
 }
 _MAX_MIN = ("MAXIMUM", "MINIMUM")
 

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated
+from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
+    ArgMax,
     ChannelMax,
     Crop,
     DepthToSpace,
@@ -33,6 +34,10 @@ class TfliteWriter(Protocol):
 
     def plain(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
         """Add a tensor of a shape given as the file has it, on a node's grid; its index."""
+        ...
+
+    def grid(self, name: str) -> Quantization | None:
+        """The grid of a node's output in an int8 file."""
         ...
 
     def operator(self, code: int, inputs: list[int], output: int, options: Generated) -> None:
@@ -124,6 +129,29 @@ def _reshape(writer: TfliteWriter, source: int, output: int, shape: list[int]) -
     writer.operator(_OP.RESHAPE, [source, constant], output, options)
 
 
+def _arg_max(writer: TfliteWriter, node: ArgMax, source: int, output: int) -> None:
+    """Whole numbers, which become floats and, in an int8 file, integers of a grid."""
+    shape = writer.model.shape(source)
+    options = schema.ArgMaxOptionsT()
+    options.outputType = schema.TensorType.INT32
+    axis = writer.model.constant(f"{node.name}.axis", np.array(len(shape) - 1, np.int32))
+    places = writer.model.tensor(f"{node.name}.places", shape[:-1], "int32")
+    writer.operator(_OP.ARG_MAX, [source, axis], places, options)
+    wide = writer.model.tensor(f"{node.name}.wide", (*shape[:-1], 1), "int32")
+    size = writer.model.constant(f"{node.name}.shape", np.array((*shape[:-1], 1), np.int32))
+    reshape = schema.ReshapeOptionsT()
+    reshape.newShape = np.array((*shape[:-1], 1), np.int32)
+    writer.operator(_OP.RESHAPE, [places, size], wide, reshape)
+    cast = schema.CastOptionsT()
+    cast.inDataType, cast.outDataType = schema.TensorType.INT32, schema.TensorType.FLOAT32
+    if writer.grid(node.name) is None:
+        writer.operator(_OP.CAST, [wide], output, cast)
+        return
+    real = writer.model.tensor(f"{node.name}.float", (*shape[:-1], 1), "float32")
+    writer.operator(_OP.CAST, [wide], real, cast)
+    writer.operator(_OP.QUANTIZE, [real], output, schema.QuantizeOptionsT())
+
+
 def _channel_max(writer: TfliteWriter, node: ChannelMax, source: int, output: int) -> None:
     options = schema.ReducerOptionsT()
     options.keepDims = True
@@ -141,6 +169,7 @@ def _mirror_pad(writer: TfliteWriter, node: MirrorPad, source: int, output: int)
 
 
 MAPS: dict[type[AnyNode], Callable[[TfliteWriter, Any, int, int], None]] = {
+    ArgMax: _arg_max,
     ChannelMax: _channel_max,
     Crop: _crop,
     DepthToSpace: _depth_to_space,

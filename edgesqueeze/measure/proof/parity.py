@@ -5,6 +5,7 @@ files with torch's numbers within a tolerance (dynamic ones: ``measure.proof.dyn
 fails, it is cut after every node in turn until the first tensor that differs is found.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from edgesqueeze.measure.proof.inner_tensors import (
     differing_images,
     distance,
 )
+from edgesqueeze.measure.proof.near_ties import near_ties, settled
 from edgesqueeze.measure.proof.parity_report import Divergence, FileParity, ParityReport
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Add, GlobalAvgPool, Graph, Resize
@@ -93,6 +95,8 @@ class _Network:
     spec: QuantSpec | None
     x: Tree
     known: dict[str, Outputs] = field(default_factory=dict)
+    ties: dict[str, Counter[str]] = field(default_factory=dict)
+    """Of a precision, how many places of an output may fall either way, see ``near_ties``."""
 
     def integers(self, spec: QuantSpec, sums: Sums) -> Outputs:
         """The integer reference's answers by the rule of a runtime."""
@@ -105,8 +109,10 @@ class _Network:
         """The answers of the float network with the weights of a precision."""
         if precision not in self.known:
             reference, nodes = self.floats(precision), self.graph.output_nodes
-            found = (reference.tensors(part) for part in batches_of(self.x))
-            parts = [{name: tensors[node.name] for name, node in nodes.items()} for tensors in found]
+            found, parts = (reference.tensors(part) for part in batches_of(self.x)), []
+            for tensors in found:
+                parts.append({name: tensors[node.name] for name, node in nodes.items()})
+                self.ties.setdefault(precision, Counter()).update(near_ties(self.graph, tensors))
             self.known[precision] = joined(parts, np.concatenate)
         return self.known[precision]
 
@@ -121,7 +127,7 @@ class _Network:
         grids = [self.spec.activations[node.name] for node in self.graph.inputs]
         pairs = zip(leaves(self.x), grids, strict=True)
         read = tuple(dequantize(quantize_by_reciprocal(x, grid), grid) for x, grid in pairs)
-        return replace(self, x=read if len(read) > 1 else read[0], known={})
+        return replace(self, x=read if len(read) > 1 else read[0], known={}, ties={})
 
     @property
     def _has_two_rules(self) -> bool:
@@ -168,8 +174,9 @@ def _differences(name: str, found: Mapping[str, Values], expected: Mapping[str, 
 
 def _compare_floats(path: Path, network: _Network, found: Outputs, precision: str) -> list[FileParity]:
     expected, entries = network.numbers(precision), []
-    wrong = np.zeros(length_of(network.x), np.bool_)
-    for name, y in found.items():
+    wrong, ties = np.zeros(length_of(network.x), np.bool_), network.ties[precision]
+    for name, answered in found.items():
+        y = settled(answered, expected[name], ties[name])
         tolerance = FLOAT_TOLERANCE * _magnitude(expected[name])
         entry = difference(path.name, y, expected[name], tolerance)
         entry = replace(entry, reference=NAMES[precision], precision=precision)

@@ -8,6 +8,7 @@ from edgesqueeze.network.floats.rule import Rule, Weights, pad
 from edgesqueeze.network.graph.mirroring import mirrored_places
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
+    ArgMax,
     AvgPool,
     ChannelMax,
     Concat,
@@ -86,6 +87,10 @@ def _channel_max(_: ChannelMax, inputs: list[Tensor], __: Weights) -> Tensor:
     return inputs[0].amax(1, keepdim=True)
 
 
+def _arg_max(_: ArgMax, inputs: list[Tensor], __: Weights) -> Tensor:
+    return inputs[0].argmax(1, keepdim=True).to(torch.float32)
+
+
 def _mirror_pad(node: MirrorPad, inputs: list[Tensor], _: Weights) -> Tensor:
     (x,) = inputs
     for axis, (before, behind) in ((2, (node.pads[0], node.pads[2])), (3, (node.pads[1], node.pads[3]))):
@@ -118,6 +123,7 @@ MOVES: dict[type[AnyNode], Rule] = {
     Crop: _crop,
     DepthToSpace: _depth_to_space,
     ChannelMax: _channel_max,
+    ArgMax: _arg_max,
     MirrorPad: _mirror_pad,
     Rearrange: _rearrange,
     Join: _join,

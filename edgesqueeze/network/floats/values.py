@@ -84,6 +84,11 @@ _PRIMITIVES: dict[Primitive, Callable[..., Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "erf": torch.erf,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "round": torch.round,
 }
 VALUES: dict[type[AnyNode], Rule] = {
     Add: _add,

@@ -79,7 +79,7 @@ def output_shape(node: AnyNode, sources: Sequence[Shape]) -> Shape:
             f"reads shapes {tuple(sources)}; only what the network takes or returns may have another rank"
         )
     shape = node.output_shape(*sources)
-    ranks = range(2, _MOST_DIMENSIONS + 1) if isinstance(node, Rearrange | Input) else (2, 4)
+    ranks = range(1, _MOST_DIMENSIONS + 1) if isinstance(node, Rearrange | Input) else (2, 4)
     if len(shape) not in ranks or shape[0] != 1 or min(shape) < 1 or prod(shape) > MAX_ELEMENTS:
         raise node.wrong(f"has output {shape}; allowed is [1, C, H, W] or [1, features] of 1 to 2^28 values")
     return shape

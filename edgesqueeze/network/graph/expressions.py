@@ -26,6 +26,11 @@ Primitive = Literal[
     "tanh",
     "sigmoid",
     "erf",
+    "sin",
+    "cos",
+    "floor",
+    "ceil",
+    "round",
 ]
 """What an expression may apply: of two operands down to ``pow``, else of one."""
 PRIMITIVES: tuple[Primitive, ...] = get_args(Primitive)

@@ -195,4 +195,21 @@ FUNCTIONS: dict[str, PointwiseFunction] = {
         (),
         parameters=("limit", "included", "factor_above", "offset_above", "factor_below", "offset_below"),
     ),
+    "sin": PointwiseFunction(apply("sin", X, label="sin"), (Reading("sin"),), torch="sin"),
+    "cos": PointwiseFunction(apply("cos", X, label="cos"), (Reading("cos"),), torch="cos"),
+    "floor": PointwiseFunction(apply("floor", X, label="floor"), (Reading("floor"),), torch="floor"),
+    "ceil": PointwiseFunction(apply("ceil", X, label="ceil"), (Reading("ceil"),), torch="ceil"),
+    "round": PointwiseFunction(
+        apply("round", X, label="round"), (Reading("round", {"decimals": None}),), torch="round"
+    ),
+    "trunc": PointwiseFunction(
+        apply(
+            "mul",
+            expressions.sign(),
+            apply("floor", apply("abs", X, label="size"), label="whole"),
+            label="trunc",
+        ),
+        (Reading("trunc"),),
+        torch="trunc",
+    ),
 }

@@ -122,7 +122,7 @@ def _is_valid(kind: type[AnyNode], field: Field[Any], value: object) -> bool:
         case "inputs":
             return isinstance(value, list) and all(isinstance(v, str) for v in value)
         case "shape":
-            return _are_numbers(value, range(2, 7), 1)
+            return _are_numbers(value, range(1, 7), 1)
         case "parameters":
             return isinstance(value, list) and all(isinstance(v, float) and isfinite(v) for v in value)
     wanted = field_types(kind)[field.name]

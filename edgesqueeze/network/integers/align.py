@@ -17,7 +17,7 @@ from math import prod
 import numpy as np
 
 from edgesqueeze.network.graph.functions import FUNCTIONS, Call
-from edgesqueeze.network.graph.nodes import Add, GlobalAvgPool, Graph, Mul, Pointwise, Softmax
+from edgesqueeze.network.graph.nodes import Add, ArgMax, GlobalAvgPool, Graph, Mul, Pointwise, Softmax
 from edgesqueeze.network.integers.grid import QMAX, QMIN, ActivationQuant
 from edgesqueeze.network.integers.ranges import share_groups
 from edgesqueeze.network.integers.tables import is_table_safe
@@ -31,6 +31,8 @@ FIXED_GRIDS = {
 SIGMOID = Call("sigmoid")
 SIGMOID_GRID, HARD_SIGMOID_GRID = FIXED_GRIDS["sigmoid"], FIXED_GRIDS["hardsigmoid"]
 """LiteRT's SOFTMAX has the grid of LOGISTIC."""
+PLACES_GRID = ActivationQuant(1.0, QMIN)
+"""Whole numbers from 0 on: the places of largest values."""
 LARGEST_RATIO = 256.0
 """From here on XNNPACK takes no layer, and no sum of a tensor with such steps against the result's."""
 _SUM_PARTS = 255
@@ -110,7 +112,7 @@ def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[s
     copy of it onto a grid for the other.
     """
     aligner = _Aligner(share_groups(graph), dict(activations))
-    for grid in FIXED_GRIDS.values():
+    for grid in (*FIXED_GRIDS.values(), PLACES_GRID):
         for node in graph.nodes:
             if _fixed_grid(node) == grid:
                 aligner.fix(node.name, grid)
@@ -123,13 +125,15 @@ def align_grids(graph: Graph, activations: dict[str, ActivationQuant]) -> dict[s
 
 
 def fixed_groups(graph: Graph, activations: dict[str, ActivationQuant]) -> set[str]:
-    """The share-groups that have the grid of a sigmoid or softmax, which no range decides."""
+    """The share-groups that have the grid of a sigmoid, softmax or place, which no range decides."""
     groups = share_groups(graph)
     return {groups[node.name] for node in graph.nodes if activations[node.name] == _fixed_grid(node)}
 
 
 def _fixed_grid(node: object) -> ActivationQuant | None:
-    """The only grid that the runtimes' kernels of a function of values between 0 and 1 have."""
+    """The only grid that a kind of node has: kernels of values between 0 and 1, and places."""
+    if isinstance(node, ArgMax):
+        return PLACES_GRID
     if isinstance(node, Softmax):
         return SIGMOID_GRID
     return FIXED_GRIDS.get(node.function) if isinstance(node, Pointwise) else None
@@ -151,7 +155,11 @@ class _Aligner:
     def fix(self, name: str, grid: ActivationQuant) -> None:
         """Give the group of a sigmoid its own grid, unless it holds other values as well."""
         group, (low, high) = self.groups[name], ends_of(self.grid(name))
-        if group not in self.settled and low >= ends_of(grid)[0] - _EXACT and high <= 1.0 + _EXACT:
+        if (
+            group not in self.settled
+            and low >= ends_of(grid)[0] - _EXACT
+            and high <= max(1.0, ends_of(grid)[1]) + _EXACT
+        ):
             self.activations.update({n: grid for n, g in self.groups.items() if g == group})
             self.settled.add(group)
 

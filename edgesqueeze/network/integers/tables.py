@@ -75,4 +75,9 @@ _PRIMITIVES: dict[Primitive, Callable[..., Doubles]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "erf": _ERF,
+    "sin": np.sin,
+    "cos": np.cos,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
 }

@@ -42,7 +42,7 @@ from edgesqueeze.network.graph.nodes.moves import (
     Slice,
 )
 from edgesqueeze.network.graph.nodes.node import Floats, Input, Node, Pads, Pair, Shape
-from edgesqueeze.network.graph.nodes.pools import AvgPool, ChannelMax, GlobalAvgPool, MaxPool
+from edgesqueeze.network.graph.nodes.pools import ArgMax, AvgPool, ChannelMax, GlobalAvgPool, MaxPool
 from edgesqueeze.network.graph.nodes.values import (
     Add,
     Clamp,
@@ -61,6 +61,7 @@ __all__ = [
     "Activation",
     "Add",
     "AnyNode",
+    "ArgMax",
     "AvgPool",
     "ChannelMax",
     "Clamp",
@@ -140,6 +141,7 @@ AnyNode = (
     | Join
     | Constant
     | MatMul
+    | ArgMax
 )
 NODE_KINDS: dict[str, type[AnyNode]] = {kind.__name__: kind for kind in get_args(AnyNode)}
 """By name, in the order that .sqz files number them: new kinds go to the end."""

@@ -79,3 +79,22 @@ class ChannelMax(Node):
     def copies(self) -> bool:
         """It chooses values."""
         return True
+
+
+MOST_PLACES = 256
+"""So many places the int8 grid of their numbers can tell apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgMax(Node):
+    """The number of the channel or feature with the largest value, the first of equal ones, as a float.
+
+    [1, C, H, W] becomes [1, 1, H, W], [1, features] becomes [1, 1].
+    """
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """One channel or feature."""
+        (source,) = sources
+        if source[1] > MOST_PLACES:
+            raise self.wrong(f"finds the largest of {source[1]}; {MOST_PLACES} are the most")
+        return 1, 1, *source[2:]

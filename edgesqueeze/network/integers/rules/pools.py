@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from edgesqueeze.network.graph.nodes import AnyNode, ChannelMax, GlobalAvgPool, MaxPool
+from edgesqueeze.network.graph.nodes import AnyNode, ArgMax, ChannelMax, GlobalAvgPool, MaxPool
 from edgesqueeze.network.integers.grid import QMIN, ActivationQuant
 from edgesqueeze.network.integers.rules.rule import Int8s, Rule, Setting, pad, requantize, saturate
 from edgesqueeze.network.integers.rules.windows import windows_of
@@ -42,8 +42,15 @@ def _channel_max(_: ChannelMax, inputs: list[Int8s], __: Setting) -> Int8s:
     return np.asarray(inputs[0].max(axis=1, keepdims=True), np.int8)
 
 
+def _arg_max(_: ArgMax, inputs: list[Int8s], setting: Setting) -> Int8s:
+    """The number of the first of the largest, on the grid of whole numbers from 0 on."""
+    del setting
+    return np.asarray(inputs[0].argmax(axis=1, keepdims=True) + QMIN, np.int8)
+
+
 POOLS: dict[type[AnyNode], Rule] = {
     MaxPool: _max_pool,
     ChannelMax: _channel_max,
+    ArgMax: _arg_max,
     GlobalAvgPool: _global_avg_pool,
 }

@@ -23,29 +23,25 @@ from edgesqueeze.network.graph.nodes import (
     Pointwise,
     Slice,
 )
-from edgesqueeze.network.reading.torch.builder import (
-    Builder,
-    Translation,
-    arguments_of,
-    aten_name,
-    pair_of,
-    refuse,
-    shape_of,
-)
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.joins import JOINS
 from edgesqueeze.network.reading.torch.dims.shapes import SHAPES
 from edgesqueeze.network.reading.torch.dims.strides import STRIDES
+from edgesqueeze.network.reading.torch.fx import arguments_of, aten_name, pair_of, refuse, shape_of
 from edgesqueeze.network.reading.torch.operations.arithmetic import ARITHMETIC
 from edgesqueeze.network.reading.torch.operations.channels import CHANNEL_LAYERS, CHANNEL_WINDOWS
 from edgesqueeze.network.reading.torch.operations.choices import CHOICES
 from edgesqueeze.network.reading.torch.operations.constants import affine
 from edgesqueeze.network.reading.torch.operations.functions import function_translations, number_arguments
+from edgesqueeze.network.reading.torch.operations.largest import LARGEST
 from edgesqueeze.network.reading.torch.operations.maps import MAPS
-from edgesqueeze.network.reading.torch.operations.matmuls import MATMULS
 from edgesqueeze.network.reading.torch.operations.pads import PADS
 from edgesqueeze.network.reading.torch.operations.pools import POOLS
+from edgesqueeze.network.reading.torch.operations.products.attention import ATTENTION
+from edgesqueeze.network.reading.torch.operations.products.matmuls import MATMULS
+from edgesqueeze.network.reading.torch.operations.products.resamples import RESAMPLES
+from edgesqueeze.network.reading.torch.operations.products.selections import SELECTIONS
 from edgesqueeze.network.reading.torch.operations.reductions import GROUP_NORMS, REDUCTIONS
-from edgesqueeze.network.reading.torch.operations.resamples import RESAMPLES
 from edgesqueeze.network.reading.torch.operations.transposed import conv_transpose
 
 
@@ -143,24 +139,37 @@ def _conv_pads(padding: Any, kernel: Pair, dilation: Pair) -> Pads:
 
 
 _FUNCTIONS = function_translations()
-ANY_ORDER = {*SHAPES, *JOINS, *MATMULS, *REDUCTIONS, *PADS, *RESAMPLES, *CHOICES, *CHANNEL_WINDOWS}
+ANY_ORDER = {
+    *SHAPES,
+    *JOINS,
+    *MATMULS,
+    *REDUCTIONS,
+    *PADS,
+    *RESAMPLES,
+    *CHOICES,
+    *CHANNEL_WINDOWS,
+    *SELECTIONS,
+}
 """Operations that see to the order of what they read themselves."""
 TRANSLATIONS: dict[str, Translation] = {
     **_FUNCTIONS,
     **ARITHMETIC,
     **REDUCTIONS,
+    **LARGEST,
     **GROUP_NORMS,
     **STRIDES,
     **CHANNEL_LAYERS,
     **SHAPES,
     **JOINS,
     **MATMULS,
+    **ATTENTION,
     **MAPS,
     **POOLS,
     **PADS,
     **RESAMPLES,
     **CHOICES,
     **CHANNEL_WINDOWS,
+    **SELECTIONS,
     "conv2d": _conv,
     "conv_transpose2d": conv_transpose,
     "_native_batch_norm_legit_no_training": _batch_norm,

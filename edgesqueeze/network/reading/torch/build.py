@@ -9,15 +9,22 @@ import torch
 from torch import nn
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.aten import ANY_ORDER, TRANSLATIONS
-from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder
 from edgesqueeze.network.reading.torch.decompositions import DECOMPOSITIONS
 from edgesqueeze.network.reading.torch.dims.alignment import settle
 from edgesqueeze.network.reading.torch.dims.layouts import CHANNELS, keep_dims, name_of, rearranged
 from edgesqueeze.network.reading.torch.dims.views import Dims, lengths, natural
+from edgesqueeze.network.reading.torch.fx import aten_name, refuse, shape_of
 from edgesqueeze.trees import Tree, arguments, leaves
 
+_TOLERANCE = 1e-3
+"""Of the largest answer. What is read wrongly is off by more."""
+_MOST_PLACES = 0.99
+"""So many of the places of largest values must be the same; near ties may fall otherwise."""
+_FAULT = "this is a fault of edgesqueeze: please report the model"
 _OF_A_SHAPE = {"new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like"}
 """Operations that read nothing but a shape."""
 
@@ -50,7 +57,9 @@ def build_graph(model: nn.Module, example_input: Tree) -> Graph:
         elif fx.op == "output":
             builder.reading.clear()
             _return(builder, fx)
-            return builder.finish(fx)
+            graph = builder.finish(fx)
+            _check_answers(model, graph, example_input)
+            return graph
     raise UnsupportedLayerError("the model returns no tensor")
 
 
@@ -67,6 +76,7 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     if _is_empty(fx):  # such as the tokens before the first, of which there are none
         builder.known[fx] = torch.zeros(shape_of(fx))
         return
+    _check_type(fx)
     translation = TRANSLATIONS.get(name)
     if translation is None:
         raise refuse(fx, "is not supported")
@@ -75,6 +85,36 @@ def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     translation(builder, fx)
     if dims is not None:
         keep_dims(builder, fx, dims if name not in CHANNELS else _with_channels(builder, fx, dims))
+
+
+@torch.no_grad()
+def _check_answers(model: nn.Module, graph: Graph, example_input: Tree) -> None:
+    """Refuse a graph that was read wrongly: nothing behind it would ever ask the module again."""
+    args, named = arguments(example_input)
+    expected, name = model(*args, **named), type(model).__name__
+    try:
+        found = run_graph(graph, example_input, graph_weights(graph))
+        pairs = list(zip(leaves(found), leaves(expected), strict=True))
+        alike = all(one.shape == other.shape and _is_near(one, other) for one, other in pairs)
+    except (RuntimeError, ValueError) as error:  # shapes that do not fit
+        raise UnsupportedLayerError(f"the graph read from {name} does not run: {error}; {_FAULT}") from error
+    if not alike:
+        raise UnsupportedLayerError(f"the graph read from {name} answers otherwise than {name}; {_FAULT}")
+
+
+def _is_near(found: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Up to rounding, which folded norms and other orders of sums bring; places only for the most part."""
+    if not expected.is_floating_point():
+        return bool((found == expected).float().mean() >= _MOST_PLACES)
+    scale = expected[expected.isfinite()].abs().max() if expected.isfinite().any() else torch.ones(())
+    return torch.allclose(found, expected, rtol=0, atol=_TOLERANCE * float(scale) + 1e-30, equal_nan=True)
+
+
+def _check_type(fx: torch.fx.Node) -> None:
+    """Refuse to compute in another precision than files do."""
+    value = fx.meta.get("val")
+    if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dtype != torch.float32:
+        raise refuse(fx, f"computes in {str(value.dtype).removeprefix('torch.')}; files compute in float32")
 
 
 def _filled(fx: torch.fx.Node) -> torch.Tensor:
@@ -104,7 +144,7 @@ def _return(builder: Builder, fx: torch.fx.Node) -> None:
         dims = builder.views.get(value)
         if dims is None:
             continue
-        if dims[0] or len(dims) < 2:
+        if not dims or dims[0]:
             raise UnsupportedLayerError(
                 f"the model returns shape {lengths(dims)}; its first dimension must be the batch"
             )

@@ -4,8 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from body_networks import Net
+from torch import nn
 
 from edgesqueeze.errors import UnsupportedLayerError
+from edgesqueeze.network.reading.torch import build
 from edgesqueeze.network.reading.torch.build import build_graph
 
 
@@ -14,8 +16,8 @@ from edgesqueeze.network.reading.torch.build import build_graph
     ("body", "sentence"),
     [
         (
-            lambda m, x: torch.sin(m.a(x)),
-            "operation 'sin' in layer .*is not supported; replace the layer",
+            lambda m, x: torch.erf(m.a(x)),
+            "operation 'erf' in layer .*is not supported; replace the layer",
         ),
         (lambda m, x: m.a(x)[:, 1::4], "takes every 4th of 6 channels"),
         (lambda m, x: F.pad(m.a(x), (1, 1), value=float("-inf")) + 1, "pads with minus infinity"),
@@ -42,8 +44,14 @@ from edgesqueeze.network.reading.torch.build import build_graph
         (lambda m, x: F.fold(F.unfold(m.a(x), 3), 10, 3), "'col2im' .*is not supported"),
         (lambda m, x: F.avg_pool3d(m.a(x).unsqueeze(1), 2), "'avg_pool3d' .* pools volumes"),
         (lambda m, x: torch.linalg.vector_norm(m.a(x), 3, 1), "is a norm of order 3"),
-        (lambda m, x: (m.a(x) > 0) * m.a(x), "'gt' .* only where and masked_fill may read a comparison"),
-        (lambda m, x: m.a(x) > 0, "'gt' .* is read by 'output'"),
+        (lambda m, x: m.a(x) * (m.a(x) > m.a(x).mean(1, keepdim=True)), "compares two tensors"),
+        (lambda m, x: m.a(x).mean(1, dtype=torch.float64), "computes in float64; files compute in float32"),
+        (lambda m, x: m.a(x).half().softmax(1), "computes in float16; files compute in float32"),
+        (lambda m, x: m.a(x).argmax(), "looks over all dimensions"),
+        (lambda m, x: m.a(x).argmax(1) + 1, "is read by 'add'; the places of largest values may only be"),
+        (lambda m, x: x.repeat(1, 100, 1, 1).argmax(1), "the largest of 300; 256 are the most"),
+        (lambda m, x: x[m.a(x).argmax(1)], "is read by 'index'"),
+        (lambda m, x: m.a(x).round(decimals=1), "has decimals=1; allowed is decimals=None"),
         (lambda m, x: (lambda y: torch.where(y > y.flip(3).neg(), y, 0.0))(m.a(x)), "'flip'|two tensors"),
         (lambda m, x: (lambda y: torch.where(y > 2 * y, y, 0.0))(m.a(x)), "by a comparison of two tensors"),
         (lambda m, x: (lambda y: torch.where(y > 0, y, y.exp()))(m.a(x)), "other than numbers and multiples"),
@@ -65,3 +73,10 @@ from edgesqueeze.network.reading.torch.build import build_graph
 def test_what_the_graph_does_not_know_is_refused_by_name(body, sentence):
     with pytest.raises(UnsupportedLayerError, match=sentence):
         build_graph(Net(body).eval(), torch.randn(1, 3, 10, 10))
+
+
+def test_a_network_that_is_read_wrongly_is_refused(monkeypatch):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh())
+    monkeypatch.setitem(build.TRANSLATIONS, "tanh", build.TRANSLATIONS["sigmoid"])
+    with pytest.raises(UnsupportedLayerError, match="read from Sequential answers otherwise than Sequential"):
+        build_graph(net, torch.randn(1, 3, 8, 8))

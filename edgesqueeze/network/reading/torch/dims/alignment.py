@@ -126,6 +126,10 @@ def _fit(dims: list[Dims], nodes: list[AnyNode]) -> bool:
     if len(nodes[0].shape) != len(nodes[1].shape):
         return False
     alike = all(a == b or not a or not b for a, b in zip(*dims, strict=True))
+    # One axis may be two dimensions: the outer product of a vector with itself lies on no common axes.
+    for place, lacking in enumerate(nodes):
+        pairs = zip(dims[place], dims[1 - place], strict=True)
+        alike &= all(lacking.shape[atom.axis] == 1 for own, other in pairs if not own for atom in other)
     lengths_ = list(zip(nodes[0].shape, nodes[1].shape, strict=True))
     return alike and (all(a in (1, b) for a, b in lengths_) or all(b in (1, a) for a, b in lengths_))
 

@@ -7,7 +7,7 @@ import numpy as np
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Concat, Join
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.layouts import (
     constant_node,
     dims_of,
@@ -18,6 +18,7 @@ from edgesqueeze.network.reading.torch.dims.layouts import (
     rearranged,
 )
 from edgesqueeze.network.reading.torch.dims.views import Atom, Dims, Layout, is_whole, laid_out, renamed
+from edgesqueeze.network.reading.torch.fx import arguments_of, refuse, shape_of
 
 _MOST_PARTS = 5
 Part = tuple[AnyNode, Dims]

@@ -21,7 +21,7 @@ from edgesqueeze.network.graph.nodes import (
     Rearrange,
     Shuffle,
 )
-from edgesqueeze.network.reading.torch.builder import Builder, aten_name, refuse
+from edgesqueeze.network.reading.torch.builder import Builder
 from edgesqueeze.network.reading.torch.dims.views import (
     Atoms,
     Dims,
@@ -33,11 +33,12 @@ from edgesqueeze.network.reading.torch.dims.views import (
     natural,
     renamed,
 )
+from edgesqueeze.network.reading.torch.fx import aten_name, refuse
 
 BY_VALUE = {
     *("relu", "relu6", "hardtanh", "clamp", "clamp_min"),
     *(reading.operation for function in FUNCTIONS.values() for reading in function.readings),
-    *("clone", "dropout", "contiguous", "alias", "type_as"),
+    *("clone", "dropout", "contiguous", "alias", "type_as", "_to_copy"),
 }
 """Operations of one tensor that give every value's own."""
 OF_TWO = {"add", "mul", "sub", "rsub", "div", "maximum", "minimum"}

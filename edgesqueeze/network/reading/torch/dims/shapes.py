@@ -9,19 +9,13 @@ from typing import Any
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Flatten, Slice
-from edgesqueeze.network.reading.torch.builder import (
-    Builder,
-    Translation,
-    arguments_of,
-    aten_name,
-    refuse,
-    shape_of,
-)
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.alignment import spread
 from edgesqueeze.network.reading.torch.dims.joins import join_of
 from edgesqueeze.network.reading.torch.dims.layouts import (
     OF_TWO,
     dims_of,
+    joined_atoms,
     keep_dims,
     name_of,
     only_dense,
@@ -41,6 +35,7 @@ from edgesqueeze.network.reading.torch.dims.views import (
     regrouped,
     renamed,
 )
+from edgesqueeze.network.reading.torch.fx import arguments_of, aten_name, refuse, shape_of
 
 
 def show(builder: Builder, fx: FxNode, node: AnyNode, dims: Dims) -> None:
@@ -131,6 +126,10 @@ def taken(
     node, dims = _whole_axis(builder, value, dim)
     if not dims[dim]:
         return node, dims
+    if len(node.shape) != 4:
+        flat = (joined_atoms(dims), (), ())
+        node = rearranged(builder, node, flat, name_of(builder, value))
+        dims = renamed(dims, laid_out(flat))
     (atom,) = dims[dim]
     length, inner = node.shape[atom.axis], atom.step
     if step != 1:

@@ -7,7 +7,8 @@ together.
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Crop, MaxPool, Pads, Pair, Shuffle, Slice
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, arguments_of, refuse, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
+from edgesqueeze.network.reading.torch.fx import arguments_of, refuse, shape_of
 
 
 def crop(builder: Builder, fx: FxNode, source: AnyNode, pads: Pads, name: str | None = None) -> Crop:

@@ -18,9 +18,10 @@ from edgesqueeze.network.graph.nodes import (
     Which,
     is_spread_over,
 )
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.layouts import rearranged
 from edgesqueeze.network.reading.torch.dims.views import natural
+from edgesqueeze.network.reading.torch.fx import aten_name, refuse
 from edgesqueeze.network.reading.torch.operations.constants import or_constant, per_channel_scale, scaled
 
 
@@ -117,6 +118,11 @@ def _bounded(builder: Builder, fx: FxNode, place: int, which: Which) -> None:
     source, bound = builder.source(fx, place), builder.constant(fx, fx.args[1 - place])
     if bound is None or bound.size != 1:
         raise refuse(fx, "compares a tensor with a constant of more than one value")
+    if not np.isfinite(bound).all():
+        if bound.reshape(()) != (-np.inf if which == "maximum" else np.inf):
+            raise refuse(fx, f"compares with {float(bound.reshape(()))}, which no value passes")
+        builder.same(fx, source)
+        return
     function = "clamp_low" if which == "maximum" else "clamp_high"
     node = Pointwise(
         name=fx.name,

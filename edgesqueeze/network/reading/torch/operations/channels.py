@@ -10,16 +10,10 @@ from edgesqueeze.network.graph.nodes import (
     Shuffle,
     Softmax,
 )
-from edgesqueeze.network.reading.torch.builder import (
-    Builder,
-    Translation,
-    arguments_of,
-    aten_name,
-    refuse,
-    shape_of,
-)
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.layouts import along_channels, keep_dims, pointwise_conv
 from edgesqueeze.network.reading.torch.dims.views import natural
+from edgesqueeze.network.reading.torch.fx import arguments_of, aten_name, refuse, shape_of
 
 
 def linear(builder: Builder, fx: FxNode) -> None:

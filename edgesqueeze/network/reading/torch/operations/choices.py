@@ -11,9 +11,10 @@ import numpy as np
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Clamp, Pointwise
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.layouts import dims_of, operand
 from edgesqueeze.network.reading.torch.dims.shapes import show
+from edgesqueeze.network.reading.torch.fx import aten_name, refuse, shape_of
 
 _CONDITION = {"where": 0, "masked_fill": 1}
 """Operations that choose, and which of their arguments is the condition."""
@@ -48,15 +49,27 @@ _ZERO = Line()
 
 
 def _compared(builder: Builder, fx: FxNode) -> None:
-    """A comparison, which only a choice may read: it stands for what it compares."""
-    for user in fx.users:
-        place = _CONDITION.get(aten_name(user))
-        if place is None or [n for n, value in enumerate(user.args) if value is fx] != [place]:
-            raise refuse(
-                fx, f"is read by {aten_name(user)!r}; only where and masked_fill may read a comparison"
-            )
+    """A comparison: where only choices read it, it stands for what it compares; else it is 1 or 0."""
     value = operand(builder, fx)
-    show(builder, fx, builder.nodes[builder.made[value]], dims_of(builder, value))
+    node = builder.nodes[builder.made[value]]
+    if not all(_is_choice_by(user, fx) for user in fx.users):
+        limit = _number(builder, fx.args[1])
+        if limit is None or not np.isfinite(limit) or fx.args[0] is not value:
+            raise refuse(fx, "compares two tensors; a tensor and a finite number are allowed")
+        name = aten_name(fx)
+        above = float(name in ("gt", "ge"))
+        numbers = (_float32(limit), float(name in ("ge", "lt")), 0.0, above, 0.0, 1.0 - above)
+        node = _function(builder, fx, node, "two_lines", numbers)
+        builder.add(fx, node)
+    show(builder, fx, node, dims_of(builder, value))
+
+
+def _is_choice_by(user: FxNode, condition: FxNode) -> bool:
+    """Whether an operation chooses by a value, and reads it as nothing else."""
+    if aten_name(user).startswith("_assert"):
+        return True
+    place = _CONDITION.get(aten_name(user))
+    return place is not None and [n for n, value in enumerate(user.args) if value is condition] == [place]
 
 
 def _where(builder: Builder, fx: FxNode) -> None:

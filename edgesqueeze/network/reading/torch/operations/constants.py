@@ -18,7 +18,7 @@ from edgesqueeze.network.graph.nodes import (
     bias_name,
     weight_name,
 )
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, aten_name, refuse
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.layouts import (
     constant_node,
     dims_of,
@@ -27,6 +27,7 @@ from edgesqueeze.network.reading.torch.dims.layouts import (
     rearranged,
 )
 from edgesqueeze.network.reading.torch.dims.views import natural
+from edgesqueeze.network.reading.torch.fx import aten_name, refuse
 
 Doubles = NDArray[np.float64]
 

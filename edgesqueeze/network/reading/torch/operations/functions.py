@@ -9,7 +9,8 @@ from torch.fx import Node as FxNode
 from edgesqueeze.network.graph.function_types import GIVEN
 from edgesqueeze.network.graph.functions import FUNCTIONS
 from edgesqueeze.network.graph.nodes import Pointwise
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, refuse
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
+from edgesqueeze.network.reading.torch.fx import refuse
 
 _NO_BOUND = {"min": float("-inf"), "max": float("inf")}
 
@@ -59,7 +60,7 @@ def _translation(operation: str) -> Translation:
                 builder.add(fx, node)
                 return
         keys = dict.fromkeys(key for _, reading in known for key in reading.when)
-        found = ", ".join(f"{key}={arguments[key]!r}" for key in keys)
+        found = ", ".join(f"{key}={arguments.get(key)!r}" for key in keys)
         allowed = " or ".join(_said(reading.when) for _, reading in known)
         raise refuse(fx, f"has {found}; allowed is {allowed}")
 
@@ -68,8 +69,8 @@ def _translation(operation: str) -> Translation:
 
 def _matches(arguments: Mapping[str, Any], when: Mapping[str, object]) -> bool:
     return all(
-        arguments[name] is not None if value is GIVEN else arguments[name] == value
-        for name, value in when.items()
+        arguments.get(name) is not None if value is GIVEN else arguments.get(name) == value
+        for name, value in when.items()  # an overload may lack an argument
     )
 
 

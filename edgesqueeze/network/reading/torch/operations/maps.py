@@ -13,17 +13,10 @@ from edgesqueeze.network.graph.nodes import (
     ResizeMode,
     Shuffle,
 )
-from edgesqueeze.network.reading.torch.builder import (
-    Builder,
-    Translation,
-    arguments_of,
-    aten_name,
-    pair_of,
-    refuse,
-    shape_of,
-)
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.joins import concat
 from edgesqueeze.network.reading.torch.dims.strides import crop, every
+from edgesqueeze.network.reading.torch.fx import arguments_of, aten_name, pair_of, refuse, shape_of
 
 
 def same(builder: Builder, fx: FxNode) -> None:
@@ -131,5 +124,6 @@ MAPS: dict[str, Translation] = {
     "contiguous": same,
     "alias": same,
     "type_as": same,
+    "_to_copy": same,
 }
 """What torch calls them."""

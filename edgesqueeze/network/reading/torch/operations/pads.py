@@ -8,14 +8,7 @@ import numpy as np
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Pads, Slice
-from edgesqueeze.network.reading.torch.builder import (
-    Builder,
-    Translation,
-    arguments_of,
-    aten_name,
-    refuse,
-    shape_of,
-)
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.joins import join
 from edgesqueeze.network.reading.torch.dims.layouts import (
     as_torch_has_it,
@@ -38,6 +31,7 @@ from edgesqueeze.network.reading.torch.dims.views import (
     natural,
     renamed,
 )
+from edgesqueeze.network.reading.torch.fx import arguments_of, aten_name, refuse, shape_of
 from edgesqueeze.network.reading.torch.operations.constants import scaled
 from edgesqueeze.network.reading.torch.operations.maps import mirrored, pad
 

@@ -9,20 +9,14 @@ from numpy.typing import NDArray
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, AvgPool, GlobalAvgPool, MaxPool, Mul, Pair
-from edgesqueeze.network.reading.torch.builder import (
-    Builder,
-    Translation,
-    arguments_of,
-    pair_of,
-    refuse,
-    shape_of,
-)
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.joins import join
 from edgesqueeze.network.reading.torch.dims.layouts import constant_node
 from edgesqueeze.network.reading.torch.dims.strides import crop, every
+from edgesqueeze.network.reading.torch.fx import arguments_of, pair_of, refuse, shape_of
 from edgesqueeze.network.reading.torch.operations.constants import affine
+from edgesqueeze.network.reading.torch.operations.largest import largest_of
 from edgesqueeze.network.reading.torch.operations.maps import pad, resize_to
-from edgesqueeze.network.reading.torch.operations.reductions import largest_of
 
 Pool = Callable[[str, AnyNode, tuple[int, ...], Pair, Pair], AnyNode]
 """A node of a name, a source, a shape, windows and strides."""

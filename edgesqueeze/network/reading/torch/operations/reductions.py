@@ -11,25 +11,22 @@ from edgesqueeze.network.graph.nodes import (
     Add,
     AnyNode,
     AvgPool,
-    ChannelMax,
     Conv,
-    Extreme,
     Flatten,
     GlobalAvgPool,
     GroupNorm,
-    MaxPool,
     Pair,
     Pointwise,
     Slice,
 )
-from edgesqueeze.network.reading.torch.builder import (
-    Builder,
-    Translation,
-    arguments_of,
-    aten_name,
-    refuse,
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
+from edgesqueeze.network.reading.torch.dims.layouts import (
+    dims_of,
+    keep_dims,
+    name_of,
+    operand,
+    rearranged,
 )
-from edgesqueeze.network.reading.torch.dims.layouts import dims_of, keep_dims, name_of, operand, rearranged
 from edgesqueeze.network.reading.torch.dims.views import (
     Atom,
     Dims,
@@ -39,6 +36,7 @@ from edgesqueeze.network.reading.torch.dims.views import (
     natural,
     renamed,
 )
+from edgesqueeze.network.reading.torch.fx import arguments_of, aten_name, refuse
 from edgesqueeze.network.reading.torch.operations.constants import scaled
 
 _ONE: Pair = (1, 1)
@@ -54,7 +52,7 @@ class Over:
     pieces: Callable[[Builder, FxNode, list[AnyNode]], AnyNode]
 
 
-def _reduced(builder: Builder, fx: FxNode, over: Over) -> None:
+def reduced(builder: Builder, fx: FxNode, over: Over) -> None:
     """Reduce any dimensions of any tensor.
 
     Where they are whole axes of the node, or a few pieces of its channels, it is read as it lies; else what
@@ -163,7 +161,7 @@ def _mean_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[int]
     last = source
     spatial = [axis for axis in axes if axis > 1]
     if spatial:
-        kernel = _kernel(last, spatial)
+        kernel = kernel_of(last, spatial)
         shape = (*last.shape[:2], last.shape[2] // kernel[0], last.shape[3] // kernel[1])
         name = f"{fx.name}_places" if 1 in axes else fx.name
         made: AnyNode = AvgPool(name=name, inputs=(last.name,), shape=shape, kernel=kernel, stride=kernel)
@@ -177,7 +175,7 @@ def _mean_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[int]
 def _sum_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[int]) -> AnyNode:
     last, spatial = source, [axis for axis in axes if axis > 1]
     if spatial:
-        kernel = _kernel(last, spatial)
+        kernel = kernel_of(last, spatial)
         channels = last.shape[1]
         shape = (1, channels, last.shape[2] // kernel[0], last.shape[3] // kernel[1])
         node = _conv(f"{fx.name}_places" if 1 in axes else fx.name, last, shape, kernel, channels)
@@ -223,45 +221,9 @@ def _conv(name: str, source: AnyNode, shape: tuple[int, ...], kernel: Pair, grou
     )
 
 
-def _kernel(source: AnyNode, axes: list[int]) -> Pair:
+def kernel_of(source: AnyNode, axes: list[int]) -> Pair:
+    """Whole rows, whole columns, or both."""
     return (source.shape[2] if 2 in axes else 1, source.shape[3] if 3 in axes else 1)
-
-
-def _largest_of_axes(builder: Builder, fx: FxNode, source: AnyNode, axes: list[int]) -> AnyNode:
-    last, spatial = source, [axis for axis in axes if axis > 1]
-    if spatial:
-        kernel = _kernel(last, spatial)
-        shape = (*last.shape[:2], last.shape[2] // kernel[0], last.shape[3] // kernel[1])
-        name = f"{fx.name}_places" if 1 in axes else fx.name
-        pads = (0, 0, 0, 0)
-        pooled = MaxPool(name=name, inputs=(last.name,), shape=shape, kernel=kernel, stride=kernel, pads=pads)
-        builder.add(fx, pooled)
-        last = pooled
-    if 1 in axes:
-        chosen = ChannelMax(name=fx.name, inputs=(last.name,), shape=(1, 1, *last.shape[2:]))
-        builder.add(fx, chosen)
-        last = chosen
-    return last
-
-
-def largest_of(builder: Builder, fx: FxNode, pieces: Sequence[AnyNode]) -> AnyNode:
-    """Append the largest of several nodes of one shape, value by value."""
-    last = pieces[0]
-    for piece in pieces[1:]:
-        inputs, name = (last.name, piece.name), builder.unused(fx.name)
-        last = Extreme(name=name, inputs=inputs, shape=piece.shape, which="maximum")
-        builder.add(fx, last)
-    return last
-
-
-def _largest(builder: Builder, fx: FxNode) -> None:
-    """amax, and max along a dimension whose places nobody asks for."""
-    if aten_name(fx) == "max":
-        if len(fx.args) < 2 or not isinstance(fx.args[1], int):
-            raise refuse(fx, "takes the largest of everything; use amax, or maximum of two tensors")
-        if any(user.args[1] == 1 and user.users for user in fx.users):
-            raise refuse(fx, "gives the places of the largest values; only the values can be had")
-    _reduced(builder, fx, Over(_largest_of_axes, largest_of))
 
 
 def _group_norm(builder: Builder, fx: FxNode) -> None:
@@ -287,10 +249,8 @@ def _group_norm(builder: Builder, fx: FxNode) -> None:
 
 
 REDUCTIONS: dict[str, Translation] = {
-    "mean": lambda builder, fx: _reduced(builder, fx, Over(_mean_of_axes, _mean_of_pieces)),
-    "sum": lambda builder, fx: _reduced(builder, fx, Over(_sum_of_axes, _sum_of_pieces)),
-    "amax": _largest,
-    "max": _largest,
+    "mean": lambda builder, fx: reduced(builder, fx, Over(_mean_of_axes, _mean_of_pieces)),
+    "sum": lambda builder, fx: reduced(builder, fx, Over(_sum_of_axes, _sum_of_pieces)),
     "linalg_vector_norm": _vector_norm,
 }
 """What torch calls them; they read a tensor in any order."""

@@ -13,8 +13,9 @@ from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import AnyNode, Conv, ConvTranspose, Floats, Pads, Shuffle
 from edgesqueeze.network.integers.subpixel import spread, subpixel
-from edgesqueeze.network.reading.torch.builder import Builder, arguments_of, pair_of, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder
 from edgesqueeze.network.reading.torch.dims.strides import crop
+from edgesqueeze.network.reading.torch.fx import arguments_of, pair_of, shape_of
 
 _ARGUMENTS = ["input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"]
 

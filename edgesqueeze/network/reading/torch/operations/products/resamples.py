@@ -10,11 +10,12 @@ import torch
 from torch.fx import Node as FxNode
 
 from edgesqueeze.network.graph.nodes import Floats
-from edgesqueeze.network.reading.torch.builder import Builder, Translation, pair_of, shape_of
+from edgesqueeze.network.reading.torch.builder import Builder, Translation
 from edgesqueeze.network.reading.torch.dims.layouts import as_torch_has_it
 from edgesqueeze.network.reading.torch.dims.strides import crop, every
+from edgesqueeze.network.reading.torch.fx import pair_of, shape_of
 from edgesqueeze.network.reading.torch.operations.maps import resize_to
-from edgesqueeze.network.reading.torch.operations.matmuls import along, factor_of, show_product
+from edgesqueeze.network.reading.torch.operations.products.matmuls import along, factor_of, show_product
 
 _LETTERS = "nchw"
 

@@ -1,0 +1,142 @@
+"""Training a baseline: the training that a recipe begins with, and nothing behind it."""
+
+import json
+from dataclasses import replace
+from functools import reduce
+from itertools import takewhile
+from pathlib import Path
+
+from edgesqueeze.compression.stages import Train
+from edgesqueeze.errors import OutputError, RecipeError
+from edgesqueeze.files import write_atomically
+from edgesqueeze.pipeline import active_stages, same_environment
+from edgesqueeze.progress import Progress, SilentProgress
+from edgesqueeze.run.confusion import confusion_of
+from edgesqueeze.run.history import History
+from edgesqueeze.run.pictures import draw_confusion, draw_history
+from edgesqueeze.run.recipe import Recipe
+from edgesqueeze.run.report import Report
+from edgesqueeze.run.rundir import RunDir
+from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
+from edgesqueeze.run.tensorboard import check_tensorboard, tensorboard_in
+from edgesqueeze.run.train_report import TrainReport
+from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import answers, check_training
+
+CHECKPOINT = "model.safetensors"
+
+
+def train(
+    recipe: Recipe,
+    task: Task,
+    run: RunDir,
+    progress: Progress | None = None,
+    tensorboard: Path | None = None,
+) -> TrainReport:
+    """Train a recipe's leading ``train`` stages, write the checkpoint, and measure it from its file.
+
+    A training that was killed goes on behind its last whole epoch and ends with the same bytes. The
+    directory is one that ``compress`` goes on from too, with the rest of the recipe.
+
+    Args:
+        recipe: whose training is wanted; stages behind it and exports are left alone.
+        task: the model and its data.
+        run: where everything goes.
+        progress: who is told; nobody by default.
+        tensorboard: a directory for TensorBoard's event files, or None.
+
+    Raises:
+        EdgeSqueezeError: the recipe does not begin with training, or asks for what the task does not have.
+    """
+    stages = check_baseline(recipe, task)
+    if tensorboard is not None:
+        check_tensorboard()
+    with run.locked():
+        _refuse_compressed(run)
+        environment = same_environment(run, task)
+        with tensorboard_in(tensorboard) as watch:
+            runner = StageRunner(task, run, recipe.seed, progress or SilentProgress(), watch)
+            finished = runner.all(stages)
+        write_atomically(run.path / CHECKPOINT, finished[-1].folder.model.read_bytes())
+        report = _measured(finished, recipe, task, run, environment)
+        _write(report, run)
+    return report
+
+
+def check_baseline(recipe: Recipe, task: Task) -> tuple[Train, ...]:
+    """The training that a recipe begins with; refuses what cannot work before hours are spent on it.
+
+    Raises:
+        RecipeError: there is none, it trains for no epoch, or it asks for what the task does not have.
+    """
+    if not (recipe.stages and isinstance(recipe.stages[0], Train)):
+        first = f"stage {recipe.stages[0].stage!r}" if recipe.stages else "no stage"
+        raise RecipeError(
+            f"recipe {recipe.name!r} begins with {first}, so it says nothing of how to train; "
+            "put {stage: train, epochs: 10} in front of its stages"
+        )
+    leading = takewhile(lambda stage: isinstance(stage, Train), active_stages(recipe, task))
+    stages = tuple(stage for stage in leading if isinstance(stage, Train))
+    if not stages:
+        raise RecipeError(
+            f"the task has a checkpoint, {task.checkpoint}, and the training says unless_checkpoint: "
+            "leave one of the two out"
+        )
+    if not any(stage.epochs for stage in stages):
+        raise RecipeError("stages.train.epochs is 0, so there is nothing to train; at least 1 is needed")
+    for stage in stages:
+        check_training(stage, task, stage.stage)
+    return stages
+
+
+def _refuse_compressed(run: RunDir) -> None:
+    """A finished run of ``compress`` has a report that must not be written over."""
+    path = run.path / "report.json"
+    if path.is_file() and "training" not in json.loads(path.read_bytes()):
+        raise OutputError(f"{run.path} holds a finished run of compress; choose another --output")
+
+
+def _measured(
+    finished: tuple[FinishedStage, ...],
+    recipe: Recipe,
+    task: Task,
+    run: RunDir,
+    environment: dict[str, object],
+) -> TrainReport:
+    """The checkpoint as its file has it, loaded back into a new model."""
+    path = run.path / CHECKPOINT
+    outputs, targets = answers(replace(task, checkpoint=path).initial_model(), task.test)
+    row = replace(
+        finished[-1].row,
+        label=CHECKPOINT,
+        path=run.relative(path),
+        metrics=task.score(outputs, targets),
+        num_bytes=path.stat().st_size,
+        notes=tuple(note for stage in finished for note in stage.row.notes),
+    )
+    report = Report(
+        recipe=recipe.model_dump(mode="json"),
+        environment=environment,
+        baseline=CHECKPOINT,
+        test_examples=len(task.test),
+        rows=(row,),
+        references=(),
+    )
+    histories = [
+        History.from_json(json.loads(stage.folder.history.read_bytes()))
+        for stage in finished
+        if stage.folder.history.is_file()
+    ]
+    return TrainReport(path, report, reduce(History.followed_by, histories), confusion_of(outputs, targets))
+
+
+def _write(report: TrainReport, run: RunDir) -> None:
+    """Everything beside the checkpoint; report.json, which says that all is there, last."""
+    run.write_json("history.json", report.history.to_json())
+    write_atomically(run.path / "history.csv", report.history.to_csv().encode())
+    write_atomically(run.path / "history.png", draw_history(report.history))
+    if report.confusion is not None:
+        run.write_json("confusion.json", report.confusion.to_json())
+        write_atomically(run.path / "confusion.png", draw_confusion(report.confusion))
+    write_atomically(run.path / "report.md", (report.table("github") + "\n").encode())
+    run.write_json("report.json", report.to_json())

@@ -1,0 +1,39 @@
+"""Which classes are taken for which."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqueeze.trees import Tree
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts of images, int64 [classes, classes]: the row is the true class, the column the answer."""
+
+    counts: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"classes": list(self.classes), "rows": "target", "counts": self.counts.tolist()}
+
+
+def confusion_of(outputs: Tree, targets: Tree) -> Confusion | None:
+    """The confusion matrix of a classification; None where images have no class scores and one label each.
+
+    Args:
+        outputs: scores [N, classes], the first of the largest is the answer.
+        targets: integer labels [N].
+    """
+    if not (isinstance(outputs, np.ndarray) and isinstance(targets, np.ndarray)):
+        return None
+    if outputs.ndim != 2 or targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
+        return None
+    size = outputs.shape[1]
+    if size < 2 or targets.min() < 0 or targets.max() >= size:
+        return None
+    counts = np.bincount(targets * size + outputs.argmax(1), minlength=size**2).reshape(size, size)
+    return Confusion(counts.astype(np.int64), tuple(map(str, range(size))))

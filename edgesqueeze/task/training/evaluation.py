@@ -1,0 +1,33 @@
+"""What torch answers over a split, and how good that is."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgesqueeze.data.splits import Split
+from edgesqueeze.task.task import Task
+from edgesqueeze.trees import Tree, arguments, joined, map_tree
+
+EVALUATION_BATCH = 500
+
+
+def call(model: nn.Module, x: Tree) -> Tree:
+    """What a module returns for a batch: one tensor, a tuple, or a dictionary by the names of its inputs."""
+    args, named = arguments(x)
+    return model(*args, **named)
+
+
+def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
+    """Every metric of the task over a split, computed by torch: {name: value}."""
+    return task.score(*answers(model, split))
+
+
+@torch.no_grad()
+def answers(model: nn.Module, split: Split) -> tuple[Tree, Tree]:
+    """What torch computes for a split: outputs [N, ...] and targets [N, ...], or trees of them."""
+    model.eval()
+    outputs, targets = [], []
+    for x, y in split.batches(EVALUATION_BATCH):
+        outputs.append(map_tree(Tensor.numpy, call(model, x)))
+        targets.append(map_tree(Tensor.numpy, y))
+    return joined(outputs, np.concatenate), joined(targets, np.concatenate)

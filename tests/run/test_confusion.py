@@ -1,0 +1,32 @@
+"""The confusion matrix, and what has none."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from edgesqueeze.run.confusion import confusion_of
+
+RNG = np.random.default_rng(0)
+
+
+def test_it_is_the_one_of_sklearn_with_classes_that_do_not_occur():
+    scores, labels = RNG.normal(size=(200, 5)), RNG.integers(0, 4, 200)
+    found = confusion_of(scores, labels)
+    assert np.array_equal(found.counts, confusion_matrix(labels, scores.argmax(1), labels=range(5)))
+    assert found.to_json()["classes"] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [
+        (np.zeros((4, 3)), np.zeros(4)),  # numbers, not labels
+        (np.zeros((4, 3)), np.zeros((4, 3), int)),
+        (np.zeros((4, 3, 2, 2)), np.zeros((4, 2, 2), int)),
+        (np.zeros((4, 1)), np.zeros(4, int)),
+        (np.zeros((4, 3)), np.full(4, 3)),  # a label for which there is no score
+        ({"boxes": np.zeros((4, 2))}, {"labels": np.zeros(4, int)}),
+        ((np.zeros((4, 2)), np.zeros((4, 3))), np.zeros(4, int)),
+    ],
+)
+def test_other_answers_have_none(outputs, targets):
+    assert confusion_of(outputs, targets) is None
