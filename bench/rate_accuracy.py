@@ -27,6 +27,7 @@ from edgesqueeze.formats.sqz.file import decode_sqz
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.task.metrics import Measure
 
 QPS = (-38, -34, -30, -28, -26, -24, -23, -22, -21, -20, -19, -18, -16, -14)
 """From nearly lossless to broken on the networks here; four steps double the step size (qp_density 2)."""
@@ -150,7 +151,7 @@ def report(subject: Subject, original: Point, ours: Sequence[Point], theirs: Seq
     header = ["coder", "settings", "bytes", "smaller", "accuracy", "change"]
     parts = [f"# Bytes and accuracy: {subject.task.name}", table(header, body), text]
     if ours:
-        rows = [_against(p, theirs) for p in sorted(ours, key=lambda p: -p.num_bytes)]
+        rows = [_against(p, theirs, subject.task.primary) for p in sorted(ours, key=lambda p: -p.num_bytes)]
         header = [
             "ours",
             "bytes",
@@ -162,8 +163,8 @@ def report(subject: Subject, original: Point, ours: Sequence[Point], theirs: Seq
     return parts
 
 
-def _against(ours: Point, theirs: Sequence[Point]) -> list[str]:
-    as_good = [p for p in theirs if p.accuracy >= ours.accuracy]
+def _against(ours: Point, theirs: Sequence[Point], measure: Measure) -> list[str]:
+    as_good = [p for p in theirs if not measure.is_better(ours.accuracy, than=p.accuracy)]
     cells = [ours.label, f"{ours.num_bytes:,}", percent(ours.accuracy)]
     if not as_good:
         return [*cells, "none is as accurate", "–"]

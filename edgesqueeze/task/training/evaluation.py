@@ -24,6 +24,11 @@ def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
     return task.score(*answers(model, split, task.compact))
 
 
+def evaluate_primary(model: nn.Module, split: Split, task: Task) -> float:
+    """The primary metric alone, which is all that an epoch is judged by."""
+    return float(task.primary(*answers(model, split, task.compact)))
+
+
 @torch.no_grad()
 def answers(
     model: nn.Module, split: Split, compact: Callable[[Tree], Tree] | None = None

@@ -13,7 +13,7 @@ from edgesqueeze.progress import Course
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training.averaging import average_of
 from edgesqueeze.task.training.choosing import Best
-from edgesqueeze.task.training.evaluation import call, evaluate
+from edgesqueeze.task.training.evaluation import call, evaluate_primary
 from edgesqueeze.task.training.history import Epoch
 from edgesqueeze.task.training.losses import training_loss
 from edgesqueeze.task.training.optimizers import make_optimizer, make_scheduler
@@ -135,8 +135,8 @@ class _Training:
             self.session.progress.step(loss)
         _check_finite(total, self.session.label, number)
         split = self.task.test if self.task.validation is None else self.task.validation
-        metric = next(iter(evaluate(self.judged, split, self.task).values()))
-        self.history.append(Epoch(number + 1, total / count, float(metric), rate))
+        metric = evaluate_primary(self.judged, split, self.task)
+        self.history.append(Epoch(number + 1, total / count, metric, rate))
         self.best.see(self.history[-1], self.judged)
 
     def finish(self) -> None:
