@@ -10,6 +10,8 @@ from torch import Tensor
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import load_state
 from edgesqueeze.errors import OutputError, RecipeError
+from edgesqueeze.exports.base import Artifact, Export
+from edgesqueeze.exports.detections import check_detections, write_detections
 from edgesqueeze.exports.writing import write_exports
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.measure.proof.verification import verify_files
@@ -54,11 +56,13 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
         stages = runner.all(active_stages(recipe, task))
         graph, spec = runner.load(stages[-1].folder).network(task.example_input)
         written = write_exports(recipe.exports, (graph, spec), run.artifacts, recipe.unsupported)
+        whole = write_detections(written.files, task.decoding) if task.decoding is not None else []
         verification = _verify(graph, spec, task, [artifact.path for _, artifact in written.files])
+        _verify_detections(task, whole)
         progress.message(
             f"measuring {len(written.files)} files and {len(recipe.references)} reference models"
         )
-        finished = Finished(recipe, environment, stages, written, graph, spec)
+        finished = Finished(recipe, environment, stages, written, graph, spec, tuple(whole))
         report = replace(measure_run(finished, runner), parity=verification)
         run.write_report(report)
     return report
@@ -80,6 +84,8 @@ def check_fits(recipe: Recipe, task: Task) -> None:
     model = task.build_model().eval()
     for stage in recipe.stages:
         stage.check(model)
+    if task.decoding is None and any(export.finds_boxes for export in recipe.exports):
+        raise RecipeError(f"detections of an export are for detectors, the task is {task.kind}")
     for stage in active_stages(recipe, task):
         if isinstance(stage, TrainingSettings):
             check_training(stage, task, stage.stage)
@@ -115,6 +121,14 @@ def same_environment(run: RunDir, task: Task) -> dict[str, object]:
     if known.get("data_fingerprint") != task.fingerprint:
         raise RecipeError(f"the data is not the data {run.path} was started with; start a new run")
     return known
+
+
+def _verify_detections(task: Task, files: Sequence[tuple[Export, Artifact]]) -> None:
+    """Files that find boxes themselves find those that their network does."""
+    for _, artifact in files:
+        assert task.decoding is not None
+        x = map_tree(Tensor.numpy, next(iter(task.test.batches(VERIFIED_IMAGES)))[0])
+        check_detections(artifact, task.decoding, x)
 
 
 def _verify(graph: Graph, spec: QuantSpec | None, task: Task, files: Sequence[Path]) -> dict[str, Any]:

@@ -32,6 +32,11 @@ class Export(BaseModel):
     export: str
 
     @property
+    def finds_boxes(self) -> bool:
+        """Whether files are wanted that decode a detector's outputs themselves."""
+        return False
+
+    @property
     def precisions(self) -> tuple[Precision, ...]:
         """The precisions that are written."""
         return ("fp32",)

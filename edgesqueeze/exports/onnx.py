@@ -23,6 +23,8 @@ class OnnxExport(Export):
     int8_form: Literal["qdq", "qoperator"] = "qdq"
     """How int8 is written: pairs of QuantizeLinear and DequantizeLinear (uint8 activations), or integer
     operators, in ``model_int8_qoperator.onnx``. The integers are the same."""
+    detections: bool = False
+    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.onnx``."""
 
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
@@ -34,6 +36,11 @@ class OnnxExport(Export):
     def precisions(self) -> tuple[Precision, ...]:
         """The precisions that are written."""
         return self.precision
+
+    @property
+    def finds_boxes(self) -> bool:
+        """See :class:`Export`."""
+        return self.detections
 
     def apart(self) -> tuple[Export, ...]:
         """One for every precision."""

@@ -23,6 +23,8 @@ class TfliteExport(Export):
     precision: Annotated[tuple[TflitePrecision, ...], Field(min_length=1)] = ("fp32",)
     int8_io: Literal["int8", "float32"] = "int8"
     """What the int8 file takes and gives. With float32, ``model_int8_float32_io.tflite`` quantizes inside."""
+    detections: bool = False
+    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.tflite``."""
 
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
@@ -34,6 +36,11 @@ class TfliteExport(Export):
     def precisions(self) -> tuple[TflitePrecision, ...]:
         """The precisions that are written."""
         return self.precision
+
+    @property
+    def finds_boxes(self) -> bool:
+        """See :class:`Export`."""
+        return self.detections
 
     def apart(self) -> tuple[Export, ...]:
         """One for every precision."""

@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgesqueeze.exports.base import Artifact, Export
 from edgesqueeze.exports.writing import Written
 from edgesqueeze.measure.checks.check import Check
 from edgesqueeze.measure.checks.composition import check_composition
@@ -23,6 +24,7 @@ from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row, facts_of
 from edgesqueeze.run.rows import (
     add_latency,
+    boxes_candidate,
     file_candidate,
     reference_candidates,
     torch_candidate,
@@ -41,6 +43,8 @@ class Finished:
     written: Written
     graph: Graph
     spec: QuantSpec | None
+    whole: tuple[tuple[Export, Artifact], ...] = ()
+    """Files of a detector that find boxes themselves."""
 
     @property
     def baseline(self) -> FinishedStage:
@@ -75,6 +79,11 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         candidate = file_candidate(artifact.path, predictor, task, finished.graph.returns)
         row = replace(candidate.row, path=run.relative(artifact.path))
         candidates.append(replace(candidate, row=row))
+    for export, artifact in finished.whole:
+        predictor = export.load(artifact, recipe.threads)
+        candidate = boxes_candidate(artifact.path, predictor, task)
+        row = replace(candidate.row, path=run.relative(artifact.path))
+        candidates.append(replace(candidate, row=row))
     compared = _Baseline(baseline.row, baseline.folder.answers(task.primary, len(task.test)), task)
     measured = [replace(c, row=compared.row_of(c.row, c.answers)) for c in candidates]
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +91,7 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         timed = add_latency([*measured, *references], recipe.threads)
     files, stands = timed[1 : len(measured)], timed[len(measured) :]
     stage_rows = [timed[0] if s is baseline else compared.stage_row(s) for s in finished.shown]
-    checks, layers = _checks(finished, runner, files)
+    checks, layers = _checks(finished, runner, files[: len(finished.written.files)])
     return Report(
         recipe=recipe.model_dump(mode="json"),
         environment=dict(finished.environment),

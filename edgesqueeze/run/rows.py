@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgesqueeze.exports.detections import found_by
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.sqz.file import read_sqz
@@ -20,6 +21,7 @@ from edgesqueeze.measure.runtimes.runtime import RUNTIMES
 from edgesqueeze.models import built_in_model
 from edgesqueeze.network.graph.counts import Counts, count_graph
 from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.numerics.boxes import Detections
 from edgesqueeze.run.report import Row
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import call
@@ -104,7 +106,27 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, returns: Tree) 
         outputs.append(task.compact(found))
         targets.append(map_tree(Tensor.numpy, y))
     worth = scored(task, joined(outputs, np.concatenate), joined(targets, np.concatenate))
-    row = Row(
+    row = _row_of(path, predictor, worth)
+    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), worth.answers)
+
+
+def boxes_candidate(path: Path, predictor: Predictor, task: Task) -> Candidate:
+    """Run a file that finds boxes itself over the whole test split; see :func:`file_candidate`."""
+    outputs: list[Detections] = []
+    targets = []
+    for x, y in task.test.batches(_BATCH):
+        outputs += found_by(predictor.predict_all(map_tree(Tensor.numpy, x)))
+        targets.append(map_tree(Tensor.numpy, y))
+    worth = scored(task, outputs, joined(targets, np.concatenate))
+    return Candidate(
+        _row_of(path, predictor, worth),
+        predictor.prepare(map_tree(Tensor.numpy, task.example_input)),
+        worth.answers,
+    )
+
+
+def _row_of(path: Path, predictor: Predictor, worth: Scored) -> Row:
+    return Row(
         label=path.name,
         path=path.name,
         runtime=predictor.runtime,
@@ -113,7 +135,6 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, returns: Tree) 
         **file_sizes(path).columns(),
         **worth.columns,
     )
-    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), worth.answers)
 
 
 def torch_candidate(row: Row, model: nn.Module, example_input: Tree) -> Candidate:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from two_levels import TwoLevels
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
@@ -17,26 +17,6 @@ from edgesqueeze.numerics.boxes import BoxDecoding
 
 FORMATS = {"onnx": (emit_onnx, onnx_with_detections), "tflite": (emit_tflite, tflite_with_detections)}
 DECODING = BoxDecoding((96, 64), (8, 16), score_threshold=0.3, iou_threshold=0.4, max_detections=40)
-
-
-class TwoLevels(nn.Module):
-    """Random boxes and scores on two levels; ``wide`` decides how sure they are."""
-
-    def __init__(self, wide):
-        super().__init__()
-        self.maps = nn.ModuleList(nn.Conv2d(3, 16, 3, stride=s, padding=1) for s in (8, 16))
-        self.boxes, self.scores = nn.Conv2d(16, 4, 1), nn.Conv2d(16, 3, 1)
-        with torch.no_grad():
-            self.boxes.weight *= 8
-            self.scores.weight *= wide
-
-    def forward(self, x):
-        maps = [m(x) for m in self.maps]
-        boxes, scores = (
-            torch.cat([head(level).flatten(2).transpose(1, 2) for level in maps], 1)
-            for head in (self.boxes, self.scores)
-        )
-        return {"boxes": torch.relu(boxes + 1.5), "scores": scores - 1}
 
 
 @pytest.fixture(scope="module", params=[6.0, 0.5], ids=["many", "few"])
