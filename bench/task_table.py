@@ -56,7 +56,7 @@ def report_of(runs: Sequence[tuple[str, Report]]) -> list[str]:
     return [
         f"# {metric} of {len(runs)} runs",
         f"{first.test_examples:,} test examples; {network.params:,} parameters, {network.macs:,} "
-        "multiply-accumulates. The first row of a run is its float checkpoint in torch, where the others began.",
+        "multiply-accumulates. The first row is the float checkpoint in torch, where the runs began.",
         table(header, list(dict.fromkeys(map(tuple, lines)))),
     ]
 
