@@ -70,7 +70,7 @@ def scored(task: Task, outputs: Tree, targets: Tree) -> Scored:
         "primary_metric": task.primary_metric,
         "unit": task.primary.unit,
         "higher_is_better": task.primary.higher_is_better,
-        "interval": answers.interval(),
+        "interval": answers.interval(scores.values[task.primary_metric]),
         "details": dict(scores.details),
     }
     return Scored(columns, answers)

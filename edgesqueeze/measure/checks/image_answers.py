@@ -41,11 +41,11 @@ class ImageAnswers:
     draws: Draws | None = None
     parts: Parts | None = None
 
-    def interval(self) -> Interval | None:
-        """The 95 % interval of the metric."""
+    def interval(self, value: float) -> Interval | None:
+        """The 95 % interval of the metric, whose value on all images is given."""
         if self.counted is not None:
             return share_interval(self.counted)
-        return None if self.draws is None else bootstrap_interval(self.draws)
+        return None if self.draws is None else bootstrap_interval(self.draws, value)
 
     def against(self, before: "ImageAnswers", measure: Measure, change: float) -> AnyPairedTest | None:
         """The test against another model on the same images; None if one of the two is not known so.

@@ -28,7 +28,7 @@ def answers_of(metric, outputs=OUTPUTS):
 
 def test_right_answers_are_counted():
     one, other = (answers_of(top1_accuracy, outputs) for outputs in (OUTPUTS, WORSE))
-    assert not isinstance(one.interval(), BootstrapInterval)
+    assert not isinstance(one.interval(0.5), BootstrapInterval)
     change = top1_accuracy(WORSE, TARGETS) - top1_accuracy(OUTPUTS, TARGETS)
     test = other.against(one, Measure(top1_accuracy), change)
     assert isinstance(test, PairedTest)
@@ -44,8 +44,9 @@ def test_other_metrics_are_drawn(measure):
     one, other = (answers_of(measure, outputs) for outputs in (OUTPUTS, WORSE))
     assert one.counted is None
     assert len(one.draws) == RESAMPLES
-    assert isinstance(one.interval(), BootstrapInterval)
-    assert one.interval().low < measure(OUTPUTS, TARGETS) < one.interval().high
+    value = measure(OUTPUTS, TARGETS)
+    assert isinstance(one.interval(value), BootstrapInterval)
+    assert one.interval(value).low < value < one.interval(value).high
     change = measure(WORSE, TARGETS) - measure(OUTPUTS, TARGETS)
     test = other.against(one, measure, change)
     assert isinstance(test, BootstrapTest)
@@ -71,7 +72,7 @@ def test_a_metric_that_is_too_slow_has_no_interval(monkeypatch):
         time.sleep(0.002)
         return distance(outputs, targets)
 
-    assert answers_of(slow).interval() is None
+    assert answers_of(slow).interval(0.5) is None
 
 
 def test_a_metric_that_refuses_drawn_images_has_no_interval():
@@ -80,7 +81,7 @@ def test_a_metric_that_refuses_drawn_images_has_no_interval():
             raise ValueError("all images, in order")
         return 0.5
 
-    assert answers_of(in_order).interval() is None
+    assert answers_of(in_order).interval(0.5) is None
     assert answers_of(in_order).against(answers_of(distance), Measure(distance), 0.1) is None
 
 
