@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgesqueeze.models.activation import Activation
-from edgesqueeze.models.fire import Fire, SqueezeNetFeatures, conv_block, doubled, scaled
+from edgesqueeze.models.fire import Fire, FireSettings, SqueezeNetFeatures, conv_block, doubled
 
 RARE = 0.01
 """The score that every place begins with: nearly all hold nothing (Lin et al. 2017, arXiv 1708.02002)."""
@@ -47,25 +47,19 @@ class SqueezeNetDetector(nn.Module):
     :class:`~edgesqueeze.numerics.boxes.BoxDecoding` has to know. H and W are multiples of 32.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        in_channels: int = 3,
-        levels: int = 2,
-        width: float = 1.0,
-        activation: Activation = "relu6",
-    ) -> None:
+    def __init__(self, num_classes: int, in_channels: int, levels: int, settings: FireSettings) -> None:
         super().__init__()
+        activation = settings.activation
         self.strides = (8, 16, 32)[:levels]
-        self.features = SqueezeNetFeatures(in_channels, width, activation)
+        self.features = SqueezeNetFeatures(in_channels, settings)
         channels = list(self.features.channels[2:])
         self.coarse: nn.Module | None = None
         if levels == 3:
             last = channels[-1]
             fire = Fire(last, last // 8, last // 2, activation=activation)
-            self.coarse = nn.Sequential(nn.MaxPool2d(3, 2, padding=1), fire)
+            self.coarse = nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True), fire)
             channels.append(last)
-        neck = scaled(96, width)
+        neck = settings.channels(96)
         self.laterals = nn.ModuleList(conv_block(c, neck, 1, activation=activation) for c in channels)
         self.heads = nn.ModuleList(DetectorHead(neck, num_classes, activation) for _ in channels)
 

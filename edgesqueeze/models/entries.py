@@ -9,12 +9,16 @@ from edgesqueeze.models.entry import Factory, ImageSizes, ModelEntry, Option, Si
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgesqueeze.models.fire import FireSettings
+
 _Options = Mapping[str, Any]
 _ACTIVATION = Option(("relu", "relu6"), "what follows each convolution")
 _ACTIVATION6 = Option(("relu6", "relu"), "what follows each convolution")
 _WIDTH = Option((1.0, 0.75, 0.5, 0.25), "a factor of the number of channels")
 _LEVELS = Option((2, 3), "strides 8 and 16, or 8, 16 and 32")
 _BYPASS = Option(("none", "simple", "complex"), "the paper's bypasses around Fire modules")
+_SIMPLE_BYPASS = Option(("none", "simple"), _BYPASS.meaning)
+_FIRE_OPTIONS = {"activation": _ACTIVATION6, "bypass": _SIMPLE_BYPASS, "width": _WIDTH}
 
 
 def _lenet300_100(sizes: Sizes, _: _Options) -> "nn.Module":
@@ -74,14 +78,19 @@ def _autoencoder_squeeze(sizes: Sizes, options: _Options) -> "nn.Module":
 def _squeezenet_segmenter(sizes: Sizes, options: _Options) -> "nn.Module":
     from edgesqueeze.models.segmenter import SqueezeNetSegmenter
 
-    return SqueezeNetSegmenter(sizes.num_classes, sizes.channels, options["width"], options["activation"])
+    return SqueezeNetSegmenter(sizes.num_classes, sizes.channels, _fire_settings(options))
 
 
 def _squeezenet_detector(sizes: Sizes, options: _Options) -> "nn.Module":
     from edgesqueeze.models.detector import SqueezeNetDetector
 
-    levels, width, activation = (options[name] for name in ("levels", "width", "activation"))
-    return SqueezeNetDetector(sizes.num_classes, sizes.channels, levels, width, activation)
+    return SqueezeNetDetector(sizes.num_classes, sizes.channels, options["levels"], _fire_settings(options))
+
+
+def _fire_settings(options: _Options) -> "FireSettings":
+    from edgesqueeze.models.fire import FireSettings
+
+    return FireSettings(options["width"], options["activation"], options["bypass"] == "simple")
 
 
 def _squeezenet(name: str, factory: Factory, smallest: int) -> ModelEntry:
@@ -143,7 +152,7 @@ ENTRIES = (
         num_classes=21,
         paper="SqueezeNet: arXiv 1602.07360; skips: Long et al. 2015, arXiv 1411.4038",
         sizes=ImageSizes(smallest=32, multiple_of=16),
-        options=MappingProxyType({"activation": _ACTIVATION6, "width": _WIDTH}),
+        options=MappingProxyType(_FIRE_OPTIONS),
     ),
     ModelEntry(
         name="squeezenet_detector",
@@ -153,7 +162,7 @@ ENTRIES = (
         num_classes=20,
         paper="SqueezeDet: Wu et al. 2017, arXiv 1612.01051; FCOS: Tian et al. 2019, arXiv 1904.01355",
         sizes=ImageSizes(smallest=32, multiple_of=32),
-        options=MappingProxyType({"activation": _ACTIVATION6, "width": _WIDTH, "levels": _LEVELS}),
+        options=MappingProxyType(_FIRE_OPTIONS | {"levels": _LEVELS}),
     ),
 )
 """Of each task the smallest first."""

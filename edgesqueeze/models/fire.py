@@ -5,6 +5,8 @@ little data it is what makes these networks train at all; files hold none of it,
 convolutions. Channels and order are those of SqueezeNet 1.1.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -51,24 +53,39 @@ class Fire(nn.Module):
         return x + expanded if self.bypass else expanded
 
 
-class SqueezeNetFeatures(nn.Module):
-    """SqueezeNet 1.1 up to its last Fire module, with padding everywhere, so that maps halve exactly.
+@dataclass(frozen=True)
+class FireSettings:
+    """How a network of Fire modules is built: a factor of all channels, activation, bypasses.
 
-    The paper's simple bypasses are around the Fire modules 3, 5, 7 and 9. ``width`` scales all channels.
+    ``bypass`` adds the paper's simple ones around the Fire modules 3, 5, 7 and 9. They learn faster, but sums
+    of ReLU6 are beyond 6, which costs an int8 file a few operations.
     """
 
-    def __init__(self, in_channels: int, width: float = 1.0, activation: Activation = "relu6") -> None:
+    width: float = 1.0
+    activation: Activation = "relu6"
+    bypass: bool = False
+
+    def channels(self, channels: int, step: int = 8) -> int:
+        """So many times the channels, in whole steps and at least one."""
+        return max(step, round(channels * self.width / step) * step)
+
+
+class SqueezeNetFeatures(nn.Module):
+    """SqueezeNet 1.1 up to its last Fire module; the first layer is padded, so that maps halve exactly."""
+
+    def __init__(self, in_channels: int, settings: FireSettings) -> None:
         super().__init__()
-        stem, *expands = (scaled(channels, width) for channels in (64, 64, 128, 192, 256))
-        squeezes = [scaled(channels, width, 4) for channels in (16, 32, 48, 64)]
+        activation = settings.activation
+        stem, *expands = (settings.channels(channels) for channels in (64, 64, 128, 192, 256))
+        squeezes = [settings.channels(channels, 4) for channels in (16, 32, 48, 64)]
         self.channels = (stem, *(2 * expands[place] for place in (0, 1, 3)))
         self.stem = conv_block(in_channels, stem, stride=2, activation=activation)
-        self.pool = nn.MaxPool2d(3, 2, padding=1)
+        self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
         pairs = []
         before = stem
         for squeeze, expand in zip(squeezes, expands, strict=True):
             first = Fire(before, squeeze, expand, activation=activation)
-            second = Fire(2 * expand, squeeze, expand, bypass=True, activation=activation)
+            second = Fire(2 * expand, squeeze, expand, settings.bypass, activation)
             pairs.append(nn.Sequential(first, second))
             before = 2 * expand
         self.fire23, self.fire45, self.fire67, self.fire89 = pairs
@@ -79,11 +96,6 @@ class SqueezeNetFeatures(nn.Module):
         second = self.fire23(self.pool(first))
         third = self.fire45(self.pool(second))
         return first, second, third, self.fire89(self.fire67(self.pool(third)))
-
-
-def scaled(channels: int, width: float, step: int = 8) -> int:
-    """So many times the channels, in whole steps and at least one."""
-    return max(step, round(channels * width / step) * step)
 
 
 def doubled(x: Tensor) -> Tensor:

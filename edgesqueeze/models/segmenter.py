@@ -7,23 +7,16 @@ modules, and all resizes are bilinear by 2, for which both runtimes find the sam
 
 from torch import Tensor, nn
 
-from edgesqueeze.models.activation import Activation
-from edgesqueeze.models.fire import Fire, SqueezeNetFeatures, conv_block, doubled, scaled
+from edgesqueeze.models.fire import Fire, FireSettings, SqueezeNetFeatures, conv_block, doubled
 
 
 class SqueezeNetSegmenter(nn.Module):
     """Logits [N, classes, H, W] of images [N, C, H, W]; H and W are multiples of 16."""
 
-    def __init__(
-        self,
-        num_classes: int,
-        in_channels: int = 3,
-        width: float = 1.0,
-        activation: Activation = "relu6",
-    ) -> None:
+    def __init__(self, num_classes: int, in_channels: int, settings: FireSettings) -> None:
         super().__init__()
-        self.features = SqueezeNetFeatures(in_channels, width, activation)
-        channels = scaled(64, width)
+        self.features = SqueezeNetFeatures(in_channels, settings)
+        channels, activation = settings.channels(64), settings.activation
         self.laterals = nn.ModuleList(
             conv_block(c, channels, 1, activation=activation) for c in self.features.channels
         )

@@ -19,7 +19,7 @@ SMALL = {
     "autoencoder_squeeze": ((3, 28, 32), {}),
     "autoencoder_conv": ((3, 28, 32), {}),
     "autoencoder_dense": ((1, 28, 28), {}),
-    "squeezenet_segmenter": ((3, 32, 48), {"width": 0.25}),
+    "squeezenet_segmenter": ((3, 32, 48), {"width": 0.25, "bypass": "simple"}),
     "squeezenet_detector": ((3, 64, 64), {"width": 0.25, "levels": 3}),
 }
 SLOW = ("squeezenet1_0", "squeezenet1_1", "squeezenet_segmenter", "squeezenet_detector")
