@@ -1,0 +1,171 @@
+"""Table 2 of the SqueezeNet paper (Iandola et al. 2016, arXiv 1602.07360) on data one can have.
+
+    python -m bench.squeezenet_paper --work RUNS --output bench/results/squeezenet_paper [--models alexnet …]
+
+AlexNet and SqueezeNet 1.0 and 1.1 on Fashion-MNIST at 96 × 96: float, int8, Deep Compression with 8 and 6
+bits, and squeezed. Every method is a run of its own below ``--work``, begun from the model's float checkpoint
+there; what has finished is not repeated, so hours of work can be stopped and continued. Bytes, accuracy and
+latency are those of a file of the run; ratios are to AlexNet's float ONNX file.
+"""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.reporting import Result, milliseconds, note, percent, table
+from edgesqueeze.pipeline import compress
+from edgesqueeze.run.recipe import Recipe, parse_recipe
+from edgesqueeze.run.report import Report
+from edgesqueeze.run.row import Row
+from edgesqueeze.run.rundir import new_run, open_run, read_report
+from edgesqueeze.task.loading import load_task
+
+MODELS = ("alexnet", "squeezenet1_0", "squeezenet1_1")
+RATES = {"alexnet": 0.0003, "squeezenet1_0": 0.001, "squeezenet1_1": 0.001}
+"""Learning rates of the training from random weights; retraining has a tenth."""
+SPARSITY = {
+    "alexnet": {"classifier.1": 0.9, "classifier.4": 0.9, "*": 0.6},
+    "squeezenet1_0": {"*expand3x3": 0.7, "*": 0.5},
+    "squeezenet1_1": {"*expand3x3": 0.7, "*": 0.5},
+}
+"""Shares of zeros, as far as the paper's networks bear them."""
+_FILES = [
+    {"export": "onnx", "precision": ["fp32", "int8"]},
+    {"export": "tflite", "precision": ["fp32", "int8"]},
+]
+_CODED = [{"export": "squeezed", "templates": ["tflite_fp32"]}, {"export": "tflite"}]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to a smaller network: stages behind the float checkpoint, exports, and the file that counts."""
+
+    stages: tuple[dict[str, Any], ...]
+    exports: Sequence[dict[str, Any]]
+    file: str
+
+
+def methods(model: str) -> dict[str, Method]:
+    """The rows of the table behind the float one."""
+    rate = RATES[model]
+    tuned = {"optimizer": "adam", "learning_rate": rate / 10, "weight_decay": 0.0}
+    pruned = {"stage": "prune", "sparsity": SPARSITY[model], "epochs": 2, **tuned}
+    squeezed = {"stage": "squeeze", "price": 0.5, "epochs": 4, **tuned, "learning_rate": rate / 3}
+    return {
+        "int8": Method(({"stage": "ptq"},), _FILES, "model_int8.tflite"),
+        **{
+            f"Deep Compression, {bits} bit": Method(
+                (pruned, {"stage": "share", "num_bits": bits, "epochs": 1, **tuned}), _CODED, "model.sqz"
+            )
+            for bits in (8, 6)
+        },
+        "squeeze": Method((squeezed,), _CODED, "model.sqz"),
+    }
+
+
+def main() -> None:
+    """Run what has not finished, and write the table."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the result")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--train-images", type=int, default=20_000)
+    parser.add_argument("--epochs", type=int, default=8, help="of the training from random weights")
+    arguments = parser.parse_args()
+    result = Result(arguments.output)
+    found: dict[str, dict[str, Report]] = {}
+    for model in arguments.models:
+        found[model] = runs_of(model, arguments)
+    data = {
+        model: {method: [asdict(row) for row in report.rows] for method, report in reports.items()}
+        for model, reports in found.items()
+    }
+    result.write(data, report_of(found))
+
+
+def runs_of(model: str, arguments: Any) -> dict[str, Report]:
+    """The reports of a model, float first."""
+    rate, folder = RATES[model], arguments.work / model
+    data = {
+        "named": "fashion_mnist",
+        "image_size": [96, 96],
+        "channels": 3,
+        "train_images": arguments.train_images,
+    }
+    train = {
+        "stage": "train",
+        "epochs": arguments.epochs,
+        "optimizer": "adam",
+        "learning_rate": rate,
+        "weight_decay": 0.0,
+        "schedule": "one_cycle",
+    }
+    task = {"model": model, "data": data}
+    plain = [{"export": "onnx"}, {"export": "tflite"}]
+    reports = {"float": finished(folder / "float", recipe_of("float", task, [train], plain))}
+    task["checkpoint"] = str(folder / "float" / "stages" / "01-train" / "model.safetensors")
+    for label, method in methods(model).items():
+        name = label.replace(", ", "_").replace(" ", "_").lower()
+        recipe = recipe_of(name, task, method.stages, method.exports)
+        reports[label] = finished(folder / name, recipe)
+    return reports
+
+
+def recipe_of(name: str, task: dict[str, Any], stages: Sequence[Any], exports: Sequence[Any]) -> Recipe:
+    """A recipe in code."""
+    content = {"version": 1, "name": name, "task": task, "stages": list(stages), "exports": list(exports)}
+    return parse_recipe({**content, "references": []}, f"bench.squeezenet_paper, {name}")
+
+
+def finished(folder: Path, recipe: Recipe) -> Report:
+    """The report of a run, which is begun or continued if need be."""
+    if (folder / "report.json").is_file():
+        return read_report(folder)
+    note(f"{folder}: {recipe.name}")
+    run = open_run(folder)[0] if (folder / "recipe.yaml").is_file() else new_run(recipe, folder)
+    return compress(recipe, load_task(recipe.task, recipe.seed), run)
+
+
+def report_of(found: dict[str, dict[str, Report]]) -> list[str]:
+    """The table."""
+    whole = _row(found[next(iter(found))]["float"], "model.onnx").num_bytes or 0
+    header = ["network", "method", "file", "bytes", "of AlexNet's", "top-1 [95 %]", "top-5", "ms, 1 thread"]
+    lines = [
+        _line(model, method, report, whole)
+        for model, reports in found.items()
+        for method, report in reports.items()
+    ]
+    first = next(iter(found.values()))["float"]
+    return [
+        "# AlexNet and SqueezeNet, compressed",
+        f"{first.test_examples:,} test images of Fashion-MNIST at 96 × 96. Ratios are to the {whole:,} bytes "
+        f"of {next(iter(found))}'s float ONNX file.",
+        table(header, lines),
+    ]
+
+
+def _row(report: Report, label: str) -> Row:
+    return next(row for row in report.rows if row.label == label)
+
+
+def _line(model: str, method: str, report: Report, whole: int) -> list[str]:
+    label = "model.onnx" if method == "float" else methods(model)[method].file
+    row = _row(report, label)
+    assert row.num_bytes is not None and row.latency is not None and row.interval is not None
+    ends = f" [{100 * row.interval.low:.2f}–{100 * row.interval.high:.2f}]"
+    return [
+        model,
+        method,
+        f"{row.label}, {row.runtime}",
+        f"{row.num_bytes:,}",
+        f"{whole / row.num_bytes:.1f}×",
+        percent(row.primary) + ends,
+        percent(row.metrics.get("top-5")),
+        milliseconds(row.latency),
+    ]
+
+
+if __name__ == "__main__":
+    main()
