@@ -241,7 +241,7 @@ def test_a_task_without_classes_or_validation_split_is_trained_too(tmp_path):
         (["task.validation=1.5"], "task.validation: found 1.5, should be less than 1"),
         (
             ["task.validation=0.001"],
-            "holds 0.001 of 400 training images out, which is 0; at least one must be",
+            "a share of 0.001 of 400 training images leaves 400 of them to train on",
         ),
         (["task.calibration_images=301"], "calibration_images is 301, but the training split has only 300"),
     ],

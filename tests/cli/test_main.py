@@ -116,7 +116,7 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
         (["compress"], "give --recipe FILE or --resume DIR"),
         (
             ["compress", "--recipe", "nope"],
-            "no recipe 'nope': give a YAML file, or one of alexnet_squeeze, deep_compression, ",
+            "no recipe 'nope': give a YAML file, or one of alexnet_squeeze, autoencoder_deep, ",
         ),
         (["compress", "--recipe", "small.yaml", "--set", "seed"], "not of the form key.path=value"),
         (
