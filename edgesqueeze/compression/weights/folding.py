@@ -15,9 +15,10 @@ from edgesqueeze.trees import Tree, leaves
 FoldedPair = tuple[str, str]
 """Names of a convolution and of the batch norm that was folded into it."""
 _RECORD = "edgesqueeze_folded"
-_Layer = nn.Conv1d | nn.Conv2d | nn.Linear
+_Layer = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Linear
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
-_LAYERS, _NORMS = (nn.Conv1d, nn.Conv2d, nn.Linear), (nn.BatchNorm1d, nn.BatchNorm2d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
+_LAYERS, _NORMS = (nn.Conv1d, nn.Conv2d, *_TRANSPOSED, nn.Linear), (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def folded_pairs(model: nn.Module) -> list[FoldedPair]:
@@ -72,7 +73,7 @@ def apply_folding(model: nn.Module, pairs: list[FoldedPair]) -> None:
         conv = model.get_submodule(conv_name)
         assert isinstance(conv, _LAYERS)
         if conv.bias is None:
-            conv.bias = nn.Parameter(torch.zeros(len(conv.weight)))
+            conv.bias = nn.Parameter(torch.zeros(_channels(conv)))
         _replace_by_identity(model, norm_name)
 
 
@@ -117,10 +118,23 @@ def _fold(conv: _Layer, norm: _Norm) -> None:
         # Behind a mask lies the weight as it was; scaling that one keeps the mask's zeros at zero.
         masked = parametrize.is_parametrized(conv, "weight")
         stored = conv.get_parameter("parametrizations.weight.original") if masked else conv.weight
-        stored.copy_((stored.double() * factor.view(-1, *[1] * (stored.dim() - 1))).float())
+        stored.copy_((stored.double() * _over_weight(conv, factor)).float())
         bias = torch.zeros_like(norm.running_mean) if conv.bias is None else conv.bias
         folded = (bias.double() - norm.running_mean.double()) * factor + shift.double()
         conv.bias = nn.Parameter(folded.float())
+
+
+def _channels(layer: _Layer) -> int:
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+
+
+def _over_weight(layer: _Layer, factor: Tensor) -> Tensor:
+    """A factor per output channel [out] in the layout of the weight, transposed [in, out / groups, …]."""
+    dims = [1] * (layer.weight.dim() - 2)
+    if not isinstance(layer, _TRANSPOSED):
+        return factor.view(-1, 1, *dims)
+    by_group = factor.view(layer.groups, 1, -1).expand(-1, layer.in_channels // layer.groups, -1)
+    return by_group.reshape(layer.in_channels, -1, *dims)
 
 
 def _replace_by_identity(model: nn.Module, name: str) -> None:
