@@ -98,25 +98,26 @@ class FireUp(nn.Module):
 
 
 class SqueezeAutoencoder(nn.Module):
-    """Encoder and decoder of Fire modules, 24 and 48 channels, squeezed to 8.
+    """Encoder and decoder of Fire modules: 24 and 48 channels, squeezed to 8, all times ``width``.
 
-    A quarter of the parameters and of the multiplications of :class:`ConvAutoencoder`, with a code of the
-    same size, which here is linear.
+    A quarter of the parameters and of the multiplications of :class:`ConvAutoencoder`, half of them with a
+    width of 1.5. The code is of the same size, and here is linear.
     """
 
-    def __init__(self, channels: int, activation: Activation = "relu6") -> None:
+    def __init__(self, channels: int, width: float = 1.0, activation: Activation = "relu6") -> None:
         super().__init__()
+        squeeze, few, some, many = (round(count * width) for count in (8, 12, 24, 48))
         self.encoder = nn.Sequential(
-            conv_block(channels, 24, stride=2, activation=activation),
-            FireDown(24, 8, 24, activation),
-            Fire(48, 8, 24, bypass=True, activation=activation),
-            nn.Conv2d(48, CODE_CHANNELS, 1),
+            conv_block(channels, some, stride=2, activation=activation),
+            FireDown(some, squeeze, some, activation),
+            Fire(many, squeeze, some, bypass=True, activation=activation),
+            nn.Conv2d(many, CODE_CHANNELS, 1),
         )
         self.decoder = nn.Sequential(
-            conv_block(CODE_CHANNELS, 48, kernel=1, activation=activation),
-            Fire(48, 8, 24, bypass=True, activation=activation),
-            FireUp(48, 8, 12, activation),
-            *(nn.ConvTranspose2d(24, channels, 4, 2, 1), nn.Sigmoid()),
+            conv_block(CODE_CHANNELS, many, kernel=1, activation=activation),
+            Fire(many, squeeze, some, bypass=True, activation=activation),
+            FireUp(many, squeeze, few, activation),
+            *(nn.ConvTranspose2d(some, channels, 4, 2, 1), nn.Sigmoid()),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ _Options = Mapping[str, Any]
 _ACTIVATION = Option(("relu", "relu6"), "what follows each convolution")
 _ACTIVATION6 = Option(("relu6", "relu"), "what follows each convolution")
 _WIDTH = Option((1.0, 0.75, 0.5, 0.25), "a factor of the number of channels")
+_AUTOENCODER_WIDTH = Option((1.0, 1.5, 2.0), _WIDTH.meaning)
 _LEVELS = Option((2, 3), "strides 8 and 16, or 8, 16 and 32")
 _BYPASS = Option(("none", "simple", "complex"), "the paper's bypasses around Fire modules")
 _SIMPLE_BYPASS = Option(("none", "simple"), _BYPASS.meaning)
@@ -72,7 +73,7 @@ def _autoencoder_conv(sizes: Sizes, options: _Options) -> "nn.Module":
 def _autoencoder_squeeze(sizes: Sizes, options: _Options) -> "nn.Module":
     from edgesqueeze.models.autoencoders import SqueezeAutoencoder
 
-    return SqueezeAutoencoder(sizes.channels, options["activation"])
+    return SqueezeAutoencoder(sizes.channels, options["width"], options["activation"])
 
 
 def _squeezenet_segmenter(sizes: Sizes, options: _Options) -> "nn.Module":
@@ -110,7 +111,7 @@ def _lenet(name: str, factory: Factory, paper: str, sizes: tuple[int, ...]) -> M
     return ModelEntry(name, "classification", factory, (1, 28, 28), 10, paper, ImageSizes(only=sizes))
 
 
-def _autoencoder(name: str, factory: Factory, paper: str, activation: Option) -> ModelEntry:
+def _autoencoder(name: str, factory: Factory, paper: str, options: Mapping[str, Option]) -> ModelEntry:
     return ModelEntry(
         name=name,
         kind="reconstruction",
@@ -119,7 +120,7 @@ def _autoencoder(name: str, factory: Factory, paper: str, activation: Option) ->
         num_classes=0,
         paper=paper,
         sizes=ImageSizes(smallest=28, multiple_of=4),
-        options=MappingProxyType({"activation": activation}),
+        options=MappingProxyType(dict(options)),
     )
 
 
@@ -139,10 +140,20 @@ ENTRIES = (
     ),
     _squeezenet("squeezenet1_0", _squeezenet1_0, 21),
     _squeezenet("squeezenet1_1", _squeezenet1_1, 17),
-    _autoencoder("autoencoder_squeeze", _autoencoder_squeeze, "Fire modules: arXiv 1602.07360", _ACTIVATION6),
-    _autoencoder("autoencoder_conv", _autoencoder_conv, "Masci et al. 2011, ICANN", _ACTIVATION),
     _autoencoder(
-        "autoencoder_dense", _autoencoder_dense, "Hinton and Salakhutdinov 2006, Science 313", _ACTIVATION
+        "autoencoder_squeeze",
+        _autoencoder_squeeze,
+        "Fire modules: arXiv 1602.07360",
+        {"activation": _ACTIVATION6, "width": _AUTOENCODER_WIDTH},
+    ),
+    _autoencoder(
+        "autoencoder_conv", _autoencoder_conv, "Masci et al. 2011, ICANN", {"activation": _ACTIVATION}
+    ),
+    _autoencoder(
+        "autoencoder_dense",
+        _autoencoder_dense,
+        "Hinton and Salakhutdinov 2006, Science 313",
+        {"activation": _ACTIVATION},
     ),
     ModelEntry(
         name="squeezenet_segmenter",
