@@ -42,7 +42,7 @@ def main() -> None:
         task, images, targets, outputs
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    sheet(rows).save(arguments.output, optimize=True)
+    sheet(rows).quantize(256).save(arguments.output, optimize=True)
 
 
 def pixels(x: torch.Tensor) -> list[Picture]:
