@@ -16,8 +16,6 @@ from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
 from edgesqueeze.run.rundir import read_report
 
-_SHARE = "share of float"
-
 
 def main() -> None:
     """Read the reports and write the table."""
@@ -40,31 +38,39 @@ def report_of(runs: Sequence[tuple[str, Report]]) -> list[str]:
     first = runs[0][1]
     metric = first.rows[0].primary_metric
     others = [name for name in first.rows[0].metrics if name != metric][:3]
-    lines = [line for label, report in runs for line in _lines(label, report, others)]
+    seen: set[object] = set()
+    lines = [line for label, report in runs for line in _lines(label, report, others, seen)]
+    sizes = {report.rows[0].params: report.rows[0].macs for _, report in runs}
+    networks = ", ".join(
+        f"{params:,} parameters and {macs:,} multiply-accumulates" for params, macs in sizes.items()
+    )
     header = [
         "run",
         "file",
         f"{metric} [95 %]",
-        _SHARE,
+        "of float" if first.rows[0].unit == "share" else "change",
         *others,
         "bytes",
         "smaller",
         "ms, 1 thread",
         "runtime",
     ]
-    network = first.rows[-1]
     return [
         f"# {metric} of {len(runs)} runs",
-        f"{first.test_examples:,} test examples; {network.params:,} parameters, {network.macs:,} "
-        "multiply-accumulates. The first row is the float checkpoint in torch, where the runs began.",
-        table(header, list(dict.fromkeys(map(tuple, lines)))),
+        f"{first.test_examples:,} test examples; {networks}. A row called float is a checkpoint in torch, "
+        "from which the runs below it began.",
+        table(header, lines),
     ]
 
 
-def _lines(label: str, report: Report, others: Sequence[str]) -> list[list[str]]:
+def _lines(label: str, report: Report, others: Sequence[str], seen: set[object]) -> list[list[str]]:
+    """The rows of a run; a checkpoint that stands in the table already is not repeated."""
     baseline = next(row for row in report.rows if row.label == report.baseline)
-    rows = [baseline, *(row for row in report.rows if row.path is not None and row is not baseline)]
-    return [_line("float" if row is baseline else label, row, baseline, others) for row in rows]
+    rows = [row for row in report.rows if row.path is not None and row is not baseline]
+    key = (baseline.num_bytes, baseline.primary)
+    lines = [] if key in seen else [_line("float", baseline, baseline, others)]
+    seen.add(key)
+    return lines + [_line(label, row, baseline, others) for row in rows]
 
 
 def _line(label: str, row: Row, baseline: Row, others: Sequence[str]) -> list[str]:
@@ -73,7 +79,7 @@ def _line(label: str, row: Row, baseline: Row, others: Sequence[str]) -> list[st
         row.label,
         _value(row),
         _share(row, baseline),
-        *(_number(row, row.metrics[name]) for name in others),
+        *(f"{row.metrics[name]:.4f}" for name in others),
         f"{row.num_bytes:,}",
         f"{row.compression_ratio:.2f}×" if row.compression_ratio is not None else "–",
         "–" if row.latency is None else milliseconds(row.latency),

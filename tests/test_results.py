@@ -171,3 +171,31 @@ def test_int8_autoencoders_stay_within_three_tenths_of_a_decibel(recipe):
 def test_squeezed_networks_of_other_tasks_are_ten_times_smaller(recipe, data):
     rows = {row.label: row for row in report_of(recipe, data).rows}
     assert rows["model.sqz"].compression_ratio >= 10
+
+
+OTHER_TASKS = {
+    "detection, mAP@[.5:.95]": ("detector", "scenes"),
+    "segmentation, mIoU": ("segmenter", "scenes"),
+    "reconstruction, PSNR": ("autoencoder", "fashion_mnist"),
+}
+
+
+def worth(row):
+    return f"{row.primary:.2f} dB" if row.unit == "dB" else f"{100 * row.primary:.2f} %"
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS)
+def test_the_results_of_other_tasks_are_those_of_their_files(task):
+    name, data = OTHER_TASKS[task]
+    rows = {}
+    for way in ("int8", "qat", "squeeze"):
+        report = report_of(f"{name}_{way}", data)
+        rows[way] = {row.label: row for row in report.rows} | {"float": report.rows[0]}
+    file, squeezed = rows["int8"]["model_int8.tflite"], rows["squeeze"]["model.sqz"]
+    cells = [
+        *(worth(row) for row in (rows["int8"]["float"], file, rows["qat"]["model_int8.tflite"])),
+        f"{file.num_bytes:,}, {file.compression_ratio:.2f}×",
+        worth(squeezed),
+        f"{squeezed.num_bytes:,}, {squeezed.compression_ratio:.1f}×",
+    ]
+    assert f"| {task} | {' | '.join(cells)} |" in PAGE.read_text()
