@@ -13,11 +13,13 @@ from edgesqueeze.run.report import SCHEMA, Report, Row
 from edgesqueeze.run.row import MeasureFacts, row_from_json
 
 ROOT = Path(__file__).parents[2]
-REPORTS = [
-    path
+COMMITTED = {
+    path: data
     for path in sorted((ROOT / "bench" / "results").rglob("report.json"))
-    if "test_examples" in json.loads(path.read_text())
-]
+    if "test_examples" in (data := json.loads(path.read_text()))
+}
+REPORTS = [path for path, data in COMMITTED.items() if "schema" not in data]
+LATER = [path for path, data in COMMITTED.items() if "schema" in data]
 ROW = Row("train", "stages/01-train/model.safetensors", "torch", False, {"error": 0.25}, "error", num_bytes=9)
 
 
@@ -38,6 +40,14 @@ def test_reports_of_version_0_load_and_keep_their_table(path):
     assert again.to_json()["schema"] == 1
     first = found.rows[0]
     assert f"{100 * first.primary:.2f} %" in found.table("github")
+
+
+@pytest.mark.parametrize("path", LATER, ids=lambda path: "/".join(path.parts[-3:-1]))
+def test_reports_with_a_number_come_back_as_they_were(path):
+    found = Report.from_json(COMMITTED[path])
+    again = found.to_json()
+    assert json.loads(json.dumps(again)) == COMMITTED[path]
+    assert found.table("github") + "\n" == path.with_name("report.md").read_text()
 
 
 def test_a_report_of_a_later_form_is_refused():
