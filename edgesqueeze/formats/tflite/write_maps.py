@@ -134,14 +134,11 @@ def _arg_max(writer: TfliteWriter, node: ArgMax, source: int, output: int) -> No
     shape = writer.model.shape(source)
     options = schema.ArgMaxOptionsT()
     options.outputType = schema.TensorType.INT32
-    axis = writer.model.constant(f"{node.name}.axis", np.array(len(shape) - 1, np.int32))
+    axis = _indices(writer, f"{node.name}.axis", [len(shape) - 1])
     places = writer.model.tensor(f"{node.name}.places", shape[:-1], "int32")
     writer.operator(_OP.ARG_MAX, [source, axis], places, options)
     wide = writer.model.tensor(f"{node.name}.wide", (*shape[:-1], 1), "int32")
-    size = writer.model.constant(f"{node.name}.shape", np.array((*shape[:-1], 1), np.int32))
-    reshape = schema.ReshapeOptionsT()
-    reshape.newShape = np.array((*shape[:-1], 1), np.int32)
-    writer.operator(_OP.RESHAPE, [places, size], wide, reshape)
+    _reshape(writer, places, wide, [*shape[:-1], 1])
     cast = schema.CastOptionsT()
     cast.inDataType, cast.outDataType = schema.TensorType.INT32, schema.TensorType.FLOAT32
     if writer.grid(node.name) is None:

@@ -5,7 +5,6 @@ files with torch's numbers within a tolerance (dynamic ones: ``measure.proof.dyn
 fails, it is cut after every node in turn until the first tensor that differs is found.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,8 +28,8 @@ from edgesqueeze.measure.proof.inner_tensors import (
     differing_images,
     distance,
 )
-from edgesqueeze.measure.proof.near_ties import near_ties, settled
 from edgesqueeze.measure.proof.parity_report import Divergence, FileParity, ParityReport
+from edgesqueeze.measure.proof.places import compared_by, scores_at
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Add, GlobalAvgPool, Graph, Resize
 from edgesqueeze.network.integers.inexact import inexact_nodes
@@ -95,8 +94,6 @@ class _Network:
     spec: QuantSpec | None
     x: Tree
     known: dict[str, Outputs] = field(default_factory=dict)
-    ties: dict[str, Counter[str]] = field(default_factory=dict)
-    """Of a precision, how many places of an output may fall either way, see ``near_ties``."""
 
     def integers(self, spec: QuantSpec, sums: Sums) -> Outputs:
         """The integer reference's answers by the rule of a runtime."""
@@ -106,13 +103,12 @@ class _Network:
         return self.known[key]
 
     def numbers(self, precision: str) -> Outputs:
-        """The answers of the float network with the weights of a precision."""
+        """The answers of the float network with a precision's weights; of places the scores behind them."""
         if precision not in self.known:
-            reference, nodes = self.floats(precision), self.graph.output_nodes
-            found, parts = (reference.tensors(part) for part in batches_of(self.x)), []
-            for tensors in found:
-                parts.append({name: tensors[node.name] for name, node in nodes.items()})
-                self.ties.setdefault(precision, Counter()).update(near_ties(self.graph, tensors))
+            reference = self.floats(precision)
+            nodes = {name: compared_by(self.graph, name) for name in self.graph.output_nodes}
+            found = (reference.tensors(part) for part in batches_of(self.x))
+            parts = [{name: tensors[node.name] for name, node in nodes.items()} for tensors in found]
             self.known[precision] = joined(parts, np.concatenate)
         return self.known[precision]
 
@@ -127,7 +123,7 @@ class _Network:
         grids = [self.spec.activations[node.name] for node in self.graph.inputs]
         pairs = zip(leaves(self.x), grids, strict=True)
         read = tuple(dequantize(quantize_by_reciprocal(x, grid), grid) for x, grid in pairs)
-        return replace(self, x=read if len(read) > 1 else read[0], known={}, ties={})
+        return replace(self, x=read if len(read) > 1 else read[0], known={})
 
     @property
     def _has_two_rules(self) -> bool:
@@ -174,14 +170,15 @@ def _differences(name: str, found: Mapping[str, Values], expected: Mapping[str, 
 
 def _compare_floats(path: Path, network: _Network, found: Outputs, precision: str) -> list[FileParity]:
     expected, entries = network.numbers(precision), []
-    wrong, ties = np.zeros(length_of(network.x), np.bool_), network.ties[precision]
-    for name, answered in found.items():
-        y = settled(answered, expected[name], ties[name])
-        tolerance = FLOAT_TOLERANCE * _magnitude(expected[name])
-        entry = difference(path.name, y, expected[name], tolerance)
+    wrong = np.zeros(length_of(network.x), np.bool_)
+    for name, y in found.items():
+        wanted, tolerance = expected[name], FLOAT_TOLERANCE * _magnitude(expected[name])
+        if compared_by(network.graph, name) is not network.graph.output_nodes[name]:
+            y, wanted = scores_at(network.graph, name, y, wanted)
+        entry = difference(path.name, y, wanted, tolerance)
         entry = replace(entry, reference=NAMES[precision], precision=precision)
         entries.append(replace(entry, output=name if len(found) > 1 else ""))
-        wrong |= differing_images(y, expected[name], tolerance)
+        wrong |= differing_images(y, wanted, tolerance)
     if all(entry.holds for entry in entries):
         return entries
     chosen = rows_of(rows_of(network.x, wrong), slice(LAYER_IMAGES))

@@ -42,9 +42,8 @@ def _channel_max(_: ChannelMax, inputs: list[Int8s], __: Setting) -> Int8s:
     return np.asarray(inputs[0].max(axis=1, keepdims=True), np.int8)
 
 
-def _arg_max(_: ArgMax, inputs: list[Int8s], setting: Setting) -> Int8s:
+def _arg_max(_: ArgMax, inputs: list[Int8s], __: Setting) -> Int8s:
     """The number of the first of the largest, on the grid of whole numbers from 0 on."""
-    del setting
     return np.asarray(inputs[0].argmax(axis=1, keepdims=True) + QMIN, np.int8)
 
 

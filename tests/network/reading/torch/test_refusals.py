@@ -46,6 +46,8 @@ from edgesqueeze.network.reading.torch.build import build_graph
         (lambda m, x: torch.linalg.vector_norm(m.a(x), 3, 1), "is a norm of order 3"),
         (lambda m, x: m.a(x) * (m.a(x) > m.a(x).mean(1, keepdim=True)), "compares two tensors"),
         (lambda m, x: m.a(x).mean(1, dtype=torch.float64), "computes in float64; files compute in float32"),
+        (lambda m, x: m.a(x).log_softmax(1, dtype=torch.float64).float(), "computes in float64"),
+        (lambda m, x: F.rrelu(m.a(x), training=True), "'rrelu' .*is not supported"),
         (lambda m, x: m.a(x).half().softmax(1), "computes in float16; files compute in float32"),
         (lambda m, x: m.a(x).argmax(), "looks over all dimensions"),
         (lambda m, x: m.a(x).argmax(1) + 1, "is read by 'add'; the places of largest values may only be"),

@@ -13,7 +13,7 @@ _ATEN = torch.ops.aten
 
 def _log_softmax(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
     """A value less the logarithm of the sum of exponentials: a sum, which int8 grids hold well."""
-    del dtype
+    x = x if dtype is None else x.to(dtype)
     return x - torch.logsumexp(x, dim, keepdim=True)
 
 

@@ -54,7 +54,7 @@ def _compared(builder: Builder, fx: FxNode) -> None:
     node = builder.nodes[builder.made[value]]
     if not all(_is_choice_by(user, fx) for user in fx.users):
         limit = _number(builder, fx.args[1])
-        if limit is None or not np.isfinite(limit) or fx.args[0] is not value:
+        if limit is None or not np.isfinite(limit):
             raise refuse(fx, "compares two tensors; a tensor and a finite number are allowed")
         name = aten_name(fx)
         above = float(name in ("gt", "ge"))
