@@ -3,7 +3,8 @@
     python -m bench.squeezenet_paper --work RUNS --output bench/results/squeezenet_paper [--models alexnet …]
 
 AlexNet and SqueezeNet 1.0 and 1.1 on Fashion-MNIST at 96 × 96: float, int8, Deep Compression with 8 and 6
-bits, and squeezed. Every method is a run of its own below ``--work``, begun from the model's float checkpoint
+bits, and squeezed; and the way from LeNet-300-100 over LeNet-5 and AlexNet to SqueezeNet, float and int8, the
+LeNets at 28 × 28. Every method is a run of its own below ``--work``, begun from the model's float checkpoint
 there; what has finished is not repeated, so hours of work can be stopped and continued. Bytes, accuracy and
 latency are those of a file of the run; ratios are to AlexNet's float ONNX file.
 """
@@ -22,8 +23,16 @@ from edgesqueeze.run.row import Row
 from edgesqueeze.run.rundir import new_run, open_run, read_report
 from edgesqueeze.task.loading import load_task
 
-MODELS = ("alexnet", "squeezenet1_0", "squeezenet1_1")
-RATES = {"alexnet": 0.0003, "squeezenet1_0": 0.001, "squeezenet1_1": 0.001}
+LENETS = ("lenet300_100", "lenet5")
+PAPER = ("alexnet", "squeezenet1_0", "squeezenet1_1")
+MODELS = LENETS + PAPER
+RATES = {
+    "lenet300_100": 0.001,
+    "lenet5": 0.001,
+    "alexnet": 0.0003,
+    "squeezenet1_0": 0.001,
+    "squeezenet1_1": 0.001,
+}
 """Learning rates of the training from random weights; retraining has a tenth."""
 SPARSITY = {
     "alexnet": {"classifier.1": 0.9, "classifier.4": 0.9, "*": 0.6},
@@ -49,6 +58,8 @@ class Method:
 
 def methods(model: str) -> dict[str, Method]:
     """The rows of the table behind the float one."""
+    if model in LENETS:
+        return {"int8": Method(({"stage": "ptq"},), _FILES, "model_int8.tflite")}
     rate = RATES[model]
     tuned = {"optimizer": "adam", "learning_rate": rate / 10, "weight_decay": 0.0}
     pruned = {"stage": "prune", "sparsity": SPARSITY[model], "epochs": 2, **tuned}
@@ -88,12 +99,9 @@ def main() -> None:
 def runs_of(model: str, arguments: Any) -> dict[str, Report]:
     """The reports of a model, float first."""
     rate, folder = RATES[model], arguments.work / model
-    data = {
-        "named": "fashion_mnist",
-        "image_size": [96, 96],
-        "channels": 3,
-        "train_images": arguments.train_images,
-    }
+    data: dict[str, Any] = {"named": "fashion_mnist", "train_images": arguments.train_images}
+    if model in PAPER:
+        data |= {"image_size": [96, 96], "channels": 3}
     train = {
         "stage": "train",
         "epochs": arguments.epochs,
@@ -102,7 +110,7 @@ def runs_of(model: str, arguments: Any) -> dict[str, Report]:
         "weight_decay": 0.0,
         "schedule": "one_cycle",
     }
-    task = {"model": model, "data": data}
+    task = {"model": model, "data": data, "validation": 0.05}
     plain = [{"export": "onnx"}, {"export": "tflite"}]
     reports = {"float": finished(folder / "float", recipe_of("float", task, [train], plain))}
     task["checkpoint"] = str(folder / "float" / "stages" / "01-train" / "model.safetensors")
@@ -129,19 +137,66 @@ def finished(folder: Path, recipe: Recipe) -> Report:
 
 
 def report_of(found: dict[str, dict[str, Report]]) -> list[str]:
-    """The table."""
+    """Both tables; the paper's only where its networks were run."""
+    first = next(iter(found.values()))["float"]
+    parts = [
+        "# LeNet, AlexNet and SqueezeNet, compressed",
+        f"{first.test_examples:,} test images of Fashion-MNIST. Bytes, accuracy and latency are those of the "
+        "file that is named.",
+        "## From LeNet-300-100 to SqueezeNet",
+        _progression(found),
+    ]
+    paper = {model: reports for model, reports in found.items() if model in PAPER}
+    return [*parts, *_paper(paper)] if paper else parts
+
+
+def _progression(found: dict[str, dict[str, Report]]) -> str:
+    header = [
+        "network",
+        "parameters",
+        "multiply-accumulates",
+        "file",
+        "bytes",
+        "accuracy",
+        "precision",
+        "recall",
+        "F1",
+        "ms, 1 thread",
+    ]
+    return table(header, [line for model, reports in found.items() for line in _two(model, reports)])
+
+
+def _two(model: str, reports: dict[str, Report]) -> list[list[str]]:
+    """A network's float and int8 TFLite files."""
+    start = reports["float"].rows[0]
+    rows = (_row(reports["float"], "model.tflite"), _row(reports["int8"], "model_int8.tflite"))
+    return [
+        [
+            model,
+            f"{start.params:,}",
+            f"{start.macs:,}",
+            row.label,
+            f"{row.num_bytes:,}",
+            percent(row.primary),
+            *(percent(row.metrics.get(name)) for name in ("precision", "recall", "F1")),
+            "–" if row.latency is None else milliseconds(row.latency),
+        ]
+        for row in rows
+    ]
+
+
+def _paper(found: dict[str, dict[str, Report]]) -> list[str]:
+    """The paper's table 2."""
     whole = _row(found[next(iter(found))]["float"], "model.onnx").num_bytes or 0
-    header = ["network", "method", "file", "bytes", "of AlexNet's", "top-1 [95 %]", "top-5", "ms, 1 thread"]
+    header = ["network", "method", "file", "bytes", "of the first", "top-1 [95 %]", "top-5", "ms, 1 thread"]
     lines = [
         _line(model, method, report, whole)
         for model, reports in found.items()
         for method, report in reports.items()
     ]
-    first = next(iter(found.values()))["float"]
     return [
-        "# AlexNet and SqueezeNet, compressed",
-        f"{first.test_examples:,} test images of Fashion-MNIST at 96 × 96. Ratios are to the {whole:,} bytes "
-        f"of {next(iter(found))}'s float ONNX file.",
+        "## The SqueezeNet paper's table 2",
+        f"At 96 × 96. Ratios are to the {whole:,} bytes of {next(iter(found))}'s float ONNX file.",
         table(header, lines),
     ]
 

@@ -7,6 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from edgesqueeze.compression.stages import Train
+from edgesqueeze.compression.state import answers_of, state_of
 from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.files import write_atomically
 from edgesqueeze.pipeline import active_stages, same_environment
@@ -17,12 +18,13 @@ from edgesqueeze.run.pictures import draw_confusion, draw_history
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import facts_of
+from edgesqueeze.run.rows import scored, state_row
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
-from edgesqueeze.run.tensorboard import check_tensorboard, tensorboard_in
+from edgesqueeze.run.tensorboard import tensorboard_in
 from edgesqueeze.run.train_report import TrainReport
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import answers, check_training
+from edgesqueeze.task.training import check_training
 
 CHECKPOINT = "model.safetensors"
 
@@ -50,8 +52,6 @@ def train(
         EdgeSqueezeError: the recipe does not begin with training, or asks for what the task does not have.
     """
     stages = check_baseline(recipe, task)
-    if tensorboard is not None:
-        check_tensorboard()
     with run.locked():
         _refuse_compressed(run)
         environment = same_environment(run, task)
@@ -106,15 +106,11 @@ def _measured(
 ) -> TrainReport:
     """The checkpoint as its file has it, loaded back into a new model."""
     path = run.path / CHECKPOINT
-    outputs, targets = answers(replace(task, checkpoint=path).initial_model(), task.test, task.compact)
-    row = replace(
-        finished[-1].row,
-        label=CHECKPOINT,
-        path=run.relative(path),
-        metrics=task.score(outputs, targets),
-        num_bytes=path.stat().st_size,
-        notes=tuple(note for stage in finished for note in stage.row.notes),
-    )
+    state = state_of(replace(task, checkpoint=path).initial_model())
+    outputs, targets = answers_of(state, task)
+    worth = scored(task, outputs, targets)
+    row = state_row(CHECKPOINT, state, (path, run.relative(path)), task, worth)
+    row = replace(row, notes=tuple(note for stage in finished for note in stage.row.notes))
     report = Report(
         recipe=recipe.model_dump(mode="json"),
         environment=environment,
@@ -143,5 +139,4 @@ def _write(report: TrainReport, run: RunDir) -> None:
     if report.confusion is not None:
         run.write_json("confusion.json", report.confusion.to_json())
         write_atomically(run.path / "confusion.png", draw_confusion(report.confusion))
-    write_atomically(run.path / "report.md", (report.table("github") + "\n").encode())
-    run.write_json("report.json", report.to_json())
+    run.write_report(report)

@@ -50,6 +50,7 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
     """
     progress = progress or SilentProgress()
     with run.locked():
+        run.drop_training_report()
         check_fits(recipe, task)
         environment = same_environment(run, task)
         runner = StageRunner(task, run, recipe.seed, progress)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,10 +84,39 @@ def test_the_report_is_of_the_checkpoint_on_disk(trained, task):
     assert row.num_bytes == path.stat().st_size
     assert row.interval.low < row.primary < row.interval.high
     assert row.notes[0].startswith("kept the best of 3 epochs, epoch ")
+    assert row.params == sum(p.numel() for p in model.parameters())
     matrix = json.loads((trained / "confusion.json").read_text())
     assert matrix["counts"] == confusion_matrix(targets, outputs.argmax(1)).tolist()
     assert matrix["classes"] == [str(digit) for digit in range(10)]
     assert f"{100 * row.primary:.2f} %" in (trained / "report.md").read_text()
+
+
+def test_no_number_of_the_report_is_taken_from_the_stage(trained, task, tmp_path):
+    again = tmp_path / "out"
+    shutil.copytree(trained, again)
+    path = max(again.glob("stages/*-train/row.json"))
+    row = json.loads(path.read_text())
+    changed = {
+        "params": 7,
+        "macs": 7,
+        "runtime": "torch 0.1",
+        "interval": {"low": 0.0, "high": 0.01},
+        "details": {},
+    }
+    path.write_text(json.dumps(row | changed))
+    report = edgesqueeze.train(recipe_with(), task, RunDir(again))
+    assert report.row == replace(read_report(trained).rows[0], notes=report.row.notes)
+
+
+def test_compress_that_goes_on_from_it_does_not_leave_its_report(trained, task, tmp_path):
+    again = tmp_path / "out"
+    shutil.copytree(trained, again)
+    RunDir(again).drop_training_report()
+    with pytest.raises(OutputError, match="holds no report.json; the run is not finished"):
+        read_report(again)
+    (again / "report.json").write_text("{}")
+    RunDir(again).drop_training_report()
+    assert (again / "report.json").is_file()
 
 
 def test_the_curves_are_there_as_data_and_as_pictures(trained):

@@ -1,14 +1,19 @@
 """What happens to stored images and targets as batches are made of them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgesqueeze.data.augmentation import Augmentation, Moved
 from edgesqueeze.errors import TaskError
 from edgesqueeze.trees import Tree, map_tree
+
+if TYPE_CHECKING:  # it brings torchvision, which most recipes do without
+    from edgesqueeze.data.augmentation import Augmentation, Moved
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.task.metrics.classification import named_classes
 from edgesqueeze.trees import Tree
 
 
@@ -25,7 +26,8 @@ def confusion_of(outputs: Tree, targets: Tree, classes: tuple[str, ...] = ()) ->
     """The confusion matrix of a classification; None where images have no class scores and one label each.
 
     Args:
-        outputs: scores [N, classes], the first of the largest is the answer.
+        outputs: scores [N, classes], the first of the largest is the answer; a row with NaN has none,
+            and is in no cell.
         targets: integer labels [N].
         classes: their names; without any, or with another number of them, they are called by their numbers.
     """
@@ -36,6 +38,8 @@ def confusion_of(outputs: Tree, targets: Tree, classes: tuple[str, ...] = ()) ->
     size = outputs.shape[1]
     if size < 2 or targets.min() < 0 or targets.max() >= size:
         return None
-    counts = np.bincount(targets * size + outputs.argmax(1), minlength=size**2).reshape(size, size)
+    answered = named_classes(outputs)
+    counts = np.zeros((size, size), np.int64)
+    np.add.at(counts, (targets[answered < size], answered[answered < size]), 1)
     names = classes if len(classes) == size else tuple(map(str, range(size)))
-    return Confusion(counts.astype(np.int64), names)
+    return Confusion(counts, names)

@@ -1,12 +1,15 @@
 """Pictures of a training, as PNG. Figures are made directly, so that pyplot's global state is not touched."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from edgesqueeze.run.confusion import Confusion
 from edgesqueeze.run.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DPI = 120
 _MOST_NUMBERS = 20
@@ -15,7 +18,7 @@ _MOST_NUMBERS = 20
 
 def draw_history(history: History) -> bytes:
     """Loss, metric and learning rate over the epochs, one panel each; a line where a stage begins."""
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = _figure(12, 3.6)
     epochs = [epoch for _, epoch in history.epochs]
     places = range(1, len(epochs) + 1)
     stages = [stage for stage, _ in history.epochs]
@@ -41,7 +44,7 @@ def draw_confusion(confusion: Confusion) -> bytes:
     counts, size = confusion.counts, len(confusion.classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(3.0 + 0.35 * size, 16.0)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    figure = _figure(side + 1, side)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
@@ -57,7 +60,13 @@ def draw_confusion(confusion: Confusion) -> bytes:
     return _png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure  # half a second, and only now is it wanted
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: "Figure") -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=_DPI)
     return data.getvalue()

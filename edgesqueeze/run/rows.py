@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgesqueeze.compression.state import State, counts_of
 from edgesqueeze.exports.detections import found_by
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import FileFormat
@@ -133,6 +134,28 @@ def _row_of(path: Path, predictor: Predictor, worth: Scored) -> Row:
         simulated=False,
         num_bytes=path.stat().st_size,
         **file_sizes(path).columns(),
+        **worth.columns,
+    )
+
+
+def state_row(label: str, state: State, file: tuple[Path, str], task: Task, worth: Scored) -> Row:
+    """The row of a state on disk, as torch computes with it. Only a plain state is a file users could deploy.
+
+    Args:
+        label: what the row is called.
+        state: loaded from the file.
+        file: the file, and its path relative to the run.
+        task: whose inputs it takes.
+        worth: of the state's answers to the test split.
+    """
+    path, relative = file
+    return Row(
+        label=label,
+        path=relative if state.deployable else None,
+        runtime=f"torch {torch.__version__.partition('+')[0]}",
+        simulated=not state.deployable,
+        num_bytes=path.stat().st_size if state.deployable else None,
+        **sizes_of(counts_of(state, task.example_input)).columns(),
         **worth.columns,
     )
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -23,6 +23,9 @@ from edgesqueeze.run.recipe import Recipe, parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.settings import read_yaml
 from edgesqueeze.task.metrics import Measure
+
+if TYPE_CHECKING:
+    from edgesqueeze.run.train_report import TrainReport
 
 LOGGER = logging.getLogger("edgesqueeze")
 _PART = "part_"
@@ -126,7 +129,13 @@ class RunDir:
         path = self.path / "environment.json"
         return json.loads(path.read_bytes()) if path.is_file() else None
 
-    def write_report(self, report: Report) -> None:
+    def drop_training_report(self) -> None:
+        """Remove the report of a training that is now gone on from: it says that the run is complete."""
+        path = self.path / "report.json"
+        if path.is_file() and "training" in json.loads(path.read_bytes()):
+            path.unlink()
+
+    def write_report(self, report: "Report | TrainReport") -> None:
         """Write report.md, then report.json, whose presence means that the run is complete."""
         write_atomically(self.path / "report.md", (report.table("github") + "\n").encode())
         self.write_json("report.json", report.to_json())

@@ -9,13 +9,13 @@ from functools import partial
 import torch
 
 from edgesqueeze.compression.stages import AnyStage
-from edgesqueeze.compression.state import State, answers_of, counts_of, load_state, state_of
+from edgesqueeze.compression.state import State, answers_of, load_state, state_of
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import write_atomically
 from edgesqueeze.progress import Progress
 from edgesqueeze.run.history import History
 from edgesqueeze.run.report import Row, row_from_json
-from edgesqueeze.run.rows import scored, sizes_of
+from edgesqueeze.run.rows import scored, state_row
 from edgesqueeze.run.rundir import RunDir, StageFolder
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Epoch, Session, TrainingStateFile
@@ -90,19 +90,12 @@ class StageRunner:
         return FinishedStage(folder, _row_of(folder), stage)
 
     def _row(self, label: str, folder: StageFolder) -> Row:
-        """What torch computes from the state on disk. Only a plain state is a file users could deploy."""
-        state, task = self.load(folder), self.task
-        found = scored(task, *answers_of(state, task))
-        folder.save_answers(found.answers)
-        return Row(
-            label=label,
-            path=self.run.relative(folder.model) if state.deployable else None,
-            runtime=f"torch {torch.__version__.partition('+')[0]}",
-            simulated=not state.deployable,
-            num_bytes=folder.model.stat().st_size if state.deployable else None,
-            **sizes_of(counts_of(state, task.example_input)).columns(),
-            **found.columns,
-        )
+        """What torch computes from the state on disk."""
+        state = self.load(folder)
+        worth = scored(self.task, *answers_of(state, self.task))
+        folder.save_answers(worth.answers)
+        file = folder.model, self.run.relative(folder.model)
+        return state_row(label, state, file, self.task, worth)
 
 
 def _row_of(folder: StageFolder) -> Row:

@@ -12,11 +12,9 @@ from edgesqueeze.kinds import TaskKind
 from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.metrics import (
-    Agreement,
     Measure,
     Metric,
     Scores,
-    agreement_of,
     compacted,
     measure_of,
     score_all,
@@ -34,10 +32,9 @@ class Task:
     names the weights a run starts from, if there are any. ``example_input`` is float32 [1, C, H, W].
     ``loss`` maps a batch of outputs and targets to a scalar. A network of several inputs is given a tuple, or
     a dictionary by their names, in batches as in ``example_input``; what a network of several outputs returns
-    is given to ``loss``, ``metrics`` and ``agree`` as it is. The first of ``metrics`` is the primary one; a
+    is given to ``loss`` and ``metrics`` as it is. The first of ``metrics`` is the primary one; a
     plain function is a share of which more is better, a :class:`~edgesqueeze.task.metrics.Measure` says
-    otherwise. ``agree`` says of two answers to the same inputs, [N, ...] each, which are the same, [N]; None
-    leaves it to ``kind``. ``classes`` are names in the order of the outputs, for kinds that have any.
+    otherwise. ``classes`` are names in the order of the outputs, for kinds that have any.
     ``validation`` is what epochs are judged on while training, where there is such a split; ``test`` only
     measures. ``decoding`` is how a detector's raw outputs are read.
     ``fingerprint`` identifies the data: equal data, equal text.
@@ -51,7 +48,6 @@ class Task:
     example_input: Tree
     loss: Callable[[Any, Any], Tensor]
     metrics: Mapping[str, Metric]
-    agree: Agreement | None = None
     checkpoint: Path | None = None
     fingerprint: str
     kind: TaskKind = "classification"
@@ -68,11 +64,6 @@ class Task:
     def primary(self) -> Measure:
         """The first metric, and what a table has to know of it."""
         return measure_of(self.metrics[self.primary_metric])
-
-    @property
-    def agreement(self) -> Agreement:
-        """``agree``, or what is usual for the kind of task."""
-        return agreement_of(self.kind) if self.agree is None else self.agree
 
     def score(self, outputs: Tree, targets: Tree) -> dict[str, float]:
         """Every metric of outputs [N, ...] against targets [N, ...], in order: {name: value}."""

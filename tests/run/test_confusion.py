@@ -16,6 +16,15 @@ def test_it_is_the_one_of_sklearn_with_classes_that_do_not_occur():
     assert found.to_json()["classes"] == ["0", "1", "2", "3", "4"]
 
 
+def test_small_integers_do_not_overflow_and_a_row_without_an_answer_is_in_no_cell():
+    labels = np.arange(30, dtype=np.uint8)
+    scores = np.eye(30)
+    scores[4, 7] = np.nan
+    found = confusion_of(scores, labels)
+    assert found.counts.trace() == found.counts.sum() == 29
+    assert found.counts[4].sum() == 0
+
+
 @pytest.mark.parametrize(
     ("outputs", "targets"),
     [

@@ -107,6 +107,11 @@ def test_every_bundled_recipe_is_valid_and_says_what_it_is():
         ("  - {stage: ptq}\n", "", r"export 'onnx' asks for int8, which needs a 'ptq' or 'qat' stage"),
         ("  - {stage: ptq}\n", "  - {stage: ptq}\n  - {stage: train}\n", r"'train' stands behind 'ptq'"),
         ("stage: ptq}", "stage: qat, temperature: 2}", r"temperature needs distill above 0"),
+        (
+            "stage: ptq}",
+            "stage: qat, distill: 1, label_smoothing: 0.3}",
+            r"label_smoothing is of the task's own loss",
+        ),
         ("stage: ptq}", "stage: qat, epochs: 0}", r"stages\[3\]\.epochs: found 0, should be greater"),
         (
             "stage: ptq}",

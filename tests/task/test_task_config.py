@@ -137,6 +137,11 @@ MODEL_WAYS = f"allowed: {', '.join(BUILT_IN_MODELS)}, or 'package.module:factory
             ("data", "ScenesData", "mean", 1),
             "required",
         ),
+        (
+            {"data": {"masks": "d", **SIZE, "classes": ["ground", "cat", "ground"]}},
+            ("data", "MasksData", "classes"),
+            "'ground' is named twice",
+        ),
         ({"data": {"voc": "d"}}, ("data", "VocData", "image_size"), "required"),
         ({"data": {"images": "d", **SIZE, "mean": [0.5]}}, ("data", "ImagesData", "mean"), "Extra inputs"),
         ({"data": {"coco": "d", **SIZE, "mean": [0.5]}}, ("data", "CocoData"), "together or not at all"),

@@ -63,6 +63,8 @@ class Qat(TrainingSettings, Stage):
     def _every_setting_counts(self) -> Self:
         if self.temperature != DEFAULT_TEMPERATURE and not self.distill:
             raise ValueError("temperature needs distill above 0")
+        if self.label_smoothing and self.distill == 1:
+            raise ValueError("label_smoothing is of the task's own loss, of which distill: 1 leaves nothing")
         return self
 
     def check(self, model: nn.Module) -> None:

@@ -97,7 +97,7 @@ def _number(element: Element, key: str, path: Path) -> float:
 
 def _whole(element: Element, key: str, path: Path) -> int:
     number = _number(element, key, path)
-    if number != int(number):
+    if not number.is_integer():
         raise TaskError(f"{path}: {key} is {number:g}, not a whole number")
     return int(number)
 

@@ -1,9 +1,10 @@
 """Decoded images kept on disk, and what is known of their files, so that neither is found out twice.
 
 ``DIR/arrays-<settings>/<ab>/<content>`` holds one decoded array, named by the SHA-256 of the file it came
-from, and ``DIR/files-<folder>.jsonl`` one line a file: size and time of change, by which a file that has not
-been touched is known again, and what was found in it. Whoever is killed while writing leaves no array under
-its final name, and half a line at most, which is passed over. A wrong checksum counts as no array.
+from, and ``DIR/files-<folder and settings>.jsonl`` one line a file: size and time of change, by which a file
+that has not been touched is known again, and what was found in it. Whoever is killed while writing leaves no
+array under its final name, and half a line at most, which is passed over. A wrong checksum counts as no
+array.
 """
 
 import hashlib
@@ -86,10 +87,14 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 class Manifest:
-    """What is known of the files below a folder, by their paths, sizes and times of change."""
+    """What is known of the files below a folder, by their paths, sizes and times of change.
 
-    def __init__(self, cache: Path, folder: Path) -> None:
-        name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    It is kept for one way of decoding: a mask that was read with other classes has been checked for those.
+    """
+
+    def __init__(self, cache: Path, folder: Path, decoding: Decoding) -> None:
+        settings = repr(decoding).encode()
+        name = hashlib.sha256(os.fsencode(folder.absolute()) + b"\0" + settings).hexdigest()[:16]
         self._path = cache / f"files-{name}.jsonl"
         self._known = _read_lines(self._path)
 

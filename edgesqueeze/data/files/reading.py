@@ -111,7 +111,7 @@ def examine(files: Sequence[Path], folder: Path, decoding: Decoding, reading: Re
     if reading.cache is None:
         task = _Examination(files, decoding, None)
         return [facts for _, facts in in_order(task, range(len(files)), _BATCH, reading.workers)]
-    manifest = Manifest(reading.cache, folder)
+    manifest = Manifest(reading.cache, folder, decoding)
     known = {path: facts for path in files if (facts := manifest.facts(path)) is not None}
     unknown = [path for path in files if path not in known]
     task = _Examination(unknown, decoding, ArrayCache.below(reading.cache, decoding))

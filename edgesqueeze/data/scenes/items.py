@@ -94,6 +94,7 @@ def load_items(items: ItemName | Path, classes: tuple[str, ...] | None, largest:
     if not isinstance(items, Path):
         return _named(items, classes)
     check_directory(items, "items")
+    _check_apart(items, classes or ())
     found = (
         _class_folders(items) if classes is None else [(name, images_below(items, name)) for name in classes]
     )
@@ -108,6 +109,16 @@ def load_items(items: ItemName | Path, classes: tuple[str, ...] | None, largest:
             split += [(file, label) for file in part]
     train, test = (_colour_items(split, largest) for split in splits)
     return ItemSets(train, test, tuple(name for name, _ in found))
+
+
+def _check_apart(items: Path, classes: tuple[str, ...]) -> None:
+    """An item of two classes would be right and wrong at once, and could lie in both splits."""
+    pairs = ((one, other) for one in classes for other in classes if one != other)
+    nested = next((pair for pair in pairs if (items / pair[1]).is_relative_to(items / pair[0])), None)
+    if nested is not None:
+        raise TaskError(
+            f"items {items}: class {nested[1]!r} lies inside {nested[0]!r}; no class may hold another"
+        )
 
 
 def _named(name: ItemName, classes: tuple[str, ...] | None) -> ItemSets:

@@ -107,7 +107,7 @@ def _of_drawn(answers: AnswersEvidence, tests: Mapping[str, BootstrapTest]) -> l
     for test, files in _alike(tests).items():
         if test.p_value < SIGNIFICANT:
             continue
-        if abs(test.change) >= _RATIO * answers.wanted:
+        if test.change and abs(test.change) >= _RATIO * answers.wanted:
             what = (
                 f"a change of {_amount(answers, test.change, '+')} against {answers.baseline!r} may be chance"
             )

@@ -1,6 +1,5 @@
 """What a task measures, and how two answers to one input are compared. Importing it needs no torch."""
 
-from edgesqueeze.task.metrics.agreement import Agreement, agreement_of, same_class
 from edgesqueeze.task.metrics.base import (
     Measure,
     Metric,
@@ -16,18 +15,15 @@ from edgesqueeze.task.metrics.classification import top1_accuracy
 from edgesqueeze.task.metrics.of_kind import metrics_of
 
 __all__ = [
-    "Agreement",
     "Measure",
     "Metric",
     "Parts",
     "Scores",
     "Unit",
     "Weights",
-    "agreement_of",
     "compacted",
     "measure_of",
     "metrics_of",
-    "same_class",
     "score_all",
     "top1_accuracy",
 ]

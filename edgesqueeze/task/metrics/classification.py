@@ -66,7 +66,7 @@ class ClassScores:
             TaskError: there are no rows, the shapes do not fit, or a target is no class.
         """
         _check(outputs, targets, self.num_classes)
-        predicted = np.where(np.isnan(outputs).any(axis=1), self.num_classes, outputs.argmax(axis=1))
+        predicted = named_classes(outputs)
         per_class, confusion = _by_torchmetrics(predicted, targets, self.num_classes)
         present = confusion.sum(axis=0)[:-1] + confusion.sum(axis=1)[:-1] > 0
         values = {name: mean_over(found, present) for name, found in per_class.items()}
@@ -81,6 +81,11 @@ class ClassScores:
             details["confusion"] = confusion[:-1, :last].tolist()
         counts = parts | {"classes": np.array(self.num_classes)}
         return Scores(values, details, lambda: counts)
+
+
+def named_classes(outputs: NDArray[Any]) -> NDArray[np.int64]:
+    """The class that each row of scores [N, classes] names, the first of the largest; else ``classes``."""
+    return np.asarray(np.where(np.isnan(outputs).any(axis=1), outputs.shape[1], outputs.argmax(axis=1)))
 
 
 def rounded(values: NDArray[Any], present: NDArray[np.bool_]) -> list[float | None]:

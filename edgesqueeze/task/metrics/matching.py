@@ -38,10 +38,12 @@ def matched(found: Sequence[Any], boxes: NDArray[Any], labels: NDArray[Any], cro
     images = np.repeat(np.arange(len(rows)), [len(row[0]) for row in rows])
     label, score = (np.concatenate([row[k] for row in rows]) for k in (0, 1))
     true, ignored = (np.concatenate([row[k] for row in rows], axis=1) for k in (2, 3))
+    counted = (labels >= 0) & ~crowd
     order = np.lexsort((-score, label))  # stable: equal scores stay in the order of the images
+    # A class without any box is in no mean, so its detections are not kept.
+    order = order[label[order] <= labels[counted].max(initial=-1)]
     images, label, true, ignored = images[order], label[order], true[:, order], ignored[:, order]
     hit = (true | ignored).any(axis=0)
-    counted = (labels >= 0) & ~crowd
     return {
         "image": images[hit],
         "label": label[hit],
@@ -62,27 +64,24 @@ def average_precision(parts: Parts, weights: Weights, num_thresholds: int = len(
     without a box among the drawn images is left out, as the evaluator leaves it out.
     """
     wanted = np.bincount(parts["box_label"], weights[parts["box_image"]]).astype(np.float64)
-    label = parts["label"]
-    known = label < len(wanted)
     precisions = np.zeros((num_thresholds, len(wanted)))
-    if known.any():  # a class without any box has no detection that matches one, except crowds
+    if len(parts["label"]):
         precisions = _per_class(parts, weights, wanted, num_thresholds)
     return mean_over(precisions.mean(axis=0), wanted > 0)
 
 
 def _per_class(parts: Parts, weights: Weights, wanted: Floats, num_thresholds: int) -> Floats:
     """Average precision [thresholds, classes]; all classes stand behind each other and are summed at once."""
-    keep = parts["label"] < len(wanted)
-    label = parts["label"][keep]
-    drawn = weights[parts["image"][keep]].astype(np.float64)
-    true, ignored = (parts[name][:num_thresholds, keep] for name in ("true", "ignored"))
+    label = parts["label"]
+    drawn = weights[parts["image"]].astype(np.float64)
+    true, ignored = (parts[name][:num_thresholds] for name in ("true", "ignored"))
     starts = np.flatnonzero(np.diff(label, prepend=-1))
     own = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(label)))
     missed = np.concatenate([[0.0], np.cumsum(weights[parts["miss_image"]])])
     before = np.searchsorted(parts["miss_label"], label[starts])  # misses of the classes before
     rights = _running(drawn * true, starts, own)
     wrongs = _running(drawn * ~(true | ignored), starts, own)
-    wrongs += missed[parts["misses"][keep]] - missed[before][own]
+    wrongs += missed[parts["misses"]] - missed[before][own]
     total = rights + wrongs
     precision = np.divide(rights, total, out=np.zeros_like(total), where=total > 0)
     recall = rights / np.maximum(wanted[label], 1)
@@ -112,7 +111,7 @@ def _match_image(
         mine = np.flatnonzero(found.labels == label)
         mine = mine[np.argsort(-found.scores[mine], kind="stable")][:MOST_DETECTIONS]
         theirs = labels == label
-        overlaps = coco_iou(found.boxes[mine], boxes[theirs], crowd[theirs])
+        overlaps = _overlaps(found.boxes[mine], boxes[theirs], crowd[theirs])
         parts.append((found.labels[mine], found.scores[mine], *_match_class(overlaps, crowd[theirs])))
     if not parts:
         nothing = np.zeros((len(IOU_THRESHOLDS), 0), np.bool_)
@@ -143,20 +142,13 @@ def _match_class(overlaps: Floats, crowd: NDArray[Any]) -> tuple[NDArray[np.bool
     return true, ignored
 
 
-def coco_iou(found: NDArray[Any], boxes: NDArray[Any], crowd: NDArray[Any]) -> Floats:
-    """The overlap of detections [D, 4] with boxes [G, 4], in the evaluator's own arithmetic, [D, G].
+def _overlaps(found: NDArray[Any], boxes: NDArray[Any], crowd: NDArray[Any]) -> Floats:
+    """The overlap of detections [D, 4] with boxes [G, 4], by the evaluator itself, [D, G]."""
+    from pycocotools.mask import iou
 
-    Corners become float32 sizes first, as in COCO's files; of a crowd only the detection's area counts.
-    """
-    (left, size), (other_left, other_size) = (_origin_and_size(part) for part in (found, boxes))
-    low = np.maximum(left[:, None], other_left)
-    high = np.minimum((left + size)[:, None], other_left + other_size)
-    shared = np.maximum(high - low, 0).prod(axis=2)
-    area, other_area = size.prod(axis=1)[:, None], other_size.prod(axis=1)
-    union = np.where(crowd, area, area + other_area - shared)
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0))
-
-
-def _origin_and_size(boxes: NDArray[Any]) -> tuple[Floats, Floats]:
-    corners = np.asarray(boxes, np.float32).reshape(-1, 4)
-    return corners[:, :2].astype(np.float64), (corners[:, 2:] - corners[:, :2]).astype(np.float64)
+    if not len(found) or not len(boxes):
+        return np.zeros((len(found), len(boxes)))
+    # Corners become float32 sizes first, as in COCO's files.
+    corners = [np.asarray(part, np.float32) for part in (found, boxes)]
+    sides = [np.concatenate([part[:, :2], part[:, 2:] - part[:, :2]], axis=1) for part in corners]
+    return np.asarray(iou(*(part.astype(np.float64) for part in sides), crowd.astype(np.uint8)))

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from edgesqueeze.task.metrics import Measure
 from edgesqueeze.task.training.history import Epoch
 from edgesqueeze.task.training.settings import TrainingSettings
 
@@ -18,7 +19,7 @@ class Best:
     """
 
     settings: TrainingSettings
-    higher_is_better: bool
+    measure: Measure
     epoch: int = 0
     metric: float = math.nan
     weights: dict[str, Tensor] | None = None
@@ -28,8 +29,7 @@ class Best:
         """Take an epoch if it is better than all before."""
         if math.isnan(epoch.metric) and self.epoch:
             return
-        gain = epoch.metric - self.metric if self.higher_is_better else self.metric - epoch.metric
-        if gain > 0 or math.isnan(self.metric):
+        if self.measure.is_better(epoch.metric, than=self.metric) or math.isnan(self.metric):
             self.epoch, self.metric = epoch.number, epoch.metric
             if self.settings.keep == "best":
                 self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -72,7 +72,7 @@ class _Training:
         self.scheduler = make_scheduler(self.optimizer, settings, self.steps)
         self.generator = torch.Generator().manual_seed(session.seed)
         self.average = None if settings.ema is None else average_of(model, settings.ema)
-        self.best = Best(settings, task.primary.higher_is_better)
+        self.best = Best(settings, task.primary)
         self.history: list[Epoch] = []
 
     @property

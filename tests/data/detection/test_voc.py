@@ -43,6 +43,7 @@ XML = [
         "says that a.png has 41 × 30 pixels, but the file has 40 × 30",
     ),
     ("half", "<width>40</width>", "<width>40.5</width>", "width is 40.5, not a whole number"),
+    ("infinite", "<width>40</width>", "<width>inf</width>", "width is inf, not a whole number"),
     ("not closed", "</annotation>", "", "cannot be read"),
     (
         "entity",

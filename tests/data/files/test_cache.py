@@ -1,6 +1,7 @@
 """What is kept of decoded files, whatever happened while it was written."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from edgesqueeze.data.files.cache import ArrayCache, FileFacts, Manifest, stamp_of
 from edgesqueeze.data.files.decoding import ImageDecoding
 from edgesqueeze.errors import OutputError
+
+DECODING = ImageDecoding((2, 3), 3)
 
 KEY = "ab" * 32
 ARRAY = np.arange(24, dtype=np.uint8).reshape(3, 2, 4)
@@ -55,10 +58,12 @@ def test_manifest_knows_files_until_they_are_touched(tmp_path):
         path.write_text(path.name)
     facts = [FileFacts(KEY, 3, 4), FileFacts("cd" * 32, 5, 6)]
     for path, found in zip(files, facts, strict=True):
-        Manifest(tmp_path / "cache", tmp_path).add([(path, stamp_of(path), found)])
-    manifest = Manifest(tmp_path / "cache", tmp_path)
+        Manifest(tmp_path / "cache", tmp_path, DECODING).add([(path, stamp_of(path), found)])
+    manifest = Manifest(tmp_path / "cache", tmp_path, DECODING)
     assert [manifest.facts(path) for path in files] == facts
-    assert Manifest(tmp_path / "cache", tmp_path.parent).facts(files[0]) is None
+    assert Manifest(tmp_path / "cache", tmp_path.parent, DECODING).facts(files[0]) is None
+    other = replace(DECODING, channels=1)
+    assert Manifest(tmp_path / "cache", tmp_path, other).facts(files[0]) is None
     os.utime(files[0], (1, 1))
     assert manifest.facts(files[0]) is None
     files[1].unlink()
@@ -69,11 +74,13 @@ def test_a_manifest_that_was_cut_off_knows_its_whole_lines(tmp_path):
     files = [tmp_path / name for name in "abc"]
     for path in files:
         path.write_text(path.name)
-    Manifest(tmp_path, tmp_path).add([(path, stamp_of(path), FileFacts(KEY, 3, 4)) for path in files[:2]])
+    Manifest(tmp_path, tmp_path, DECODING).add(
+        [(path, stamp_of(path), FileFacts(KEY, 3, 4)) for path in files[:2]]
+    )
     (written,) = tmp_path.glob("files-*.jsonl")
     written.write_text(written.read_text()[:-20])
-    Manifest(tmp_path, tmp_path).add([(files[2], stamp_of(files[2]), FileFacts(KEY, 5, 6))])
-    found = [Manifest(tmp_path, tmp_path).facts(path) for path in files]
+    Manifest(tmp_path, tmp_path, DECODING).add([(files[2], stamp_of(files[2]), FileFacts(KEY, 5, 6))])
+    found = [Manifest(tmp_path, tmp_path, DECODING).facts(path) for path in files]
     assert found == [FileFacts(KEY, 3, 4), None, FileFacts(KEY, 5, 6)]
 
 

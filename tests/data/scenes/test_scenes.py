@@ -222,6 +222,8 @@ def test_folders_of_items(stamps, tmp_path):
         (tmp_path, None, "has no folder with at least 5 images in it"),
         (stamps, ("flat", "few"), "class 'few' has 1 images, at least 2 needed"),
         (stamps, ("flat", "absent"), "class 'absent' has 0 images"),
+        (stamps, ("flat/bars", "flat"), "class 'flat/bars' lies inside 'flat'"),
+        (stamps, ("round", "round/"), "class 'round/' lies inside 'round'"),
     ):
         with pytest.raises(TaskError, match=words):
             load_items(folder, classes, 24)

@@ -145,6 +145,16 @@ def test_workers_and_cache_change_nothing(tmp_path, layout):
             assert all(map(torch.equal, walked(one), walked(other)))
 
 
+def test_a_cache_made_with_other_classes_does_not_vouch_for_masks(tmp_path):
+    write_masks(tmp_path / "files")
+    settings = replace(SETTINGS, reading=Reading(cache=tmp_path / "cache"))
+    load_masks(tmp_path / "files", CLASSES, settings)
+    refuse(
+        lambda: load_masks(tmp_path / "files", CLASSES[:2], settings),
+        "has a pixel of value 2; allowed: 0 to 1, 255",
+    )
+
+
 def test_one_folder_is_split_by_a_fixed_fifth(tmp_path):
     data = masks(write_masks(tmp_path, test=""))
     assert (len(data.train), len(data.test)) == (6, 2)

@@ -118,6 +118,10 @@ def test_a_handful_of_images_cannot_be_drawn():
     assert drawn("share", total=30, a=(0.0, 0.0, 1.0)).status == "ok"
 
 
+def test_a_baseline_of_zero_has_no_changes_to_tell():
+    assert drawn("number", 0.0, a=(0.0, 0.0, 1.0)).status == "ok"
+
+
 FIRED = Check("smaller", findings=(Finding("fault", "one is larger", ("a", "b")), Finding("note", "hm")))
 CHECKS = (FIRED, Check("faster", passed="all are"), Check("delegate", unchecked="no TFLite file"))
 
