@@ -14,7 +14,7 @@ from edgesqueeze.formats.sqz.structure import decode_structure
 from edgesqueeze.formats.sqz.version1 import describe_v1, emit_v1, read_v1
 from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
 
-NUM_MUTANTS = 3000
+NUM_MUTANTS = 1000
 LARGEST_PEAK = 512 << 20
 
 
