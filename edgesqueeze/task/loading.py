@@ -13,7 +13,6 @@ from edgesqueeze.data.splits import Split
 from edgesqueeze.data.task_data import TaskData
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.data_loading import load_data
 from edgesqueeze.task.from_recipe import check_output, task_from_recipe
 from edgesqueeze.task.imports import import_callable, one_line, working_directory_importable
@@ -51,8 +50,7 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
         check_output(output, data)
     if task.decoding is not None:
         task.decoding.decode(map_tree(Tensor.numpy, output))
-    if task.checkpoint is not None:
-        load_checkpoint(model, task.checkpoint)
+    task.load_weights(model)
     return task
 
 
