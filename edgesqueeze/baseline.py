@@ -123,6 +123,7 @@ def _measured(
         references=(),
         measures=facts_of(task.metrics),
         classes=task.classes,
+        code=task.code,
     )
     histories = [
         History.from_json(json.loads(stage.folder.history.read_bytes()))

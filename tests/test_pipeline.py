@@ -132,6 +132,8 @@ def test_the_report_has_the_documented_keys_and_reads_back(finished):
         assert keys <= set(row)
     latency = data["rows"][0]["latency"]
     assert {"median_s", "p25_s", "p75_s", "samples", "threads", "batch_size"} <= set(latency)
+    assert data["code"] == [f"task.model tiny:TinyNet from {tiny.__file__}"]
+    assert f"Code of your own: {data['code'][0]}." in report.table("simple")
     assert read_report(run.path) == report
     table = report.table("github")
     assert (run.path / "report.md").read_text() == table + "\n"

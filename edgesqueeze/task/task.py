@@ -38,7 +38,8 @@ class Task:
     otherwise. ``classes`` are names in the order of the outputs, for kinds that have any.
     ``validation`` is what epochs are judged on while training, where there is such a split; ``test`` only
     measures. ``decoding`` is how a detector's raw outputs are read.
-    ``fingerprint`` identifies the data: equal data, equal text.
+    ``fingerprint`` identifies the data: equal data, equal text. ``code`` says which code of the user's made
+    the task, and which files that is in, for the report; :func:`~edgesqueeze.task.load_task` fills it in.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Task:
     classes: tuple[str, ...] = ()
     validation: Split | None = None
     decoding: BoxDecoding | None = None
+    code: tuple[str, ...] = ()
 
     @property
     def primary_metric(self) -> str:
