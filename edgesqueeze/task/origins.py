@@ -14,6 +14,9 @@ from urllib.request import url2pathname
 
 from edgesqueeze.errors import TaskError
 
+_NO_FOLDER = ("#", "import ", "import\t")
+"""What lines of a .pth file begin with that are remarks or code."""
+
 
 def check_origin(name: str, reference: str) -> None:
     """Refuse a module that is neither in the working directory nor installed.
@@ -84,7 +87,7 @@ def _folders() -> Iterator[Path]:
         yield packages
         for file in packages.glob("*.pth"):
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-            yield from (packages / line for line in lines if line and not line.startswith(("#", "import")))
+            yield from (packages / line for line in lines if line and not line.startswith(_NO_FOLDER))
 
 
 def _site_folders() -> list[Path]:

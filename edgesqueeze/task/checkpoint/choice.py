@@ -116,5 +116,5 @@ def _refuse_other_keys(content: _Entries, at: str, path: Path) -> None:
     if others:
         raise TaskError(
             f"checkpoint {path} has weights under {shortened([repr(k) for k in others])}; "
-            f"ask for them with task.checkpoint_key: {others[0]}"
+            f"ask for them with task.checkpoint_key: {others[0]!r}"
         )

@@ -81,7 +81,8 @@ def check_globs(names: Collection[str], ignore: tuple[str, ...], prefix: str, pa
     for glob in ignore:
         if not any(_matches(name, prefix, (glob,)) for name in names):
             raise TaskError(
-                f"task.ignore: {glob!r} matches no name in {path}, which has {shortened(list(names), 4)}"
+                f"task.ignore: {glob!r} matches no name in {path}, "
+                f"which has {shortened([repr(name) for name in names], 4)}"
             )
 
 

@@ -36,8 +36,9 @@ def read_checkpoint(path: Path, key: str | None = None) -> object:
     try:
         # Opened first, so that what the loaders raise is about the content.
         path.open("rb").close()
-    except OSError as error:
-        raise TaskError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a name with a zero byte is no OSError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TaskError(f"checkpoint {path} cannot be read: {reason}") from error
     if path.suffix != ".safetensors":
         return _unpickle(path, key)
     if key is not None:

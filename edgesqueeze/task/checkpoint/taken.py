@@ -31,7 +31,7 @@ class Taken:
         where = f" under {self.key!r}" if self.key else ""
         found = [f"{self.tensors:,} tensors{where} of {self.path}"]
         found += [
-            f"weights under {other!r} were not taken; task.checkpoint_key: {other} takes them"
+            f"weights under {other!r} were not taken; task.checkpoint_key: {other!r} takes them"
             for other in self.others
         ]
         if self.prefix:

@@ -14,7 +14,7 @@ from torch import nn
 
 from edgesqueeze.errors import TaskError
 from edgesqueeze.task.checkpoint import Choice, load_checkpoint
-from edgesqueeze.task.checkpoint.reading import conversion_command
+from edgesqueeze.task.checkpoint.reading import SUFFIXES, conversion_command
 
 
 def network(seed):
@@ -36,7 +36,7 @@ def refuse(path, *words, model=None, choice=None):
         load_checkpoint(model, path, choice)
     assert equal_state(before, model.state_dict())
     message = str(caught.value)
-    assert "\n" not in message
+    assert message.replace("\0", "").isprintable()
     for word in (str(path), *words):
         assert word in message, message
 
@@ -157,6 +157,7 @@ def test_missing_file_and_directory(tmp_path, suffix):
     refuse(tmp_path / f"no{suffix}", "cannot be read", "No such file")
     (tmp_path / f"dir{suffix}").mkdir()
     refuse(tmp_path / f"dir{suffix}", "cannot be read", "directory")
+    refuse(tmp_path / f"a\0b{suffix}", "cannot be read", "null byte")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth"])
@@ -296,6 +297,18 @@ def test_a_whole_number_that_the_model_cannot_hold(tmp_path):
     refuse(path, "'norm.num_batches_tracked' has values that int64 cannot hold")
 
 
+def test_names_that_would_speak_to_the_terminal_are_written_out(tmp_path):
+    name = "\x1b[2Jhead"
+    torch.save({name: network(0).state_dict()}, tmp_path / "c.pt")
+    refuse(tmp_path / "c.pt", repr(name))
+    state = {**network(0).state_dict(), name: torch.ones(1)}
+    torch.save(state, tmp_path / "c.pt")
+    refuse(tmp_path / "c.pt", repr(name))
+    refuse(tmp_path / "c.pt", "matches no name", choice=Choice(ignore=("aux*",)))
+    taken = load_checkpoint(network(1), tmp_path / "c.pt", Choice(ignore=("*head",)))
+    assert taken.sentences()[1] == f"ignored as asked: {name!r}"
+
+
 def test_names_that_begin_as_a_prefix_in_part_only(tmp_path):
     state = {("module." if "fc" in k else "") + k: v for k, v in network(0).state_dict().items()}
     torch.save(state, tmp_path / "c.pt")
@@ -312,9 +325,9 @@ class Touch:
         return (open, (self.target, "w"))
 
 
-def test_code_in_a_pickle_does_not_run(tmp_path):
-    torch.save(
-        {"state_dict": network(0).state_dict(), "x": Touch(str(tmp_path / "owned"))}, tmp_path / "evil.pt"
-    )
-    refuse(tmp_path / "evil.pt", "holds more than weights")
+@pytest.mark.parametrize("suffix", SUFFIXES[1:])
+def test_code_in_a_pickle_does_not_run(tmp_path, suffix):
+    content = {"state_dict": network(0).state_dict(), "x": Touch(str(tmp_path / "owned"))}
+    torch.save(content, tmp_path / f"evil{suffix}")
+    refuse(tmp_path / f"evil{suffix}", "holds more than weights")
     assert not (tmp_path / "owned").exists()
