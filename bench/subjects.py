@@ -105,7 +105,7 @@ def random_subject(name: str, image_size: int) -> Subject:
         if entry is not None:
             model = entry.build(RANDOM_CLASSES, 3, (image_size, image_size))
         else:
-            model = import_callable(name)(num_classes=RANDOM_CLASSES)
+            model = import_callable(name, nn.Module).call(num_classes=RANDOM_CLASSES)
         settle(model, images[:8])
     title = f"{name.rpartition(':')[2]} at {image_size} × {image_size}, random weights"
     return unlabelled_subject(title, model, images, f"{RANDOM_IMAGES} images of 1/f noise, seed 0")

@@ -23,6 +23,7 @@ from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
 from edgesqueeze.run.tensorboard import tensorboard_in
 from edgesqueeze.run.train_report import TrainReport
+from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import check_training
 
@@ -106,7 +107,9 @@ def _measured(
 ) -> TrainReport:
     """The checkpoint as its file has it, loaded back into a new model."""
     path = run.path / CHECKPOINT
-    state = state_of(replace(task, checkpoint=path).initial_model())
+    model = task.build_model()
+    load_checkpoint(model, path)
+    state = state_of(model)
     outputs, targets = answers_of(state, task)
     worth = scored(task, outputs, targets)
     row = state_row(CHECKPOINT, state, (path, run.relative(path)), task, worth)
@@ -120,6 +123,7 @@ def _measured(
         references=(),
         measures=facts_of(task.metrics),
         classes=task.classes,
+        code=task.code,
     )
     histories = [
         History.from_json(json.loads(stage.folder.history.read_bytes()))

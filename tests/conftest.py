@@ -3,10 +3,15 @@
 import gc
 import os
 from dataclasses import replace
+from pathlib import Path
 
 # Before anything is imported that counts the cores, and for the programs that tests start: networks here are
 # small, and threads of two workers on two cores wait for each other longer than they compute.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Recipes of tests name factories in tests/shared, as those of users name what their PYTHONPATH has.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent / "shared"), os.environ.get("PYTHONPATH", "")]
+).rstrip(os.pathsep)
 
 import pytest
 import torch

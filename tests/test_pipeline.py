@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
 from training import Recorder
 
 from edgesqueeze.errors import ExportError, OutputError, RecipeError, UnsupportedLayerError
@@ -21,6 +22,7 @@ from edgesqueeze.pipeline import compress
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import new_run, open_run, read_report
+from edgesqueeze.task.checkpoint import Choice
 
 RECIPE = {
     "version": 1,
@@ -130,6 +132,8 @@ def test_the_report_has_the_documented_keys_and_reads_back(finished):
         assert keys <= set(row)
     latency = data["rows"][0]["latency"]
     assert {"median_s", "p25_s", "p75_s", "samples", "threads", "batch_size"} <= set(latency)
+    assert data["code"] == [f"task.model tiny:TinyNet from {tiny.__file__}"]
+    assert f"Code of your own: {data['code'][0]}." in report.table("simple")
     assert read_report(run.path) == report
     table = report.table("github")
     assert (run.path / "report.md").read_text() == table + "\n"
@@ -209,16 +213,28 @@ def test_without_training_the_given_weights_are_the_baseline(tiny_task, tmp_path
 def test_a_checkpoint_is_the_baseline_and_training_can_be_left_out(finished, tiny_task, tmp_path):
     run, earlier = finished
     checkpoint = run.path / "stages" / "01-train" / "model.safetensors"
-    task = replace(tiny_task, checkpoint=checkpoint)
+    average = {"module." + name: value for name, value in load_file(checkpoint).items()}
+    torch.save({"model": {}, "ema": {**average, "steps": torch.tensor(4)}}, tmp_path / "last.ckpt")
+    choice = Choice("ema", ignore=("steps",))
+    task = replace(tiny_task, checkpoint=tmp_path / "last.ckpt", checkpoint_choice=choice)
     stages = [{**RECIPE["stages"][0], "unless_checkpoint": True}, *RECIPE["stages"][1:]]
     recipe = recipe_with(stages=stages, references=[])
-    report = compress(recipe, task, new_run(recipe, tmp_path / "run"))
+    recorder = Recorder()
+    report = compress(recipe, task, new_run(recipe, tmp_path / "run"), recorder)
     labels = [row.label for row in report.rows]
-    assert labels[:3] == ["checkpoint model.safetensors", "prune", "share"]
+    assert labels[:3] == ["checkpoint last.ckpt", "prune", "share"]
     assert report.rows[0].metrics == earlier.rows[0].metrics
+    assert report.rows[0].notes == (
+        f"{len(average)} tensors under 'ema' of {task.checkpoint}",
+        "the prefix 'module.' was taken off all names",
+        "ignored as asked: 'steps'",
+    )
+    for note in report.rows[0].notes:
+        assert f"checkpoint last.ckpt: {note}." in report.table("simple")
+        assert f"checkpoint last.ckpt: {note}" in recorder.messages
     trained = recipe_with(stages=[{"stage": "train", "epochs": 1}], exports=[], references=[])
     report = compress(trained, task, new_run(trained, tmp_path / "more"))
-    assert [row.label for row in report.rows] == ["checkpoint model.safetensors", "train"]
+    assert [row.label for row in report.rows] == ["checkpoint last.ckpt", "train"]
     assert report.baseline == "train"
 
 

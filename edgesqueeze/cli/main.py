@@ -67,7 +67,10 @@ def compress(
         typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
     ] = False,
 ) -> None:
-    """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
+    """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table.
+
+    A recipe with your own code is a program: run only those you trust.
+    """
     from edgesqueeze.cli.painting import painter
     from edgesqueeze.cli.starting import Request, start
     from edgesqueeze.pipeline import check_fits
@@ -101,7 +104,10 @@ def train(
         Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
     ] = None,
 ) -> None:
-    """Train the model of a recipe by its leading train stages: a checkpoint, learning curves, a report."""
+    """Train the model of a recipe by its leading train stages: a checkpoint, learning curves, a report.
+
+    A recipe with your own code is a program: run only those you trust.
+    """
     from edgesqueeze.baseline import check_baseline
     from edgesqueeze.baseline import train as train_baseline
     from edgesqueeze.cli.painting import painter
@@ -207,7 +213,10 @@ def verify(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Check that files compute what their network computes, and name the first layer that does not."""
+    """Check that files compute what their network computes, and name the first layer that does not.
+
+    A run whose recipe has its own code is a program: verify only those you trust.
+    """
     from edgesqueeze.cli.verifying import Inputs, verify_paths
 
     found = verify_paths(paths, Inputs(images, npy, seed))

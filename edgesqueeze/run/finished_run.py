@@ -104,6 +104,7 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         unwritten=finished.written.unwritten,
         measures=facts_of(task.metrics),
         classes=task.classes,
+        code=task.code,
     )
 
 

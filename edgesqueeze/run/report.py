@@ -49,6 +49,8 @@ class Report:
     """Every metric of the task. Reports of earlier versions have none."""
     classes: tuple[str, ...] = ()
     """The names of the classes, in the order in which details have them."""
+    code: tuple[str, ...] = ()
+    """What of the user's own code made the task, and from which files."""
 
     def require_checks(self) -> None:
         """Raise if a check has fired.
@@ -75,6 +77,7 @@ class Report:
             "measures": {name: asdict(facts) for name, facts in self.measures.items()},
             "classes": list(self.classes),
             "details": [row.details for row in self.rows],
+            **({"code": list(self.code)} if self.code else {}),
         }
 
     @classmethod
@@ -101,6 +104,7 @@ class Report:
                 tuple(data.get("unwritten", ())),
                 {name: MeasureFacts(**facts) for name, facts in data.get("measures", {}).items()},
                 tuple(data.get("classes", ())),
+                tuple(data.get("code", ())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise OutputError(f"report.json is not a report of this version: {error}") from error
@@ -119,6 +123,7 @@ class Report:
         if any(row.simulated for row in rows):
             notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
         notes += [f"Not written: {sentence}." for sentence in self.unwritten]
+        notes += [f"Code of your own: {origin}." for origin in self.code]
         notes += [f"{row.label}: {note}." for row in rows for note in row.notes]
         parts = [rows_table(rows, tablefmt), "\n".join(notes)]
         if len(self.measures) > 1:

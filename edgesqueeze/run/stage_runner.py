@@ -61,9 +61,13 @@ class StageRunner:
         """The model before the first stage: freshly built, or from the task's checkpoint."""
         folder, checkpoint = self.run.stage(0, "start"), self.task.checkpoint
         if folder.row() is None:
-            folder.save(state_of(self.task.initial_model()).save())
+            model = self.task.build_model()
+            notes = self.task.load_weights(model)
+            folder.save(state_of(model).save())
             label = RANDOM_WEIGHTS if checkpoint is None else f"checkpoint {checkpoint.name}"
-            folder.finish(asdict(self._row(label, folder)))
+            for note in notes:
+                self.progress.message(f"{label}: {note}")
+            folder.finish(asdict(replace(self._row(label, folder), notes=notes)))
         return FinishedStage(folder, _row_of(folder))
 
     def _stage(self, index: int, stage: AnyStage, before: StageFolder) -> FinishedStage:

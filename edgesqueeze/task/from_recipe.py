@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from edgesqueeze.data.task_data import TaskData, held_out
 from edgesqueeze.errors import TaskError
 from edgesqueeze.numerics.boxes import BoxDecoding
+from edgesqueeze.task.checkpoint import Choice
 from edgesqueeze.task.data_loading import data_name
 from edgesqueeze.task.losses import loss_of
 from edgesqueeze.task.metrics import metrics_of
@@ -43,6 +44,7 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
         loss=loss_of(data.kind, decoding),
         metrics=metrics_of(data.kind, data.classes, decoding),
         checkpoint=config.checkpoint,
+        checkpoint_choice=Choice(config.checkpoint_key, config.ignore),
         fingerprint=fingerprint,
         kind=data.kind,
         classes=data.classes,

@@ -1,6 +1,6 @@
 """Making a task from a recipe's settings or from the user's own function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -13,12 +13,11 @@ from edgesqueeze.data.splits import Split
 from edgesqueeze.data.task_data import TaskData
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.models import BUILT_IN_MODELS
-from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.data_loading import load_data
 from edgesqueeze.task.from_recipe import check_output, task_from_recipe
-from edgesqueeze.task.imports import import_callable, one_line, working_directory_importable
+from edgesqueeze.task.imports import UserCode, import_callable, one_line, working_directory_importable
 from edgesqueeze.task.task import BuildModel, Task
-from edgesqueeze.task.task_config import TaskConfig, is_reference
+from edgesqueeze.task.task_config import Scalar, TaskConfig, is_reference
 from edgesqueeze.task.training import call
 from edgesqueeze.trees import Tree, leaves, map_tree
 
@@ -29,7 +28,7 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
     """Make the task of a recipe and check that its parts fit each other.
 
     Args:
-        config: settings, or ``package.module:build_task``, a callable without arguments that returns a Task.
+        config: settings, or ``package.module:build_task``, a function without arguments that returns a Task.
         seed: decides the initial weights; torch's global random state is left as it was.
 
     Raises:
@@ -39,10 +38,7 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
     if isinstance(config, str):
         task = _task_from_function(config, seed)
     else:
-        factory = _user_factory(config)
-        data = load_data(config.data, config.task_kind)
-        build_model = _reproducible(factory or _built_in_factory(config, data), seed)
-        task = task_from_recipe(config, data, build_model)
+        task, data = _task_from_settings(config, seed)
     task = replace(task, build_model=_reproducible(task.build_model, seed))
     _check_splits(task)
     model = task.build_model()
@@ -51,8 +47,7 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
         check_output(output, data)
     if task.decoding is not None:
         task.decoding.decode(map_tree(Tensor.numpy, output))
-    if task.checkpoint is not None:
-        load_checkpoint(model, task.checkpoint)
+    task.load_weights(model)
     return task
 
 
@@ -64,24 +59,29 @@ def _task_from_function(reference: str, seed: int) -> Task:
         raise TaskError(
             f"task {reference!r} is neither a mapping with model and data nor 'package.module:build_task'"
         )
-    function = import_callable(reference)
-    task = _call(_with_seed(function, seed), reference)
+    code = import_callable(reference, Task)
+    task = _call(_with_seed(code.call, seed), reference)
     if not isinstance(task, Task):
         raise TaskError(f"{reference!r} returned {type(task).__name__}, not an edgesqueeze.task.Task")
     if not task.metrics:
         raise TaskError(f"{reference!r} returned a task without metrics; at least one is needed")
-    return task
+    return replace(task, code=(code.origin("task"), *task.code))
 
 
 # -- from settings ------------------------------------------------------------------------------------
 
 
-def _user_factory(config: TaskConfig) -> BuildModel | None:
-    """The factory a reference names, its arguments bound; None for a built-in name."""
-    if config.model in BUILT_IN_MODELS:
-        return None
-    factory = import_callable(config.model)
-    return lambda: _call(lambda: factory(**config.model_args), config.model)
+def _task_from_settings(config: TaskConfig, seed: int) -> tuple[Task, TaskData]:
+    # What may not be called is refused before any data are read.
+    code = None if config.model in BUILT_IN_MODELS else import_callable(config.model, nn.Module)
+    data = load_data(config.data, config.task_kind)
+    factory = _built_in_factory(config, data) if code is None else _user_factory(code, config.model_args)
+    task = task_from_recipe(config, data, _reproducible(factory, seed))
+    return replace(task, code=() if code is None else (code.origin("task.model"),)), data
+
+
+def _user_factory(code: UserCode, arguments: Mapping[str, Scalar]) -> BuildModel:
+    return lambda: _call(lambda: code.call(**arguments), code.reference)
 
 
 def _built_in_factory(config: TaskConfig, data: TaskData) -> BuildModel:
@@ -100,7 +100,7 @@ def _call(function: Callable[[], T], reference: str) -> T:
             return function()
     except EdgeSqueezeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskError(f"{reference!r} raised {one_line(error)}") from error
 
 

@@ -1,7 +1,7 @@
 """Task: a model, its data, its loss and its metrics. Nothing here assumes class labels."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from edgesqueeze.data.splits import Split
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.numerics.boxes import BoxDecoding
-from edgesqueeze.task.checkpoint import load_checkpoint
+from edgesqueeze.task.checkpoint import Choice, load_checkpoint
 from edgesqueeze.task.metrics import (
     Measure,
     Metric,
@@ -29,7 +29,8 @@ class Task:
     """What a run works on.
 
     ``build_model`` returns a new model each time, with the same initial weights each time; ``checkpoint``
-    names the weights a run starts from, if there are any. ``example_input`` is float32 [1, C, H, W].
+    names the weights a run starts from, if there are any, and ``checkpoint_choice`` says which of the file.
+    ``example_input`` is float32 [1, C, H, W].
     ``loss`` maps a batch of outputs and targets to a scalar. A network of several inputs is given a tuple, or
     a dictionary by their names, in batches as in ``example_input``; what a network of several outputs returns
     is given to ``loss`` and ``metrics`` as it is. The first of ``metrics`` is the primary one; a
@@ -37,7 +38,8 @@ class Task:
     otherwise. ``classes`` are names in the order of the outputs, for kinds that have any.
     ``validation`` is what epochs are judged on while training, where there is such a split; ``test`` only
     measures. ``decoding`` is how a detector's raw outputs are read.
-    ``fingerprint`` identifies the data: equal data, equal text.
+    ``fingerprint`` identifies the data: equal data, equal text. ``code`` says which code of the user's made
+    the task, and which files that is in, for the report; :func:`~edgesqueeze.task.load_task` fills it in.
     """
 
     name: str
@@ -49,11 +51,13 @@ class Task:
     loss: Callable[[Any, Any], Tensor]
     metrics: Mapping[str, Metric]
     checkpoint: Path | None = None
+    checkpoint_choice: Choice = field(default_factory=Choice)
     fingerprint: str
     kind: TaskKind = "classification"
     classes: tuple[str, ...] = ()
     validation: Split | None = None
     decoding: BoxDecoding | None = None
+    code: tuple[str, ...] = ()
 
     @property
     def primary_metric(self) -> str:
@@ -84,6 +88,15 @@ class Task:
             TaskError: the checkpoint cannot be loaded into the model.
         """
         model = self.build_model()
-        if self.checkpoint is not None:
-            load_checkpoint(model, self.checkpoint)
+        self.load_weights(model)
         return model
+
+    def load_weights(self, model: nn.Module) -> tuple[str, ...]:
+        """Load the checkpoint into a new model, if there is one; what was taken of it, in sentences.
+
+        Raises:
+            TaskError: the checkpoint cannot be loaded into the model, which is left as it was.
+        """
+        if self.checkpoint is None:
+            return ()
+        return load_checkpoint(model, self.checkpoint, self.checkpoint_choice).sentences()

@@ -35,15 +35,18 @@ class TaskConfig(Settings):
     """A task of some kind from a model and data; paths are relative to the working directory.
 
     ``model`` is a built-in name or ``package.module:factory``; the factory is called with ``model_args`` and
-    nothing else; those of a built-in network are its options. ``kind`` is what the network is asked to do: by
-    default what a built-in one is made for, else classification. ``validation`` is the share of the training
-    split that is held out of it to judge epochs on. The first ``calibration_images`` of the training split
-    calibrate int8 ranges.
+    nothing else; those of a built-in network are its options. ``checkpoint_key`` says under which key of the
+    checkpoint the weights lie, with dots for keys under keys; ``ignore`` are globs over its names that are
+    left out. ``kind`` is what the network is asked to do: by default what a built-in one is made for, else
+    classification. ``validation`` is the share of the training split that is held out of it to judge epochs
+    on. The first ``calibration_images`` of the training split calibrate int8 ranges.
     """
 
     model: Annotated[str, AfterValidator(_checked_model)]
     model_args: dict[str, Annotated[Scalar, BeforeValidator(_single_value)]] = Field(default={})
     checkpoint: Path | None = None
+    checkpoint_key: Annotated[str, Field(min_length=1)] | None = None
+    ignore: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     kind: TaskKind | None = None
     data: DataConfig
     calibration_images: int = Field(default=256, ge=1, strict=True)
@@ -55,6 +58,13 @@ class TaskConfig(Settings):
         if self.kind is not None:
             return self.kind
         return BUILT_IN_MODELS[self.model].kind if self.model in BUILT_IN_MODELS else "classification"
+
+    @model_validator(mode="after")
+    def _a_checkpoint_to_choose_from(self) -> Self:
+        if self.checkpoint is None and (self.checkpoint_key is not None or self.ignore):
+            key = "ignore" if self.checkpoint_key is None else "checkpoint_key"
+            raise ValueError(f"{key} chooses from the weights of a checkpoint; there is no checkpoint")
+        return self
 
     @model_validator(mode="after")
     def _built_in_model_is_of_the_kind(self) -> Self:

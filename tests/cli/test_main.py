@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+import yaml
 from typer.testing import CliRunner
 
 from edgesqueeze.bundled import bundled_recipes
@@ -17,6 +18,8 @@ from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.models import built_in_model
 from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.rundir import new_run
 
 SMALL = """
 version: 1
@@ -30,6 +33,7 @@ exports:
   - {export: onnx}
 references: []
 """
+OWN = {"model": "os:system", "model_args": {"command": "touch owned"}, "data": "mnist_sample"}
 
 
 def run(*arguments, cwd=None):
@@ -126,6 +130,7 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
             "'cnv' names no layer",
         ),
         (["compress", "--recipe", "small.yaml", "--set", "task=tiny:nothing"], "has no 'nothing'"),
+        (["compress", "--recipe", "small.yaml", "--set", f"task={json.dumps(OWN)}"], "standard library"),
         (
             ["compress", "--recipe", "small.yaml", "--set", "task=a question"],
             "give a mapping with model and data",
@@ -152,6 +157,24 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(arguments, sentence, folder
     assert sentence in line
     written = set(folder.rglob("*")) - before
     assert not [p for p in written if "__pycache__" not in str(p)]
+
+
+@pytest.mark.parametrize(
+    "words", [["compress", "--resume", "run"], ["train", "--resume", "run"], ["verify", "run"]]
+)
+def test_a_recipe_does_not_call_what_is_no_model(words, folder, capsys, monkeypatch):
+    recipe = parse_recipe({**yaml.safe_load(SMALL), "task": OWN}, "test")
+    new_run(recipe, folder / "run")
+    line = refused(words, capsys, monkeypatch)
+    assert "'os:system': 'os' belongs to Python's standard library" in line
+    assert not (folder / "owned").exists()
+
+
+@pytest.mark.parametrize("command", ["compress", "train", "verify"])
+def test_the_help_says_that_own_code_is_a_program(command):
+    text = " ".join(CliRunner().invoke(app, [command, "--help"]).output.split())
+    assert "own code is a program: " in text
+    assert "only those you trust." in text
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

@@ -50,7 +50,7 @@ class Net(nn.Module):
 @pytest.fixture
 def networks(tmp_path, monkeypatch):
     (tmp_path / "fr_networks.py").write_text(MODELS)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
     yield "fr_networks:Net"
     sys.modules.pop("fr_networks", None)
 

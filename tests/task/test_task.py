@@ -40,6 +40,7 @@ class Net(nn.Module):
 def not_a_module(): return [1]
 def raises(): raise ValueError("no weights\\nat all")
 def exact(**kwargs): assert kwargs == {"a": 1, "b": None}; return Net(10, 1)
+def leaves(): raise SystemExit(3)
 def lazy(): return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
 def late(num_classes):
     from es_late_import import CHANNELS
@@ -327,7 +328,9 @@ def test_functions_that_are_refused(project, what, words):
             ["'es_absent:Net': there is no module 'es_absent', neither installed nor in"],
         ),
         (config(model="es_user:Absent"), ["module es_user (", "has no 'Absent'"]),
-        (config(model="sys:path"), ["'sys:path' is of type list, which cannot be called"]),
+        (config(model="os:system"), ["'os:system': 'os' belongs to Python's standard library"]),
+        (config(model="es_user:torch.Size"), ["is the class torch.Size; a function or a subclass of Module"]),
+        (config(model="es_user:leaves"), ["'es_user:leaves' raised SystemExit: 3"]),
         (config(model="es_user:raises"), ["'es_user:raises' raised ValueError: no weights"]),
         (
             config(model="es_user:Net", model_args={"colour": 1}),

@@ -198,3 +198,14 @@ def test_references_have_one_colon_between_dotted_names(text):
 def test_importing_needs_no_torch():
     code = "import sys, edgesqueeze.task.task_config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_taken_of_a_checkpoint():
+    config = TaskConfig(
+        model="a:b", checkpoint="best.pt", checkpoint_key="ema.module", ignore=["aux*"], data="mnist"
+    )
+    assert (config.checkpoint_key, config.ignore) == ("ema.module", ("aux*",))
+    assert TaskConfig.model_validate_json(config.model_dump_json()) == config
+    for key, value in (("checkpoint_key", "ema"), ("ignore", ["aux*"])):
+        with pytest.raises(ValidationError, match=f"{key} chooses .*; there is no checkpoint"):
+            TaskConfig.model_validate({"model": "a:b", "data": "mnist", key: value})
