@@ -1,5 +1,6 @@
 """The facts that the "did it really work" checks judge, gathered from what is on disk."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,10 +15,13 @@ from edgesqueeze.formats.any_file import read_int8_weights
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.formats.sqz.describe import template_bytes
 from edgesqueeze.layers import match_layers
+from edgesqueeze.measure.checks.accuracy.accuracy import Judged
+from edgesqueeze.measure.checks.accuracy.variety import Variety
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.checks.enough_images import AnswersEvidence
 from edgesqueeze.measure.checks.file_facts import FileEvidence
 from edgesqueeze.measure.checks.float_operators import float_operators
+from edgesqueeze.measure.checks.image_answers import ImageAnswers
 from edgesqueeze.measure.checks.layer_facts import (
     LayerEvidence,
     PrunedLayer,
@@ -29,6 +33,7 @@ from edgesqueeze.measure.checks.layer_facts import (
 from edgesqueeze.network.graph.nodes import Floats, Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.run.report import Row
+from edgesqueeze.task.metrics import Measure
 from edgesqueeze.task.task import Task
 
 Weights = dict[str, Floats]
@@ -91,6 +96,25 @@ def answers_evidence(task: Task, baseline: Row, rows: Sequence[Row]) -> AnswersE
         test_examples=len(task.test),
         tests=tests,
         unpaired=unpaired,
+    )
+
+
+def judged(name: str, row: Row, answers: ImageAnswers, measure: Measure) -> Judged:
+    """What the check of accuracy has to know of a state or a file.
+
+    Args:
+        name: what it is called there: the label of the baseline, the folder of a state, the name of a file.
+        row: its row.
+        answers: the same image by image.
+        measure: the primary metric.
+    """
+    varied = row.details.get("variety")
+    return Judged(
+        name=name,
+        value=math.nan if row.primary is None else row.primary,
+        variety=None if varied is None else Variety(**varied),
+        right=answers.right(measure),
+        test=row.paired,
     )
 
 

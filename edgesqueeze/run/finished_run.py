@@ -1,11 +1,13 @@
 """The end of the main path: every file loaded back, scored and timed, and asked whether it really worked."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgesqueeze.exports.base import Artifact, Export
 from edgesqueeze.exports.writing import Written
+from edgesqueeze.measure.checks.accuracy.accuracy import AccuracyEvidence, allowed_loss, check_accuracy
 from edgesqueeze.measure.checks.check import Check
 from edgesqueeze.measure.checks.composition import check_composition
 from edgesqueeze.measure.checks.delegate import check_delegated
@@ -18,11 +20,18 @@ from edgesqueeze.measure.checks.pruned_and_shared import check_techniques
 from edgesqueeze.measure.checks.smaller import check_smaller
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
-from edgesqueeze.run.facts_of_a_run import answers_evidence, file_evidence, kept_in_float, layers_and_stages
+from edgesqueeze.run.facts_of_a_run import (
+    answers_evidence,
+    file_evidence,
+    judged,
+    kept_in_float,
+    layers_and_stages,
+)
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row, facts_of
 from edgesqueeze.run.rows import (
+    Candidate,
     add_latency,
     boxes_candidate,
     file_candidate,
@@ -90,8 +99,9 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         references = reference_candidates(recipe.references, Path(folder), recipe.threads)
         timed = add_latency([*measured, *references], recipe.threads)
     files, stands = timed[1 : len(measured)], timed[len(measured) :]
+    answered = [replace(c, row=row) for c, row in zip(measured[1:], files, strict=True)]
     stage_rows = [timed[0] if s is baseline else compared.stage_row(s) for s in finished.shown]
-    checks, layers = _checks(finished, runner, files[: len(finished.written.files)])
+    checks, layers = _checks(finished, runner, answered)
     return Report(
         recipe=recipe.model_dump(mode="json"),
         environment=dict(finished.environment),
@@ -129,10 +139,11 @@ class _Baseline:
 
 
 def _checks(
-    finished: Finished, runner: StageRunner, rows: list[Row]
+    finished: Finished, runner: StageRunner, candidates: list[Candidate]
 ) -> tuple[tuple[Check, ...], tuple[LayerEvidence, ...]]:
     """Did it really work? The facts are gathered here, each check is a function of them."""
     artifacts = [artifact for _, artifact in finished.written.files]
+    rows = [candidate.row for candidate in candidates[: len(artifacts)]]
     files = [file_evidence(artifact, row) for artifact, row in zip(artifacts, rows, strict=True)]
     baseline = finished.baseline.row
     states = ((s.folder.path.name, s.stage, runner.load(s.folder)) for s in finished.stages)
@@ -144,6 +155,27 @@ def _checks(
         check_faster(files),
         check_techniques(stages),
         check_composition(layers, [file.name for file in files if file.precision == "int8"]),
+        check_accuracy(_accuracy_evidence(finished, runner.task, candidates)),
         check_enough_images(answers_evidence(runner.task, baseline, rows)),
     )
     return checks, layers
+
+
+def _accuracy_evidence(finished: Finished, task: Task, candidates: Sequence[Candidate]) -> AccuracyEvidence:
+    """What the files are worth, and the states that led to them from the baseline on."""
+    baseline, measure, total = finished.baseline, task.primary, len(task.test)
+    behind = finished.stages[finished.stages.index(baseline) + 1 :]
+    named = {baseline.row.label: baseline, **{state.folder.path.name: state for state in behind}}
+    return AccuracyEvidence(
+        metric=task.primary_metric,
+        measure=measure,
+        allowed=allowed_loss(measure, finished.recipe.max_drop, baseline.row.primary or 0.0),
+        test_examples=total,
+        states=tuple(
+            judged(name, state.row, state.folder.answers(measure, total), measure)
+            for name, state in named.items()
+        ),
+        files=tuple(judged(c.row.label, c.row, c.answers, measure) for c in candidates),
+        labels=next((c.labels for c in candidates if c.labels is not None), None),
+        classes=task.classes,
+    )

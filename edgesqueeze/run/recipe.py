@@ -34,6 +34,9 @@ class Recipe(BaseModel):
     unsupported: Unsupported = "refuse"
     """What becomes of a file that its format cannot hold: ``refuse`` ends the run, before anything is trained
     where that can be known; ``skip`` writes the others and names it in the report."""
+    max_drop: float | None = Field(default=None, ge=0, le=1e6)
+    """How much of the primary metric a file may lose: points of a share, else the metric's own unit. None is
+    one point, 0.3 dB, or 1 % of a plain number."""
     threads: int = Field(default=1, ge=1)
     """Threads each runtime may use while latency is measured."""
 

@@ -8,6 +8,7 @@ from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.bootstrap import BootstrapInterval
 from edgesqueeze.run.row import MeasureFacts, Row
 from edgesqueeze.task.metrics import Unit
+from edgesqueeze.task.metrics.wording import written
 
 SIMULATED = "simulated"
 MOST_OTHER_METRICS = 6
@@ -73,19 +74,6 @@ def _cells(row: Row) -> list[str]:
 
 def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
-
-
-def written(value: float | None, unit: Unit) -> str:
-    """A metric in its unit."""
-    if value is None:
-        return "–"
-    match unit:
-        case "share":
-            return f"{100 * value:.2f} %"
-        case "dB":
-            return f"{value:.2f} dB"
-        case "number":
-            return f"{value:.5g}"
 
 
 def _metric(row: Row) -> str:

@@ -15,6 +15,8 @@ from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.sqz.file import read_sqz
 from edgesqueeze.measure.bench.bench import write_built_in
+from edgesqueeze.measure.checks.accuracy.classes import Labels
+from edgesqueeze.measure.checks.accuracy.variety import class_labels, variety_of
 from edgesqueeze.measure.checks.image_answers import ImageAnswers, image_answers
 from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
 from edgesqueeze.measure.runtimes.predictor import Predictor
@@ -52,6 +54,8 @@ class Candidate:
     row: Row
     run: Callable[[], object]
     answers: ImageAnswers = field(default_factory=ImageAnswers)
+    labels: Labels | None = None
+    """The class of every test image, [N], where each has one."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +64,24 @@ class Scored:
 
     columns: dict[str, Any]
     answers: ImageAnswers
+    labels: Labels | None = None
 
 
 def scored(task: Task, outputs: Tree, targets: Tree) -> Scored:
     """Every metric of answers to the whole test split, in one pass where metrics belong together."""
     scores = task.scores(outputs, targets)
     answers = image_answers(task.primary, scores, outputs, targets)
+    variety = variety_of(task.kind, outputs, targets, answers)
+    varied = {} if variety is None else {"variety": variety.to_json()}
     columns = {
         "metrics": dict(scores.values),
         "primary_metric": task.primary_metric,
         "unit": task.primary.unit,
         "higher_is_better": task.primary.higher_is_better,
         "interval": answers.interval(scores.values[task.primary_metric]),
-        "details": dict(scores.details),
+        "details": {**scores.details, **varied},
     }
-    return Scored(columns, answers)
+    return Scored(columns, answers, class_labels(task.kind, outputs, targets))
 
 
 def sizes_of(counts: Counts | None) -> Sizes:
@@ -108,7 +115,8 @@ def file_candidate(path: Path, predictor: Predictor, task: Task, returns: Tree) 
         targets.append(map_tree(Tensor.numpy, y))
     worth = scored(task, joined(outputs, np.concatenate), joined(targets, np.concatenate))
     row = _row_of(path, predictor, worth)
-    return Candidate(row, predictor.prepare(map_tree(Tensor.numpy, task.example_input)), worth.answers)
+    run = predictor.prepare(map_tree(Tensor.numpy, task.example_input))
+    return Candidate(row, run, worth.answers, worth.labels)
 
 
 def boxes_candidate(path: Path, predictor: Predictor, task: Task) -> Candidate:

@@ -18,7 +18,7 @@ from edgesqueeze.run.report import Row, row_from_json
 from edgesqueeze.run.rows import scored, state_row
 from edgesqueeze.run.rundir import RunDir, StageFolder
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Epoch, Session, TrainingStateFile
+from edgesqueeze.task.training import Epoch, Session, TrainingStateFile, left_worse
 
 LOGGER = logging.getLogger(__name__)
 RANDOM_WEIGHTS = "random weights"
@@ -87,7 +87,11 @@ class StageRunner:
         if session.history:
             history = History.of(self.task, folder.path.name, session.history)
             write_atomically(folder.history, json.dumps(history.to_json(), indent=1).encode())
-        row = replace(self._row(name, folder), notes=tuple(session.notes))
+        row = self._row(name, folder)
+        worse = left_worse(name, self.task.primary, _row_of(before).primary, row.primary)
+        if worse is not None:  # said at once: what comes behind it may take hours
+            session.note(worse)
+        row = replace(row, notes=tuple(session.notes))
         folder.finish(asdict(row))
         state_file.remove()
         LOGGER.info("stage %d %s: %s", index, name, row)

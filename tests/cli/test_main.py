@@ -85,22 +85,25 @@ def test_compress_prints_the_table_and_report_prints_it_again(folder):
 
 @pytest.mark.slow
 def test_strict_turns_fired_checks_into_a_refusal_and_keeps_the_files(folder, capsys, monkeypatch):
-    arguments = ["edgesqueeze", "compress", "--recipe", "small.yaml", "--output", "out", "--strict"]
+    trained = SMALL.replace("epochs: 1", "epochs: 4, learning_rate: 0.05")
+    (folder / "ruined.yaml").write_text(trained.replace("sparsity: 0.5", "sparsity: 0.99"))
+    arguments = ["edgesqueeze", "compress", "--recipe", "ruined.yaml", "--output", "out", "--strict"]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 2
     printed = capsys.readouterr()
-    assert "- FIRED enough images: 100 test images" in printed.out
+    assert "- cannot tell enough images: 100 test images" in printed.out
+    assert "- FAULT accuracy: " in printed.out
     line = printed.err.splitlines()[-1]
-    assert line.startswith("error: 1 of 7 checks fired. ")
-    assert "checks fired. enough images: 100 test images cannot show a change below 6.00 points" in line
+    assert line.startswith("error: 1 of 8 checks found a fault. accuracy: ")
+    assert "enough images" not in line  # which cannot tell, and so is no fault
     assert {"model.sqz", "model.onnx"} == {p.name for p in (folder / "out" / "artifacts").iterdir()}
     data = json.loads((folder / "out" / "report.json").read_text())
-    assert [c["name"] for c in data["checks"] if c["status"] == "fired"] == ["enough images"]
+    assert [c["name"] for c in data["checks"] if c["status"] == "fired"] == ["accuracy"]
     layers = CliRunner().invoke(app, ["report", "out", "--layers"]).output.splitlines()
     assert layers[0].split()[:3] == ["layer", "weights", "pruned"]
-    assert layers[2].split()[:3] == ["stem.0", "72", "36"]
+    assert layers[2].split()[:3] == ["stem.0", "72", "71"]
 
 
 @pytest.mark.slow

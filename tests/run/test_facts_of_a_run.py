@@ -69,10 +69,11 @@ def test_every_check_of_a_run_has_an_answer(finished):
         "delegate": "ok",
         "pruned and shared": "ok",
         "composition": "ok",
-        "enough images": "fired",
+        "accuracy": "fired",  # one epoch has taught it little, and that hangs on every weight
+        "enough images": "cannot tell",
     }
     assert any("model_int8.onnx has" in sentence for sentence in faults(report, "smaller"))
-    assert "100 test images cannot show a change below 6.00 points" in faults(report, "enough images")[0]
+    assert "100 test images cannot show a change below 6.00 points" in report.checks[-1].findings[0].what
     assert read_report(run.path).checks == report.checks
     table = (run.path / "report.md").read_text()
     assert "Did it really work: " in table
@@ -196,8 +197,8 @@ def test_a_metric_that_cannot_be_resampled_is_said(tiny_task, tmp_path):
     task = replace(tiny_task, metrics={"f1": macro_f1})
     run, _, report = run_of(tmp_path, task, STAGES[:1], [{"export": "onnx"}])
     check = report.checks[-1]
-    assert check.status == "not checked"
-    assert "'f1' is not the share of test images that are right" in check.unchecked
+    assert check.status == "cannot tell"
+    assert "'f1' is not the share of test images that are right" in check.findings[0].what
     assert all(row.interval is None and row.paired is None for row in report.rows)
     assert "[95 %]" not in report.table("github")
     assert not list(run.path.rglob("right.npy"))

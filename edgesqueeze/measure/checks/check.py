@@ -4,19 +4,23 @@ A check is a pure function from facts to a :class:`Check`, in a file of its name
 are those of ``file_facts``, ``layer_facts`` and ``enough_images``; ``run.facts_of_a_run`` gathers them, once.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from edgesqueeze.errors import CheckError
 
-Severity = Literal["fault", "note"]
+Severity = Literal["fault", "doubt", "note"]
+Status = Literal["fired", "cannot tell", "ok", "not checked"]
+"""A fault was found; nobody can tell; it holds; there was nothing to ask it of."""
+_FIRST: dict[Severity, str] = {"fault": "FAULT", "doubt": "cannot tell"}
 _SHOWN_PLACES = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was found. A fault fires the check, a note does not.
+    """Something that was found. A fault fires the check; a doubt says that nobody can tell; a note neither.
 
     ``what`` is a sentence without a full stop that names its file or stage; ``where`` are the layers, all
     of them.
@@ -37,8 +41,8 @@ class Finding:
 class Check:
     """One question and its answer.
 
-    ``passed`` says what was compared and holds; ``unchecked`` why the question, or a part of it, could not
-    be asked. A check that has neither has only findings.
+    ``passed`` says what was compared and holds; ``unchecked`` why the question, or a part of it, was not
+    asked. A check that has neither has only findings.
     """
 
     name: str
@@ -49,22 +53,27 @@ class Check:
     @property
     def faults(self) -> tuple[Finding, ...]:
         """The findings that fire the check."""
-        return tuple(finding for finding in self.findings if finding.severity == "fault")
+        return self._found("fault")
 
     @property
-    def status(self) -> str:
-        """``fired``, ``ok`` or ``not checked``."""
+    def status(self) -> Status:
+        """A fault decides; where there is none, a doubt does."""
         if self.faults:
             return "fired"
+        if self._found("doubt"):
+            return "cannot tell"
         return "not checked" if self.unchecked and not self.passed else "ok"
 
     def lines(self) -> list[str]:
-        """One line each: what fired, what holds, what was noticed, what could not be asked."""
-        found = [f"- FIRED {self.name}: {finding.text()}" for finding in self.faults]
+        """One line each: faults, doubts, what holds, what was noticed, what was not asked."""
+        said = [(word, self._found(severity)) for severity, word in _FIRST.items()]
+        found = [f"- {word} {self.name}: {finding.text()}" for word, those in said for finding in those]
         found += [f"- ok {self.name}: {self.passed}"] if self.passed else []
-        notes = [finding for finding in self.findings if finding.severity == "note"]
-        found += [f"- note {self.name}: {finding.text()}" for finding in notes]
+        found += [f"- note {self.name}: {finding.text()}" for finding in self._found("note")]
         return found + ([f"- not checked {self.name}: {self.unchecked}"] if self.unchecked else [])
+
+    def _found(self, severity: Severity) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity == severity)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, the status among them."""
@@ -72,9 +81,9 @@ class Check:
 
 
 def concluded(name: str, passed: str, findings: Sequence[Finding], unchecked: str = "") -> Check:
-    """The check with its findings; ``passed`` is said only if none of them is a fault."""
-    fired = any(finding.severity == "fault" for finding in findings)
-    return Check(name, "" if fired else passed, unchecked, tuple(findings))
+    """The check with its findings; ``passed`` is said only if none of them is a fault or a doubt."""
+    holds = all(finding.severity == "note" for finding in findings)
+    return Check(name, passed if holds else "", unchecked, tuple(findings))
 
 
 def check_from_json(data: dict[str, Any]) -> Check:
@@ -85,13 +94,20 @@ def check_from_json(data: dict[str, Any]) -> Check:
 
 def checks_text(checks: Sequence[Check]) -> str:
     """All checks, for under the table."""
-    fired = sum(check.status == "fired" for check in checks)
-    head = f"Did it really work: {fired} of {len(checks)} checks fired"
-    return "\n".join([head, "", *(line for check in checks for line in check.lines())])
+    lines = [line for check in checks for line in check.lines()]
+    return "\n".join([f"Did it really work: {_counted(checks)}", "", *lines])
+
+
+def _counted(checks: Sequence[Check]) -> str:
+    """How many hold, found a fault, cannot tell, were not asked; the last two only if there are any."""
+    counts = Counter(check.status for check in checks)
+    said = [f"{counts['ok']} hold", f"{counts['fired'] or 'none'} found a fault"]
+    said += [f"{counts[status]} {status}" for status in ("cannot tell", "not checked") if counts[status]]
+    return f"of {len(checks)} checks {', '.join(said)}"
 
 
 def require(checks: Sequence[Check]) -> None:
-    """Raise if a check has fired.
+    """Raise if a check has found a fault; one that cannot tell is none.
 
     Raises:
         CheckError: every fault of every check, by name.
@@ -99,4 +115,4 @@ def require(checks: Sequence[Check]) -> None:
     fired = [f"{check.name}: {finding.text()}" for check in checks for finding in check.faults]
     if fired:
         count = sum(check.status == "fired" for check in checks)
-        raise CheckError(f"{count} of {len(checks)} checks fired. {'. '.join(fired)}.")
+        raise CheckError(f"{count} of {len(checks)} checks found a fault. {'. '.join(fired)}.")

@@ -19,14 +19,13 @@ from edgesqueeze.numerics.proportions import (
     smallest_visible_loss,
 )
 from edgesqueeze.task.metrics import Measure
+from edgesqueeze.task.metrics.base import POINT
+from edgesqueeze.task.metrics.wording import written_change
 
 NEGLIGIBLE = 0.001
 """A change below a tenth of a point is not taken as a claim: nothing here promises more."""
-WANTED = 0.01
-"""A test split should be able to show a loss of one point."""
-WANTED_DB = 0.3
-"""The same of a metric in decibels; a tenth of it is negligible."""
-_RATIO = NEGLIGIBLE / WANTED
+_RATIO = NEGLIGIBLE / POINT
+"""Of the loss that a split should be able to show, as much is negligible in any unit."""
 _Test = TypeVar("_Test", PairedTest, BootstrapTest)
 
 
@@ -48,21 +47,18 @@ class AnswersEvidence:
 
     @property
     def wanted(self) -> float:
-        """The loss that a split should be able to show, in the metric's unit; of a number, 1 % of it."""
-        match self.measure.unit:
-            case "share":
-                return WANTED
-            case "dB":
-                return WANTED_DB
-            case "number":
-                return WANTED * abs(self.value)
+        """The loss that a split should be able to show, in the metric's unit."""
+        return self.measure.point(self.value)
 
 
 def check_enough_images(answers: AnswersEvidence) -> Check:
-    """The changes shown are no chance, and the split is large enough to show a small loss at all."""
+    """The changes shown are no chance, and the split is large enough to show a small loss at all.
+
+    Where it is not so, nothing is at fault: the images just cannot tell.
+    """
     name = "enough images"
     if answers.unpaired:
-        return Check(name, unchecked=answers.unpaired)
+        return concluded(name, "", [Finding("doubt", answers.unpaired)])
     if not answers.tests:
         return Check(name, unchecked="no file was measured")
     counted = {file: test for file, test in answers.tests.items() if isinstance(test, PairedTest)}
@@ -70,7 +66,7 @@ def check_enough_images(answers: AnswersEvidence) -> Check:
     findings = (_of_counted(answers, counted) if counted else []) + (
         _of_drawn(answers, drawn) if drawn else []
     )
-    least = "0.10 points" if answers.measure.unit == "share" else _amount(answers, _RATIO * answers.wanted)
+    least = written_change(_RATIO * answers.wanted, answers.measure.unit)
     test = "exact McNemar test" if counted else "paired bootstrap"
     passed = f"every change of {least} or more shown for a file is no chance"
     return concluded(name, f"{passed} ({test}, p < {SIGNIFICANT:.2f})", findings)
@@ -80,10 +76,10 @@ def _of_counted(answers: AnswersEvidence, tests: Mapping[str, PairedTest]) -> li
     """Of a metric that counts right answers: 600 images can show a loss of one point."""
     total, needed = answers.test_examples, smallest_visible_loss()
     findings = []
-    if needed / total > WANTED:
+    if needed / total > POINT:
         what = f"{total:,} test images cannot show a change below {_points(needed / total)} points"
-        wanted = round(needed / WANTED)
-        findings.append(Finding("fault", f"{what}; {wanted} can show one of {_points(WANTED)}"))
+        wanted = round(needed / POINT)
+        findings.append(Finding("doubt", f"{what}; {wanted} can show one of {_points(POINT)}"))
     for test, files in _alike(tests).items():
         change = (test.won - test.lost) / total
         if abs(change) >= NEGLIGIBLE and test.p_value >= SIGNIFICANT:
@@ -91,36 +87,35 @@ def _of_counted(answers: AnswersEvidence, tests: Mapping[str, PairedTest]) -> li
             what = f"a change of {100 * shown:+.2f} points against {answers.baseline!r} may be chance"
             counts = f"{test.lost:,} of {total:,} images lost, {test.won:,} won, p {test.p_value:.2f}"
             hint = f"about {images_to_tell(test, total):,} images would tell"
-            findings.append(Finding("fault", f"{files}: {what} ({counts}; {hint})"))
+            findings.append(Finding("doubt", f"{files}: {what} ({counts}; {hint})"))
     return findings
 
 
 def _of_drawn(answers: AnswersEvidence, tests: Mapping[str, BootstrapTest]) -> list[Finding]:
     """Of any other metric: what the split can show follows from how much the change varies."""
-    total = answers.test_examples
+    total, unit = answers.test_examples, answers.measure.unit
     findings = []
     if total < FEWEST_IMAGES:
         what = (
             f"{total:,} test images are too few to be drawn again and again; {FEWEST_IMAGES} are the fewest"
         )
-        findings.append(Finding("fault", what))
+        findings.append(Finding("doubt", what))
     for test, files in _alike(tests).items():
         if test.p_value < SIGNIFICANT:
             continue
         if test.change and abs(test.change) >= _RATIO * answers.wanted:
-            what = (
-                f"a change of {_amount(answers, test.change, '+')} against {answers.baseline!r} may be chance"
-            )
+            change = written_change(test.change, unit, "+")
+            what = f"a change of {change} against {answers.baseline!r} may be chance"
             hint = f"about {images_to_see(test, total, test.change):,} images would tell"
             findings.append(
-                Finding("fault", f"{files}: {what} (paired bootstrap, p {test.p_value:.2f}; {hint})")
+                Finding("doubt", f"{files}: {what} (paired bootstrap, p {test.p_value:.2f}; {hint})")
             )
         elif visible_change(test) > answers.wanted:
-            visible, wanted = _amount(answers, visible_change(test)), _amount(answers, answers.wanted)
+            visible, wanted = (written_change(x, unit) for x in (visible_change(test), answers.wanted))
             what = f"{total:,} test images cannot show a change below {visible}"
             count = images_to_see(test, total, answers.wanted)
             hint = "" if count is None else f"; about {count:,} can show one of {wanted}"
-            findings.append(Finding("fault", f"{files}: {what}{hint}"))
+            findings.append(Finding("doubt", f"{files}: {what}{hint}"))
     return findings
 
 
@@ -134,14 +129,3 @@ def _alike(tests: Mapping[str, _Test]) -> dict[_Test, str]:
 
 def _points(share: float) -> str:
     return f"{100 * share:.2f}"
-
-
-def _amount(answers: AnswersEvidence, change: float, sign: str = "") -> str:
-    """A change in the metric's own unit."""
-    match answers.measure.unit:
-        case "share":
-            return f"{100 * change:{sign}.2f} points"
-        case "dB":
-            return f"{change:{sign}.2f} dB"
-        case "number":
-            return f"{change:{sign}.3g}"

@@ -47,6 +47,14 @@ class ImageAnswers:
             return share_interval(self.counted)
         return None if self.draws is None else bootstrap_interval(self.draws, value)
 
+    def right(self, measure: Measure) -> Counted | None:
+        """Which images are right, [N]; None where the metric says nothing of single images' classes."""
+        if self.counted is not None:
+            return self.counted if measure.higher_is_better else ~self.counted
+        if self.parts is not None and {"predicted", "target"} <= self.parts.keys():
+            return np.asarray(self.parts["predicted"] == self.parts["target"])
+        return None
+
     def against(self, before: "ImageAnswers", measure: Measure, change: float) -> AnyPairedTest | None:
         """The test against another model on the same images; None if one of the two is not known so.
 

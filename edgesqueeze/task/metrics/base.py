@@ -14,6 +14,10 @@ Metric = Callable[[Any, Any], float]
 """(outputs [N, ...], targets [N, ...]), or trees of them, to one number.
 
 A plain function is a share, and higher is better."""
+POINT = 0.01
+"""A change of a share by a hundredth."""
+POINT_DB = 0.3
+"""What is as small a change of a metric in decibels."""
 Unit = Literal["share", "number", "dB"]
 """How a metric is written: as percent with changes in points, as it is, or in decibels."""
 Parts = Mapping[str, NDArray[Any]]
@@ -85,6 +89,16 @@ class Measure:
     def gain(self, before: float, after: float) -> float:
         """How much better ``after`` is, above 0 if it is, whichever direction is the good one."""
         return after - before if self.higher_is_better else before - after
+
+    def point(self, value: float) -> float:
+        """A small change of a metric that is ``value``: a point of a share, 0.3 dB, 1 % of a plain number."""
+        match self.unit:
+            case "share":
+                return POINT
+            case "dB":
+                return POINT_DB
+            case "number":
+                return POINT * abs(value)
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether a value is better than another; nothing is better than its equal, and NaN than nothing."""

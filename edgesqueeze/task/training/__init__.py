@@ -10,6 +10,7 @@ from edgesqueeze.task.training.losses import training_loss
 from edgesqueeze.task.training.session import Keeper, Session
 from edgesqueeze.task.training.settings import TrainingSettings, check_training
 from edgesqueeze.task.training.state_file import TrainingStateFile
+from edgesqueeze.task.training.worse import left_worse
 
 __all__ = [
     "BeforeStep",
@@ -24,5 +25,6 @@ __all__ = [
     "check_training",
     "evaluate",
     "fit",
+    "left_worse",
     "training_loss",
 ]

@@ -19,6 +19,7 @@ from edgesqueeze.task.training.losses import training_loss
 from edgesqueeze.task.training.optimizers import make_optimizer, make_scheduler
 from edgesqueeze.task.training.session import Session
 from edgesqueeze.task.training.settings import TrainingSettings, check_training
+from edgesqueeze.task.training.worse import ended_worse
 from edgesqueeze.trees import Tree, length_of
 
 BeforeStep = Callable[[int, int], None]
@@ -156,6 +157,11 @@ class _Training:
         if self.settings.keep == "best":
             said = self.course().said(self.best.metric)
             self.session.note(f"kept the best of {done} epochs, epoch {self.best.epoch} with {said}")
+        left = self.history[(self.best.epoch if self.settings.keep == "best" else done) - 1]
+        # A stage that takes more and more away as its epochs go by may end above the loss it began with.
+        worse = ended_worse(self.task.primary, self.history[0], left) if self.settings.can_choose else None
+        if worse is not None:
+            self.session.note(worse)
 
     # -- going on after a kill -------------------------------------------------------------------------
 

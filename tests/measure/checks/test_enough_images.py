@@ -29,12 +29,12 @@ def drawn(unit, value=0.5, total=1000, **tests):
 
 
 def said(check):
-    return [finding.text() for finding in check.faults]
+    return [finding.text() for finding in check.findings]
 
 
-def test_a_change_that_may_be_chance_fires_once_for_files_that_agree():
+def test_a_change_that_may_be_chance_is_said_once_for_files_that_agree():
     check = check_enough_images(answers(1000, a=(5, 2), b=(5, 2), c=(30, 5)))
-    assert [finding.text() for finding in check.faults] == [
+    assert [finding.text() for finding in check.findings] == [
         "a, b: a change of -0.30 points against 'train' may be chance "
         "(5 of 1,000 images lost, 2 won, p 0.45; about 3,624 images would tell)"
     ]
@@ -53,9 +53,9 @@ def test_what_the_images_can_show_passes(tests):
     assert check_enough_images(answers(10_000, **tests)).status == "ok"
 
 
-def test_too_few_images_fire_even_if_nothing_was_lost():
+def test_too_few_images_are_said_even_if_nothing_was_lost():
     check = check_enough_images(answers(599, a=(0, 0)))
-    assert [finding.text() for finding in check.faults] == [
+    assert [finding.text() for finding in check.findings] == [
         "599 test images cannot show a change below 1.00 points; 600 can show one of 1.00"
     ]
     assert check_enough_images(answers(600, a=(0, 0))).status == "ok"
@@ -63,7 +63,8 @@ def test_too_few_images_fire_even_if_nothing_was_lost():
 
 def test_metrics_that_cannot_be_paired_are_said_and_do_not_fire():
     check = check_enough_images(answers(10, "'miou' is not the share of test images that are right"))
-    assert (check.status, check.findings) == ("not checked", ())
+    assert (check.status, check.faults) == ("cannot tell", ())
+    assert check.findings[0].what == "'miou' is not the share of test images that are right"
     assert check_enough_images(answers(10)).status == "not checked"
 
 
@@ -83,7 +84,7 @@ def test_a_change_of_another_metric_may_be_chance_in_its_own_unit():
     assert "a: a change of +0.012 against" in said(drawn("number", 2.0, a=(0.012, 0.01, 0.3)))[0]
 
 
-def test_a_split_that_could_not_show_a_loss_fires_although_none_was_found():
+def test_a_split_that_could_not_show_a_loss_is_said_although_none_was_found():
     assert said(drawn("share", a=(0.0005, 0.01, 0.9))) == [
         "a: 1,000 test images cannot show a change below 1.96 points; about 3,841 can show one of 1.00 points"
     ]
@@ -123,24 +124,27 @@ def test_a_baseline_of_zero_has_no_changes_to_tell():
 
 
 FIRED = Check("smaller", findings=(Finding("fault", "one is larger", ("a", "b")), Finding("note", "hm")))
-CHECKS = (FIRED, Check("faster", passed="all are"), Check("delegate", unchecked="no TFLite file"))
+UNSURE = Check("enough images", findings=(Finding("doubt", "may be chance"),))
+CHECKS = (FIRED, UNSURE, Check("faster", passed="all are"), Check("delegate", unchecked="no TFLite file"))
 
 
 def test_every_fault_is_named_when_checks_are_required():
     with pytest.raises(CheckError) as raised:
         require((*CHECKS, Check("other", findings=(Finding("fault", "two"),))))
-    assert str(raised.value) == "2 of 4 checks fired. smaller: one is larger: a, b. other: two."
+    assert str(raised.value) == "2 of 5 checks found a fault. smaller: one is larger: a, b. other: two."
     require(CHECKS[1:])
 
 
 def test_checks_print_and_read_back():
     assert checks_text(CHECKS).splitlines() == [
-        "Did it really work: 1 of 3 checks fired",
+        "Did it really work: of 4 checks 1 hold, 1 found a fault, 1 cannot tell, 1 not checked",
         "",
-        "- FIRED smaller: one is larger: a, b",
+        "- FAULT smaller: one is larger: a, b",
         "- note smaller: hm",
+        "- cannot tell enough images: may be chance",
         "- ok faster: all are",
         "- not checked delegate: no TFLite file",
     ]
-    assert [check.status for check in CHECKS] == ["fired", "ok", "not checked"]
+    assert [check.status for check in CHECKS] == ["fired", "cannot tell", "ok", "not checked"]
+    assert checks_text(CHECKS[2:3]).startswith("Did it really work: of 1 checks 1 hold, none found a fault\n")
     assert [check_from_json(check.to_json()) for check in CHECKS] == list(CHECKS)

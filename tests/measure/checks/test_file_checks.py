@@ -237,8 +237,8 @@ def test_a_litert_that_does_not_tell_is_said(monkeypatch, files):
     monkeypatch.delattr(Interpreter, "_get_ops_details")
     assert undelegated(files / "nearest_int8.tflite") is None
     check = check_delegated([replace(INT8, format="tflite")])
-    assert check.status == "not checked"
-    assert "this LiteRT does not tell" in check.unchecked
+    assert check.status == "cannot tell"
+    assert "this LiteRT does not tell" in check.findings[0].what
 
 
 def operator(index, name, inputs, outputs):
