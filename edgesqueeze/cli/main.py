@@ -5,11 +5,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgesqueeze.cli.ending import Ending
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
 
 app = typer.Typer(
@@ -21,11 +23,17 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Entry point: an error of ours becomes one line and exit code 2; anything else keeps its traceback."""
+def main(ending: Ending | None = None) -> None:
+    """An error of ours becomes one line and exit code 2; anything else keeps its traceback.
+
+    Args:
+        ending: what a signal does to this process; by default there is nobody who asks.
+    """
     try:
-        app()
+        app(obj=ending)
     except EdgeSqueezeError as error:
+        if ending is not None and ending.signal is not None:
+            raise  # a library has made it of the exception that the signal raised
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         raise SystemExit(2) from None
 
@@ -49,6 +57,7 @@ def _options(
 
 @app.command()
 def compress(
+    context: typer.Context,
     recipe: Annotated[str | None, typer.Option(help="A YAML file, or the name of a bundled recipe.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -68,12 +77,15 @@ def compress(
     ] = False,
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
+    begun = partial(context.ensure_object(Ending).works_in, "compress")
+    if resume is not None:
+        begun(resume)
     from edgesqueeze.cli.painting import painter
     from edgesqueeze.cli.starting import Request, start
     from edgesqueeze.pipeline import check_fits
     from edgesqueeze.pipeline import compress as run_recipe
 
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits)
+    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits, begun)
     with painter() as progress:
         report = run_recipe(parsed, task, run, progress)
     typer.echo(report.table("simple"))
@@ -84,6 +96,7 @@ def compress(
 
 @app.command()
 def train(
+    context: typer.Context,
     recipe: Annotated[str | None, typer.Option(help="A YAML file, or the name of a bundled recipe.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -102,6 +115,9 @@ def train(
     ] = None,
 ) -> None:
     """Train the model of a recipe by its leading train stages: a checkpoint, learning curves, a report."""
+    begun = partial(context.ensure_object(Ending).works_in, "train")
+    if resume is not None:
+        begun(resume)
     from edgesqueeze.baseline import check_baseline
     from edgesqueeze.baseline import train as train_baseline
     from edgesqueeze.cli.painting import painter
@@ -110,7 +126,7 @@ def train(
 
     if tensorboard is not None:
         check_tensorboard()
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline)
+    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline, begun)
     with painter() as progress:
         report = train_baseline(parsed, task, run, progress, tensorboard)
     typer.echo(report.table("simple"))
@@ -119,6 +135,7 @@ def train(
 
 @app.command()
 def bench(
+    context: typer.Context,
     models: Annotated[
         list[str] | None,
         typer.Argument(metavar="[MODEL|FILE]...", help="Built-in models, .onnx or .tflite files."),
@@ -149,6 +166,7 @@ def bench(
     with tempfile.TemporaryDirectory() as folder, _log_lines():
         report = run_bench(chosen, Path(folder))
     if output is not None:
+        context.ensure_object(Ending).writes_files()
         make_directory(output)
         write_atomically(output / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())
         write_atomically(output / "report.md", (report.table("github") + "\n").encode())
@@ -157,6 +175,7 @@ def bench(
 
 @app.command()
 def decode(
+    context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="A .sqz file.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Directory for the decoded files.")
@@ -172,6 +191,7 @@ def decode(
 
     if (file is None) != (output is None) or (file is None and bundle is None):
         raise RecipeError("give a .sqz file and -o DIRECTORY, or --bundle DIRECTORY, or both")
+    context.ensure_object(Ending).writes_files()
     written = write_bundle(bundle) if bundle is not None else []
     if file is not None and output is not None:
         written += decode_sqz(file, output)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.run.recipe import Recipe, load_recipe
-from edgesqueeze.run.rundir import RunDir, new_run, open_run
+from edgesqueeze.run.rundir import RunDir, default_place, new_run, open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.task.task import Task
 
@@ -21,10 +21,13 @@ class Request:
     resume: Path | None
 
 
-def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Recipe, Task, RunDir]:
+def start(
+    request: Request, check: Callable[[Recipe, Task], object], begun: Callable[[Path], None]
+) -> tuple[Recipe, Task, RunDir]:
     """The recipe, its task, and the directory of the run.
 
-    ``check`` is asked before there is a directory: a mistake leaves nothing behind.
+    ``check`` is asked before there is a directory: a mistake leaves nothing behind. ``begun`` is told of a
+    new directory before anything is in it.
 
     Raises:
         EdgeSqueezeError: options that do not go together, or what is wrong with recipe, task or directory.
@@ -43,4 +46,6 @@ def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Re
     recipe = load_recipe(request.recipe, request.settings)
     task = load_task(recipe.task, recipe.seed)
     check(recipe, task)
-    return recipe, task, new_run(recipe, request.output)
+    place = request.output or default_place(recipe)
+    begun(place)
+    return recipe, task, new_run(recipe, place)

@@ -159,14 +159,18 @@ class RunDir:
             lock.release()
 
 
+def default_place(recipe: Recipe) -> Path:
+    """Where a run goes that is given no directory: ``runs/<recipe>-<UTC time>``."""
+    return Path("runs") / f"{recipe.name}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}"
+
+
 def new_run(recipe: Recipe, output: Path | None) -> RunDir:
     """A fresh directory for a run, with the validated recipe in it.
 
     Raises:
         OutputError: the directory holds something already, or cannot be made.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = output or Path("runs") / f"{recipe.name}-{stamp}"
+    path = output or default_place(recipe)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; --output takes a directory")
     if (path / "recipe.yaml").exists():
