@@ -1,10 +1,6 @@
 """The command line: the only place that prints. Heavy imports happen inside the commands that need them."""
 
 import json
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgesqueeze.cli.ending import Ending
+from edgesqueeze.cli.tables import Wide, bench, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
 
 app = typer.Typer(
@@ -75,6 +72,7 @@ def compress(
         bool,
         typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
     ] = False,
+    wide: Wide = False,
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
     begun = partial(context.ensure_object(Ending).works_in, "compress")
@@ -87,11 +85,11 @@ def compress(
 
     parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits, begun)
     with painter() as progress:
-        report = run_recipe(parsed, task, run, progress)
-    typer.echo(report.table("simple"))
+        found = run_recipe(parsed, task, run, progress)
+    typer.echo(found.table("simple") if wide else found.brief())
     typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
-        report.require_checks()
+        found.require_checks()
 
 
 @app.command()
@@ -113,6 +111,7 @@ def train(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
     ] = None,
+    wide: Wide = False,
 ) -> None:
     """Train the model of a recipe by its leading train stages: a checkpoint, learning curves, a report."""
     begun = partial(context.ensure_object(Ending).works_in, "train")
@@ -128,49 +127,12 @@ def train(
         check_tensorboard()
     parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline, begun)
     with painter() as progress:
-        report = train_baseline(parsed, task, run, progress, tensorboard)
-    typer.echo(report.table("simple"))
-    typer.echo(f"\ncheckpoint: {report.checkpoint}\ncurves: {run.path / 'history.png'}")
+        found = train_baseline(parsed, task, run, progress, tensorboard)
+    typer.echo(found.table("simple") if wide else found.brief())
+    typer.echo(f"\ncheckpoint: {found.checkpoint}\ncurves: {run.path / 'history.png'}")
 
 
-@app.command()
-def bench(
-    context: typer.Context,
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL|FILE]...", help="Built-in models, .onnx or .tflite files."),
-    ] = None,
-    suite: Annotated[Path | None, typer.Option(help="A YAML suite, as bench/references.yaml.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads each runtime may use. Default: 1, or the suite's.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write report.json and report.md into this directory.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Measure parameters, size, MACs and latency of models side by side, with ratios to AlexNet."""
-    import tempfile
-
-    from edgesqueeze.bundled import bundled_folder
-    from edgesqueeze.files import make_directory, write_atomically
-    from edgesqueeze.measure.bench.bench import change_suite, load_suite, run_bench
-
-    if suite is not None and models:
-        raise RecipeError("give models or --suite, not both")
-    chosen = load_suite(suite or bundled_folder("bench") / "references.yaml")
-    changes: dict[str, object] = {"name": "command-line", "models": models} if models else {}
-    if threads is not None:
-        changes["threads"] = threads
-    chosen = change_suite(chosen, changes)
-    with tempfile.TemporaryDirectory() as folder, _log_lines():
-        report = run_bench(chosen, Path(folder))
-    if output is not None:
-        context.ensure_object(Ending).writes_files()
-        make_directory(output)
-        write_atomically(output / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())
-        write_atomically(output / "report.md", (report.table("github") + "\n").encode())
-    typer.echo(json.dumps(report.to_json(), indent=1) if as_json else report.table("simple"))
+app.command()(bench)
 
 
 @app.command()
@@ -235,19 +197,7 @@ def verify(
     found.require()
 
 
-@app.command()
-def report(
-    directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    layers: Annotated[
-        bool,
-        typer.Option("--layers", help="Print zeros and distinct values of every layer instead."),
-    ] = False,
-) -> None:
-    """Print the table of a finished run again."""
-    from edgesqueeze.run.rundir import read_report
-
-    found = read_report(directory)
-    typer.echo(found.layers_table("simple") if layers else found.table("simple"))
+app.command()(report)
 
 
 @app.command()
@@ -266,19 +216,3 @@ def doctor() -> None:
 
     for label, finding in diagnose():
         typer.echo(f"{label:16} {finding}")
-
-
-@contextmanager
-def _log_lines() -> Iterator[None]:
-    """Show INFO lines of the package on standard error while something long runs."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("edgesqueeze")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
