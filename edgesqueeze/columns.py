@@ -12,10 +12,10 @@ _LEAST = 12
 """Of a name, so many characters are shown at least."""
 
 
-def wrapped(text: str) -> str:
-    """Every line broken between words; what belongs to an item of a list is set in."""
+def wrapped(text: str, indent: int = 0) -> str:
+    """Every line broken between words; what goes on is set in by ``indent``, of an item of a list by two."""
     lines = (
-        textwrap.fill(line, WIDTH, subsequent_indent="  " if line.startswith("- ") else "")
+        textwrap.fill(line, WIDTH, subsequent_indent=" " * (2 if line.startswith("- ") else indent))
         for line in text.splitlines()
     )
     return "\n".join(lines)

@@ -55,11 +55,16 @@ def _options(
 @app.command()
 def compress(
     context: typer.Context,
-    recipe: Annotated[str | None, typer.Option(help="A YAML file, or the name of a bundled recipe.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A YAML file, or the name of a bundled recipe."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a setting, as in stages.prune.epochs=2. Repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as in stages.prune.epochs=2. Repeatable.",
         ),
     ] = None,
     output: Annotated[
@@ -73,17 +78,26 @@ def compress(
         typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
     ] = False,
     wide: Wide = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and about how long it would take.")
+    ] = False,
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
     begun = partial(context.ensure_object(Ending).works_in, "compress")
     if resume is not None:
         begun(resume)
     from edgesqueeze.cli.painting import painter
-    from edgesqueeze.cli.starting import Request, start
+    from edgesqueeze.cli.starting import Request, read_request, start
     from edgesqueeze.pipeline import check_fits
     from edgesqueeze.pipeline import compress as run_recipe
 
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits, begun)
+    request = Request(recipe, settings or [], output, resume)
+    if dry_run:
+        from edgesqueeze.dry_run import dry_run as look
+
+        typer.echo(look(*read_request(request)).text())
+        return
+    parsed, task, run = start(request, check_fits, begun)
     with painter() as progress:
         found = run_recipe(parsed, task, run, progress)
     typer.echo(found.table("simple") if wide else found.brief())
@@ -95,11 +109,16 @@ def compress(
 @app.command()
 def train(
     context: typer.Context,
-    recipe: Annotated[str | None, typer.Option(help="A YAML file, or the name of a bundled recipe.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A YAML file, or the name of a bundled recipe."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a setting, as in stages.train.epochs=20. Repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as in stages.train.epochs=20. Repeatable.",
         ),
     ] = None,
     output: Annotated[

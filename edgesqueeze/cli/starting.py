@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.run.recipe import Recipe, load_recipe
-from edgesqueeze.run.rundir import RunDir, default_place, new_run, open_run
+from edgesqueeze.run.rundir import RunDir, check_place, default_place, new_run, open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.task.task import Task
 
@@ -19,6 +19,22 @@ class Request:
     settings: Sequence[str]
     output: Path | None
     resume: Path | None
+
+
+def read_request(request: Request) -> tuple[Recipe, Task]:
+    """The recipe of a new run, and its task.
+
+    Raises:
+        EdgeSqueezeError: an earlier run is meant, or what is wrong with recipe, task or directory.
+    """
+    if request.resume is not None:
+        raise RecipeError("--dry-run is about a new run; leave --resume out")
+    if request.recipe is None:
+        raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
+    recipe = load_recipe(request.recipe, request.settings)
+    if request.output is not None:
+        check_place(request.output)
+    return recipe, load_task(recipe.task, recipe.seed)
 
 
 def start(
@@ -41,10 +57,7 @@ def start(
             )
         run, recipe = open_run(request.resume)
         return recipe, load_task(recipe.task, recipe.seed), run
-    if request.recipe is None:
-        raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
-    recipe = load_recipe(request.recipe, request.settings)
-    task = load_task(recipe.task, recipe.seed)
+    recipe, task = read_request(request)
     check(recipe, task)
     place = request.output or default_place(recipe)
     begun(place)

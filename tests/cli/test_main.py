@@ -138,6 +138,11 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
         ),
         (["compress", "--resume", "nowhere"], "holds no run to resume"),
         (["compress", "--resume", ".", "--recipe", "small.yaml"], "leave --recipe out"),
+        (["compress", "--resume", ".", "--dry-run"], "--dry-run is about a new run; leave --resume out"),
+        (
+            ["compress", "--recipe", "small.yaml", "--output", ".", "--dry-run"],
+            "is not empty and holds no run",
+        ),
         (["report", "."], "holds no report.json"),
         (["decode", "small.yaml", "-o", "out"], "small.yaml"),
         (["decode", "nowhere.sqz", "-o", "out"], "cannot read nowhere.sqz"),
@@ -154,6 +159,14 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(arguments, sentence, folder
     assert sentence in line
     written = set(folder.rglob("*")) - before
     assert not [p for p in written if "__pycache__" not in str(p)]
+
+
+def test_a_dry_run_tells_and_writes_nothing(folder):
+    before = {path.name for path in folder.iterdir()}
+    done = CliRunner().invoke(app, ["compress", "--recipe", "small.yaml", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert "stage 1     train: 1 epoch of 2 steps; " in done.stdout
+    assert {path.name for path in folder.iterdir()} - before <= {"__pycache__"}
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
