@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgesqueeze.cli.completing import recipe_names, setting_keys
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.tables import Wide, bench, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
@@ -14,7 +15,6 @@ from edgesqueeze.errors import EdgeSqueezeError, RecipeError
 app = typer.Typer(
     help="Compress a trained PyTorch vision model, export it to ONNX, TFLite and .sqz, measure the files.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -57,7 +57,7 @@ def compress(
     context: typer.Context,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A YAML file, or the name of a bundled recipe."),
+        typer.Option(help="A YAML file, or the name of a bundled recipe.", autocompletion=recipe_names),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -65,6 +65,7 @@ def compress(
             "--set",
             metavar="KEY=VALUE",
             help="Override a setting, as in stages.prune.epochs=2. Repeatable.",
+            autocompletion=setting_keys,
         ),
     ] = None,
     output: Annotated[
@@ -111,7 +112,7 @@ def train(
     context: typer.Context,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A YAML file, or the name of a bundled recipe."),
+        typer.Option(help="A YAML file, or the name of a bundled recipe.", autocompletion=recipe_names),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -119,6 +120,7 @@ def train(
             "--set",
             metavar="KEY=VALUE",
             help="Override a setting, as in stages.train.epochs=20. Repeatable.",
+            autocompletion=setting_keys,
         ),
     ] = None,
     output: Annotated[
