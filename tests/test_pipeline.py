@@ -332,36 +332,50 @@ SLOW_RECIPE = {
     "references": [],
     "stages": [{**stage, "epochs": 12} if "epochs" in stage else stage for stage in RECIPE["stages"]],
 }
-MARKS = ["train: epoch 2/", "prune: epoch 2/", "share: epoch 2/", "calibrating on", "measuring 5 files"]
+MARKS = {
+    "train: epoch 2/": signal.SIGKILL,
+    "prune: epoch 2/": signal.SIGINT,
+    "share: epoch 2/": signal.SIGTERM,
+    "calibrating on": signal.SIGINT,
+    "measuring 5 files": signal.SIGTERM,
+}
 
 
 def _compress_command(*arguments):
-    return [sys.executable, "-m", "edgesqueeze.cli", "compress", *map(str, arguments)]
+    return [sys.executable, "-m", "edgesqueeze", "compress", *map(str, arguments)]
 
 
-def _kill_at(mark, command, folder):
-    """Start a run and kill it, as the kernel would, as soon as it says ``mark``."""
+def _end_at(mark, command, folder):
+    """Start a run and signal it as soon as it says ``mark``. The kernel kills it, or it says how to go on."""
+    number = MARKS[mark]
     with subprocess.Popen(
         command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
         for line in process.stderr:
             if line.startswith(mark):
-                process.send_signal(signal.SIGKILL)
+                process.send_signal(number)
                 break
         else:
             pytest.fail(f"the run ended without saying {mark!r}")
-    assert process.returncode == -signal.SIGKILL
+        rest = process.stderr.read().splitlines()
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    if number != signal.SIGKILL:
+        advice = "continue with: edgesqueeze compress --resume broken"
+        assert rest[-1] == f"stopped by {number.name}; {advice}"
+        assert all(": epoch " in line for line in rest[:-1]), rest
+        assert not list(folder.rglob("*.part"))
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_every_stage_ends_with_the_same_bytes(tmp_path):
+def test_a_run_killed_or_stopped_in_every_stage_ends_with_the_same_bytes(tmp_path):
     (tmp_path / "small.yaml").write_text(json.dumps(SLOW_RECIPE))
     (tmp_path / "tiny.py").write_text(Path(tiny.__file__).read_text())
     start = _compress_command("--recipe", "small.yaml", "--output", "unbroken")
     subprocess.run(start, cwd=tmp_path, check=True, capture_output=True)
-    _kill_at(MARKS[0], _compress_command("--recipe", "small.yaml", "--output", "broken"), tmp_path)
-    for mark in MARKS[1:]:
-        _kill_at(mark, _compress_command("--resume", "broken"), tmp_path)
+    first, *others = MARKS
+    _end_at(first, _compress_command("--recipe", "small.yaml", "--output", "broken"), tmp_path)
+    for mark in others:
+        _end_at(mark, _compress_command("--resume", "broken"), tmp_path)
         assert not (tmp_path / "broken" / "report.json").exists()
     subprocess.run(_compress_command("--resume", "broken"), cwd=tmp_path, check=True, capture_output=True)
     assert hashes(tmp_path / "broken") == hashes(tmp_path / "unbroken")

@@ -4,6 +4,9 @@ import re
 
 from pages import ROOT, blocks
 
+from edgesqueeze.run.row_tables import brief_table
+from edgesqueeze.run.rundir import read_report
+
 README = (ROOT / "README.md").read_text()
 
 
@@ -23,3 +26,8 @@ def test_it_is_read_in_a_few_minutes_and_the_command_comes_first():
 def test_one_table_of_numbers():
     tables = re.findall(r"^\|[:|-]+\|$", README, re.M)
     assert len(tables) == 2  # the other says where to go next
+
+
+def test_the_table_is_what_is_printed():
+    report = read_report(ROOT / "bench" / "results" / "deep_compression" / "fashion_mnist")
+    assert brief_table(report.rows, "github") in README

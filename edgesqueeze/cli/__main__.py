@@ -1,5 +1,5 @@
 """``python -m edgesqueeze.cli``."""
 
-from edgesqueeze.cli.main import main
+from edgesqueeze.cli.process import run
 
-main()
+run()

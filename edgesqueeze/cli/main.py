@@ -1,31 +1,36 @@
 """The command line: the only place that prints. Heavy imports happen inside the commands that need them."""
 
 import json
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgesqueeze.cli.completing import recipe_names, setting_keys
+from edgesqueeze.cli.ending import Ending
+from edgesqueeze.cli.tables import Wide, bench, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
 
 app = typer.Typer(
     help="Compress a trained PyTorch vision model, export it to ONNX, TFLite and .sqz, measure the files.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
-def main() -> None:
-    """Entry point: an error of ours becomes one line and exit code 2; anything else keeps its traceback."""
+def main(ending: Ending | None = None) -> None:
+    """An error of ours becomes one line and exit code 2; anything else keeps its traceback.
+
+    Args:
+        ending: what a signal does to this process; by default there is nobody who asks.
+    """
     try:
-        app()
+        app(obj=ending)
     except EdgeSqueezeError as error:
+        if ending is not None and ending.signal is not None:
+            raise  # a library has made it of the exception that the signal raised
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         raise SystemExit(2) from None
 
@@ -49,11 +54,18 @@ def _options(
 
 @app.command()
 def compress(
-    recipe: Annotated[str | None, typer.Option(help="A YAML file, or the name of a bundled recipe.")] = None,
+    context: typer.Context,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A YAML file, or the name of a bundled recipe.", autocompletion=recipe_names),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a setting, as in stages.prune.epochs=2. Repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as in stages.prune.epochs=2. Repeatable.",
+            autocompletion=setting_keys,
         ),
     ] = None,
     output: Annotated[
@@ -66,32 +78,52 @@ def compress(
         bool,
         typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
     ] = False,
+    wide: Wide = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and about how long it would take.")
+    ] = False,
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table.
 
     A recipe with your own code is a program: run only those you trust.
     """
+    begun = partial(context.ensure_object(Ending).works_in, "compress")
+    if resume is not None:
+        begun(resume)
     from edgesqueeze.cli.painting import painter
-    from edgesqueeze.cli.starting import Request, start
+    from edgesqueeze.cli.starting import Request, read_request, start
     from edgesqueeze.pipeline import check_fits
     from edgesqueeze.pipeline import compress as run_recipe
 
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits)
+    request = Request(recipe, settings or [], output, resume)
+    if dry_run:
+        from edgesqueeze.dry_run import dry_run as look
+
+        typer.echo(look(*read_request(request)).text())
+        return
+    parsed, task, run = start(request, check_fits, begun)
     with painter() as progress:
-        report = run_recipe(parsed, task, run, progress)
-    typer.echo(report.table("simple"))
+        found = run_recipe(parsed, task, run, progress)
+    typer.echo(found.table("simple") if wide else found.brief())
     typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
-        report.require_checks()
+        found.require_checks()
 
 
 @app.command()
 def train(
-    recipe: Annotated[str | None, typer.Option(help="A YAML file, or the name of a bundled recipe.")] = None,
+    context: typer.Context,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A YAML file, or the name of a bundled recipe.", autocompletion=recipe_names),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a setting, as in stages.train.epochs=20. Repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as in stages.train.epochs=20. Repeatable.",
+            autocompletion=setting_keys,
         ),
     ] = None,
     output: Annotated[
@@ -103,11 +135,15 @@ def train(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
     ] = None,
+    wide: Wide = False,
 ) -> None:
     """Train the model of a recipe by its leading train stages: a checkpoint, learning curves, a report.
 
     A recipe with your own code is a program: run only those you trust.
     """
+    begun = partial(context.ensure_object(Ending).works_in, "train")
+    if resume is not None:
+        begun(resume)
     from edgesqueeze.baseline import check_baseline
     from edgesqueeze.baseline import train as train_baseline
     from edgesqueeze.cli.painting import painter
@@ -116,53 +152,19 @@ def train(
 
     if tensorboard is not None:
         check_tensorboard()
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline)
+    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline, begun)
     with painter() as progress:
-        report = train_baseline(parsed, task, run, progress, tensorboard)
-    typer.echo(report.table("simple"))
-    typer.echo(f"\ncheckpoint: {report.checkpoint}\ncurves: {run.path / 'history.png'}")
+        found = train_baseline(parsed, task, run, progress, tensorboard)
+    typer.echo(found.table("simple") if wide else found.brief())
+    typer.echo(f"\ncheckpoint: {found.checkpoint}\ncurves: {run.path / 'history.png'}")
 
 
-@app.command()
-def bench(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL|FILE]...", help="Built-in models, .onnx or .tflite files."),
-    ] = None,
-    suite: Annotated[Path | None, typer.Option(help="A YAML suite, as bench/references.yaml.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads each runtime may use. Default: 1, or the suite's.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write report.json and report.md into this directory.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Measure parameters, size, MACs and latency of models side by side, with ratios to AlexNet."""
-    import tempfile
-
-    from edgesqueeze.bundled import bundled_folder
-    from edgesqueeze.files import make_directory, write_atomically
-    from edgesqueeze.measure.bench.bench import change_suite, load_suite, run_bench
-
-    if suite is not None and models:
-        raise RecipeError("give models or --suite, not both")
-    chosen = load_suite(suite or bundled_folder("bench") / "references.yaml")
-    changes: dict[str, object] = {"name": "command-line", "models": models} if models else {}
-    if threads is not None:
-        changes["threads"] = threads
-    chosen = change_suite(chosen, changes)
-    with tempfile.TemporaryDirectory() as folder, _log_lines():
-        report = run_bench(chosen, Path(folder))
-    if output is not None:
-        make_directory(output)
-        write_atomically(output / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())
-        write_atomically(output / "report.md", (report.table("github") + "\n").encode())
-    typer.echo(json.dumps(report.to_json(), indent=1) if as_json else report.table("simple"))
+app.command()(bench)
 
 
 @app.command()
 def decode(
+    context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="A .sqz file.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Directory for the decoded files.")
@@ -178,6 +180,7 @@ def decode(
 
     if (file is None) != (output is None) or (file is None and bundle is None):
         raise RecipeError("give a .sqz file and -o DIRECTORY, or --bundle DIRECTORY, or both")
+    context.ensure_object(Ending).writes_files()
     written = write_bundle(bundle) if bundle is not None else []
     if file is not None and output is not None:
         written += decode_sqz(file, output)
@@ -224,19 +227,7 @@ def verify(
     found.require()
 
 
-@app.command()
-def report(
-    directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    layers: Annotated[
-        bool,
-        typer.Option("--layers", help="Print zeros and distinct values of every layer instead."),
-    ] = False,
-) -> None:
-    """Print the table of a finished run again."""
-    from edgesqueeze.run.rundir import read_report
-
-    found = read_report(directory)
-    typer.echo(found.layers_table("simple") if layers else found.table("simple"))
+app.command()(report)
 
 
 @app.command()
@@ -255,19 +246,3 @@ def doctor() -> None:
 
     for label, finding in diagnose():
         typer.echo(f"{label:16} {finding}")
-
-
-@contextmanager
-def _log_lines() -> Iterator[None]:
-    """Show INFO lines of the package on standard error while something long runs."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("edgesqueeze")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)

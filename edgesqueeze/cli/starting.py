@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.run.recipe import Recipe, load_recipe
-from edgesqueeze.run.rundir import RunDir, new_run, open_run
+from edgesqueeze.run.rundir import RunDir, check_place, default_place, new_run, open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.task.task import Task
 
@@ -21,10 +21,29 @@ class Request:
     resume: Path | None
 
 
-def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Recipe, Task, RunDir]:
+def read_request(request: Request) -> tuple[Recipe, Task]:
+    """The recipe of a new run, and its task.
+
+    Raises:
+        EdgeSqueezeError: an earlier run is meant, or what is wrong with recipe, task or directory.
+    """
+    if request.resume is not None:
+        raise RecipeError("--dry-run is about a new run; leave --resume out")
+    if request.recipe is None:
+        raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
+    recipe = load_recipe(request.recipe, request.settings)
+    if request.output is not None:
+        check_place(request.output)
+    return recipe, load_task(recipe.task, recipe.seed)
+
+
+def start(
+    request: Request, check: Callable[[Recipe, Task], object], begun: Callable[[Path], None]
+) -> tuple[Recipe, Task, RunDir]:
     """The recipe, its task, and the directory of the run.
 
-    ``check`` is asked before there is a directory: a mistake leaves nothing behind.
+    ``check`` is asked before there is a directory: a mistake leaves nothing behind. ``begun`` is told of a
+    new directory before anything is in it.
 
     Raises:
         EdgeSqueezeError: options that do not go together, or what is wrong with recipe, task or directory.
@@ -38,9 +57,8 @@ def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Re
             )
         run, recipe = open_run(request.resume)
         return recipe, load_task(recipe.task, recipe.seed), run
-    if request.recipe is None:
-        raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
-    recipe = load_recipe(request.recipe, request.settings)
-    task = load_task(recipe.task, recipe.seed)
+    recipe, task = read_request(request)
     check(recipe, task)
-    return recipe, task, new_run(recipe, request.output)
+    place = request.output or default_place(recipe)
+    begun(place)
+    return recipe, task, new_run(recipe, place)

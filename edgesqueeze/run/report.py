@@ -4,18 +4,29 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from edgesqueeze.columns import wrapped
 from edgesqueeze.errors import OutputError
 from edgesqueeze.measure.checks.check import Check, check_from_json, checks_text, require
-from edgesqueeze.measure.checks.layer_facts import LayerEvidence, layer_from_json, layers_table
+from edgesqueeze.measure.checks.layer_facts import (
+    LayerEvidence,
+    brief_layers_table,
+    layer_from_json,
+    layers_table,
+)
 from edgesqueeze.numerics.bootstrap import BootstrapInterval, BootstrapTest
 from edgesqueeze.run.row import MeasureFacts, Row, row_from_json
 from edgesqueeze.run.row_tables import (
     SIMULATED,
+    brief_other_metrics_table,
+    brief_references_table,
+    brief_table,
     other_metrics_table,
     references_table,
     rows_table,
     said_of_chance,
     said_of_changes,
+    said_of_intervals,
+    said_of_latency,
 )
 
 __all__ = ["SCHEMA", "Report", "Row", "row_from_json"]
@@ -120,21 +131,45 @@ class Report:
             "Latency: median [quartiles], batch 1.",
             *said_of_chance(rows, self.baseline),
         ]
-        if any(row.simulated for row in rows):
-            notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
-        notes += [f"Not written: {sentence}." for sentence in self.unwritten]
-        notes += [f"Code of your own: {origin}." for origin in self.code]
-        notes += [f"{row.label}: {note}." for row in rows for note in row.notes]
-        parts = [rows_table(rows, tablefmt), "\n".join(notes)]
+        parts = [rows_table(rows, tablefmt), "\n".join(notes + self._notes())]
         if len(self.measures) > 1:
             parts.append(other_metrics_table(rows, self.measures, tablefmt))
         if self.references:
             parts.append(references_table(self.references, tablefmt))
-        if self.parity:
-            parts.append("\n".join(self.parity["summary"]))
-        if self.checks:
-            parts.append(checks_text(self.checks))
-        return "\n\n".join(parts)
+        return "\n\n".join(parts + self._verdicts())
+
+    def brief(self) -> str:
+        """The tables for a terminal, in lines of at most a hundred columns.
+
+        What :meth:`table` has beside metric, change, bytes, ratio and median is left out.
+        """
+        rows = self.rows
+        name = rows[0].primary_metric
+        notes = [
+            f"{name} over {self.test_examples:,} test examples; {said_of_changes(rows[0])}. "
+            f"Change and ratio are against {self.baseline!r}. {said_of_latency(rows)}",
+            *said_of_intervals(rows),
+        ]
+        parts = [brief_table(rows), wrapped("\n".join(notes + self._notes()))]
+        if len(self.measures) > 1:
+            parts.append(brief_other_metrics_table(rows, self.measures))
+        if self.references:
+            parts.append(brief_references_table(self.references))
+        return "\n\n".join(parts + [wrapped(text) for text in self._verdicts()])
+
+    def _notes(self) -> list[str]:
+        """What is to be known of single rows, a line each."""
+        notes = []
+        if any(row.simulated for row in self.rows):
+            notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
+        notes += [f"Not written: {sentence}." for sentence in self.unwritten]
+        notes += [f"Code of your own: {origin}." for origin in self.code]
+        return notes + [f"{row.label}: {note}." for row in self.rows for note in row.notes]
+
+    def _verdicts(self) -> list[str]:
+        """What was compared and asked once the files had been written."""
+        parity = ["\n".join(self.parity["summary"])] if self.parity else []
+        return parity + ([checks_text(self.checks)] if self.checks else [])
 
     def layers_table(self, tablefmt: str) -> str:
         """Zeros and distinct values of every layer, in float and in the int8 files.
@@ -142,9 +177,20 @@ class Report:
         Raises:
             OutputError: the report was written by a version that did not look.
         """
+        return layers_table(self._known_layers(), tablefmt)
+
+    def brief_layers(self) -> str:
+        """The same in lines of at most a hundred columns.
+
+        Raises:
+            OutputError: as above.
+        """
+        return brief_layers_table(self._known_layers())
+
+    def _known_layers(self) -> tuple[LayerEvidence, ...]:
         if not self.layers:
             raise OutputError("the report says nothing about layers; it was written by an earlier version")
-        return layers_table(self.layers, tablefmt)
+        return self.layers
 
 
 def _is_new(row: Row) -> bool:

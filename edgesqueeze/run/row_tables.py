@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
+from edgesqueeze.columns import fitting, narrow_table, wrapped
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.bootstrap import BootstrapInterval
 from edgesqueeze.run.row import MeasureFacts, Row
@@ -12,6 +13,7 @@ from edgesqueeze.task.metrics.wording import written
 
 SIMULATED = "simulated"
 MOST_OTHER_METRICS = 6
+_BRIEF = ["bytes", "ratio", "latency ms"]
 _COMMON = ["params", "non-zero", "MACs", "effective", "bytes", "ratio", "latency ms", "threads", "runtime"]
 
 
@@ -26,16 +28,42 @@ def rows_table(rows: Sequence[Row], tablefmt: str) -> str:
     return _render(header, body, tablefmt)
 
 
+def brief_table(rows: Sequence[Row], tablefmt: str = "simple") -> str:
+    """The columns that most are here for; a hundred characters hold them."""
+    name = rows[0].primary_metric
+    known = any(row.interval is not None for row in rows)
+    header = ["", f"{name} [95 %]" if known else name, "change", *_BRIEF]
+    return narrow_table(
+        header, [[_label(row), _metric(row), _change(row), *_brief_cells(row)] for row in rows], tablefmt
+    )
+
+
+def brief_references_table(rows: Sequence[Row]) -> str:
+    """The same of reference models."""
+    return narrow_table(
+        ["reference model", "params", *_BRIEF],
+        [[row.label, _count(row.params), *_brief_cells(row)] for row in rows],
+    )
+
+
+def brief_other_metrics_table(rows: Sequence[Row], measures: Mapping[str, MeasureFacts]) -> str:
+    """As many of the other metrics as a hundred characters hold."""
+    others = [name for name in measures if name != rows[0].primary_metric]
+    header = ["other metrics", *(_other_name(name, measures) for name in others)]
+    body = [[_label(row), *_other_cells(row, others, measures)] for row in rows]
+    count = fitting(header, body)
+    text = narrow_table(header[:count], [line[:count] for line in body])
+    more = others[count - 1 :]
+    hint = wrapped(f"Not shown: {', '.join(more)}.")
+    return f"{text}\n\n{hint}" if more else text
+
+
 def other_metrics_table(rows: Sequence[Row], measures: Mapping[str, MeasureFacts], tablefmt: str) -> str:
     """The metrics beside the primary one, a few of them; all are in report.json."""
     others = [name for name in measures if name != rows[0].primary_metric]
     shown, more = others[:MOST_OTHER_METRICS], others[MOST_OTHER_METRICS:]
-    header = ["other metrics"]
-    header += [name if measures[name].higher_is_better else f"{name} (less is better)" for name in shown]
-    body = [
-        [_label(row), *(written(row.metrics.get(name), measures[name].unit) for name in shown)]
-        for row in rows
-    ]
+    header = ["other metrics", *(_other_name(name, measures) for name in shown)]
+    body = [[_label(row), *_other_cells(row, shown, measures)] for row in rows]
     right = ("right",) * len(shown)
     text = tabulate(body, headers=header, tablefmt=tablefmt, colalign=("left", *right), disable_numparse=True)
     return f"{text}\n\nNot shown: {', '.join(more)}." if more else text
@@ -44,6 +72,14 @@ def other_metrics_table(rows: Sequence[Row], measures: Mapping[str, MeasureFacts
 def references_table(rows: Sequence[Row], tablefmt: str) -> str:
     """What the reference models weigh and take."""
     return _render(["reference model", *_COMMON], [[row.label, *_cells(row)] for row in rows], tablefmt)
+
+
+def _other_name(name: str, measures: Mapping[str, MeasureFacts]) -> str:
+    return name if measures[name].higher_is_better else f"{name} (less is better)"
+
+
+def _other_cells(row: Row, names: Sequence[str], measures: Mapping[str, MeasureFacts]) -> list[str]:
+    return [written(row.metrics.get(name), measures[name].unit) for name in names]
 
 
 def _render(header: Sequence[str], body: Sequence[Sequence[str]], tablefmt: str) -> str:
@@ -57,6 +93,11 @@ def _label(row: Row) -> str:
     return row.label if not row.simulated else f"{row.label} ({SIMULATED})"
 
 
+def _brief_cells(row: Row) -> list[str]:
+    latency = "–" if row.latency is None else _milliseconds(row.latency.median_s, row.latency)
+    return [_count(row.num_bytes), _ratio(row), latency]
+
+
 def _cells(row: Row) -> list[str]:
     latency = row.latency
     return [
@@ -65,11 +106,15 @@ def _cells(row: Row) -> list[str]:
         _count(row.macs),
         _count(row.effective_macs),
         _count(row.num_bytes),
-        "–" if row.compression_ratio is None else f"{row.compression_ratio:.2f}×",
+        _ratio(row),
         "–" if latency is None else _latency(latency),
         "–" if latency is None else str(latency.threads),
         row.runtime,
     ]
+
+
+def _ratio(row: Row) -> str:
+    return "–" if row.compression_ratio is None else f"{row.compression_ratio:.2f}×"
 
 
 def _count(value: int | None) -> str:
@@ -112,22 +157,43 @@ def said_of_changes(row: Row) -> str:
     return f"change {how}{better}"
 
 
-def said_of_chance(rows: Sequence[Row], baseline: str) -> list[str]:
-    """What the intervals and the p-values are, a sentence if there are any."""
+def said_of_intervals(rows: Sequence[Row]) -> list[str]:
+    """What the intervals are, a sentence if there are any."""
     found = [row.interval for row in rows if row.interval is not None]
     if not found:
         return []
-    what, test = "95 % Wilson interval", "exact McNemar test"
+    what = "95 % Wilson interval"
     if isinstance(found[0], BootstrapInterval):
         what = f"95 % bootstrap interval, {found[0].resamples:,} draws of the test images"
-        test = "paired bootstrap test"
+    return [f"Brackets behind {rows[0].primary_metric}: {what}."]
+
+
+def said_of_chance(rows: Sequence[Row], baseline: str) -> list[str]:
+    """What the intervals and the p-values are, two sentences if there are any."""
+    drawn = any(isinstance(row.interval, BootstrapInterval) for row in rows)
+    test = "paired bootstrap test" if drawn else "exact McNemar test"
     return [
-        f"Brackets behind {rows[0].primary_metric}: {what}. p: {test} against "
-        f"{baseline!r} on the same images; below 0.05 the change is no chance."
+        f"{said} p: {test} against {baseline!r} on the same images; below 0.05 the change is no chance."
+        for said in said_of_intervals(rows)
     ]
 
 
+def said_of_latency(rows: Sequence[Row]) -> str:
+    """How the times of the brief table were taken."""
+    latency = next((row.latency for row in rows if row.latency is not None), None)
+    if latency is None:
+        return "Latency was not measured."
+    threads = f"{latency.threads} thread{'s' if latency.threads > 1 else ''}"
+    return f"Latency: median in milliseconds, batch {latency.batch_size}, {threads}."
+
+
 def _latency(latency: Latency) -> str:
-    middle, low, high = (1e3 * s for s in (latency.median_s, latency.p25_s, latency.p75_s))
-    digits = 3 if middle < 10 else 1
-    return f"{middle:.{digits}f} [{low:.{digits}f}–{high:.{digits}f}]"
+    middle, low, high = (
+        _milliseconds(seconds, latency) for seconds in (latency.median_s, latency.p25_s, latency.p75_s)
+    )
+    return f"{middle} [{low}–{high}]"
+
+
+def _milliseconds(seconds: float, latency: Latency) -> str:
+    """Three digits behind the point below 10 ms, for all of a latency alike."""
+    return f"{1e3 * seconds:.{3 if 1e3 * latency.median_s < 10 else 1}f}"

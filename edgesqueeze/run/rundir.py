@@ -159,14 +159,17 @@ class RunDir:
             lock.release()
 
 
-def new_run(recipe: Recipe, output: Path | None) -> RunDir:
-    """A fresh directory for a run, with the validated recipe in it.
+def default_place(recipe: Recipe) -> Path:
+    """Where a run goes that is given no directory: ``runs/<recipe>-<UTC time>``."""
+    return Path("runs") / f"{recipe.name}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}"
+
+
+def check_place(path: Path) -> None:
+    """Refuse a directory in which no run can begin.
 
     Raises:
-        OutputError: the directory holds something already, or cannot be made.
+        OutputError: it is a file, or holds something already.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = output or Path("runs") / f"{recipe.name}-{stamp}"
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; --output takes a directory")
     if (path / "recipe.yaml").exists():
@@ -175,6 +178,16 @@ def new_run(recipe: Recipe, output: Path | None) -> RunDir:
         )
     if path.is_dir() and any(item.name != ".lock" for item in path.iterdir()):
         raise OutputError(f"{path} is not empty and holds no run; choose a new or empty directory")
+
+
+def new_run(recipe: Recipe, output: Path | None) -> RunDir:
+    """A fresh directory for a run, with the validated recipe in it.
+
+    Raises:
+        OutputError: the directory holds something already, or cannot be made.
+    """
+    path = output or default_place(recipe)
+    check_place(path)
     make_directory(path)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_atomically(path / "recipe.yaml", text.encode())

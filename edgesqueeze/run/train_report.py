@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgesqueeze.columns import wrapped
 from edgesqueeze.run.confusion import Confusion
 from edgesqueeze.run.history import History
 from edgesqueeze.run.report import Report, Row
@@ -32,7 +33,14 @@ class TrainReport:
 
     def table(self, tablefmt: str) -> str:
         """The checkpoint's row, and how many epochs it took."""
+        return f"{self.report.table(tablefmt)}\n\n{self._said()}"
+
+    def brief(self) -> str:
+        """The same in lines of at most a hundred columns."""
+        return f"{self.report.brief()}\n\n{wrapped(self._said())}"
+
+    def _said(self) -> str:
         history = self.history
         last = history.epochs[-1][1]
         said = f"{len(history.epochs)} epochs, the last with loss {last.loss:.4f}"
-        return f"{self.report.table(tablefmt)}\n\nTrained for {said} ({history.split} split: history.csv)."
+        return f"Trained for {said} ({history.split} split: history.csv)."

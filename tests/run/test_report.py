@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgesqueeze.errors import OutputError
+from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.bootstrap import BootstrapInterval, BootstrapTest
 from edgesqueeze.numerics.proportions import Interval, PairedTest
 from edgesqueeze.run.report import SCHEMA, Report, Row
@@ -127,3 +128,47 @@ def test_rows_of_an_earlier_version_have_no_details():
     data = asdict(ROW)
     del data["details"], data["interval"], data["paired"]
     assert row_from_json(data) == ROW
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: "/".join(path.parts[-3:-1]))
+def test_a_terminal_shows_every_report_in_a_hundred_columns(path):
+    found = Report.from_json(COMMITTED[path])
+    text = found.brief()
+    assert max(map(len, text.splitlines())) <= 100
+    for row in found.rows:
+        if row.num_bytes and not row.simulated:
+            assert any(
+                line.startswith(row.label) and f"{row.num_bytes:,}" in line for line in text.splitlines()
+            )
+    if found.layers:
+        assert max(map(len, found.brief_layers().splitlines())) <= 100
+        assert found.layers[0].name in found.brief_layers()
+
+
+def test_long_names_and_many_metrics_are_cut_to_a_hundred_columns():
+    latency = Latency(12.3456, 12.0, 13.0, 30, 2, 1, 5)
+    row = replace(
+        PSNR,
+        label=f"checkpoint {'very_' * 20}long.safetensors",
+        metrics={"PSNR": 30.0} | {f"metric number {k}": 0.5 for k in range(12)},
+        num_bytes=244_403_456,
+        latency=latency,
+        notes=("kept float: " + "layer.with.a.name, " * 20,),
+    )
+    measures = {name: MeasureFacts("share", False) for name in row.metrics}
+    text = replace(report(row, row), measures=measures, references=(row,)).brief()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "244,403,456" in text
+    assert "12345.6" in text
+    assert "2 threads." in text
+    assert "Not shown: metric number 2, " in text
+    assert "–12" not in text  # quartiles are in report.md
+
+
+def test_a_brief_report_leaves_out_what_report_md_has():
+    test = BootstrapTest(-0.125, 0.1, -0.32, 0.07, 0.2117, 1000)
+    worse = replace(PSNR, label="model.onnx", metrics={"PSNR": 30.0}, paired=test).against(PSNR)
+    header, _, first, second = report(PSNR, worse).brief().splitlines()[:4]
+    assert header.split() == ["PSNR", "[95", "%]", "change", "bytes", "ratio", "latency", "ms"]
+    assert first.split()[:4] == ["train", "30.12", "dB", "[29.50–30.75]"]
+    assert second.split()[-4:] == ["-0.12", "9", "1.00×", "–"]

@@ -149,8 +149,10 @@ def _write(path: Path, data: bytes) -> None:
             temporary = Path(file.name)
             file.write(data)
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:  # a signal too must leave nothing behind
         if temporary is not None:
             with suppress(OSError):  # the first error is the one to report
                 temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise

@@ -23,7 +23,7 @@ from edgesqueeze.measure.bench.suite import (
     change_suite,
     load_suite,
 )
-from edgesqueeze.measure.bench.table import BenchRow, PublishedCheck, Ratios, render
+from edgesqueeze.measure.bench.table import BenchRow, PublishedCheck, Ratios, render, render_brief
 from edgesqueeze.measure.runtimes.host import HostFacts, host_facts
 from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
@@ -64,6 +64,10 @@ class BenchReport:
     def table(self, tablefmt: str = "simple") -> str:
         """The rows, the published figures beside ours, and the host, in any of tabulate's formats."""
         return render(self.rows, self.suite, self.host, tablefmt)
+
+    def brief(self) -> str:
+        """The rows in lines of at most a hundred columns."""
+        return render_brief(self.rows, self.suite, self.host)
 
 
 @dataclass(frozen=True)

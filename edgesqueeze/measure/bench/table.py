@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
 
+from edgesqueeze.columns import narrow_table, wrapped
 from edgesqueeze.measure.bench.suite import Suite
 from edgesqueeze.measure.runtimes.host import HostFacts
 from edgesqueeze.measure.runtimes.latency import Latency
 
 _HEADER = ["model", "runtime", "precision", "params", "bytes", "MACs", "FLOPs", "latency ms"]
 _RATIO_HEADER = ["params ×", "bytes ×", "MACs ×", "latency ×"]
+_BRIEF_RATIOS = ["bytes ×", "latency ×"]
 _PUBLISHED_HEADER = ["model", "params", "published", "agree", "GMACs", "published", "agree", "source"]
 _NONE = "–"
 
@@ -88,6 +90,18 @@ def render(rows: Sequence[BenchRow], suite: Suite, host: HostFacts, tablefmt: st
     return "\n\n".join([*parts, host.sentence()])
 
 
+def render_brief(rows: Sequence[BenchRow], suite: Suite, host: HostFacts) -> str:
+    """The same in lines of at most a hundred columns.
+
+    Parameters, FLOPs, quartiles and versions are left out; of published figures it says how many disagree.
+    """
+    with_ratios = any(row.ratios is not None for row in rows)
+    header = ["model", "runtime", "MACs", "bytes", "latency ms", *(_BRIEF_RATIOS if with_ratios else ())]
+    body = [_brief_cells(row) + (_brief_ratios(row.ratios) if with_ratios else []) for row in rows]
+    parts = [narrow_table(header, body), wrapped(_brief_note(suite, rows)), wrapped(host.sentence())]
+    return "\n\n".join(parts)
+
+
 def _tabulate(
     header: Sequence[str], body: Sequence[Sequence[str]], alignment: Sequence[str], tablefmt: str
 ) -> str:
@@ -104,9 +118,33 @@ def _note(suite: Suite, with_ratios: bool) -> str:
     return text
 
 
+def _brief_note(suite: Suite, rows: Sequence[BenchRow]) -> str:
+    text = (
+        f"Latency: median of {suite.samples} samples, batch 1, {suite.threads} "
+        f"thread{'s' if suite.threads > 1 else ''}; ? is what a file does not tell."
+    )
+    if any(row.ratios is not None for row in rows):
+        text += f" × columns: how many times smaller or faster than {suite.baseline} in the same runtime."
+    checks = [row.published for row in rows if row.published is not None]
+    if checks:
+        wrong = sum(False in (check.params_agree, check.gmacs_agree) for check in checks)
+        text += f" Published figures: {wrong} of {len(checks)} files disagree (--wide has them)."
+    return text
+
+
+def _brief_cells(row: BenchRow) -> list[str]:
+    runtime = row.runtime.partition(" ")[0]
+    return [row.model, runtime, _count(row.macs), f"{row.num_bytes:,}", _milliseconds(row.latency)[0]]
+
+
+def _brief_ratios(ratios: Ratios | None) -> list[str]:
+    if ratios is None:
+        return [_NONE] * len(_BRIEF_RATIOS)
+    return [_times(ratios.num_bytes), _times(ratios.latency)]
+
+
 def _cells(row: BenchRow) -> list[str]:
-    middle, low, high = (1e3 * s for s in (row.latency.median_s, row.latency.p25_s, row.latency.p75_s))
-    digits = 3 if middle < 10 else 1
+    middle, low, high = _milliseconds(row.latency)
     return [
         row.model,
         row.runtime,
@@ -115,15 +153,26 @@ def _cells(row: BenchRow) -> list[str]:
         f"{row.num_bytes:,}",
         _count(row.macs),
         _count(row.flops),
-        f"{middle:.{digits}f} [{low:.{digits}f}–{high:.{digits}f}]",
+        f"{middle} [{low}–{high}]",
     ]
+
+
+def _milliseconds(latency: Latency) -> tuple[str, str, str]:
+    """Median and quartiles, with three digits behind the point below 10 ms."""
+    digits = 3 if 1e3 * latency.median_s < 10 else 1
+    middle, low, high = (f"{1e3 * s:.{digits}f}" for s in (latency.median_s, latency.p25_s, latency.p75_s))
+    return middle, low, high
 
 
 def _ratio_cells(ratios: Ratios | None) -> list[str]:
     if ratios is None:
         return [_NONE] * len(_RATIO_HEADER)
     values = (ratios.params, ratios.num_bytes, ratios.macs, ratios.latency)
-    return [_NONE if value is None else f"{value:.2f}×" for value in values]
+    return [_times(value) for value in values]
+
+
+def _times(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}×"
 
 
 def _published_rows(rows: Sequence[BenchRow]) -> list[list[str]]:

@@ -6,6 +6,10 @@ from typing import Any
 
 from tabulate import tabulate
 
+from edgesqueeze.columns import narrow_table
+
+_FLOAT_HEADER = ["layer", "weights", "pruned", "bits", "zero", "distinct"]
+
 
 @dataclass(frozen=True)
 class PrunedLayer:
@@ -95,18 +99,32 @@ def layer_from_json(data: dict[str, Any]) -> LayerEvidence:
 def layers_table(layers: Sequence[LayerEvidence], tablefmt: str) -> str:
     """One line a layer: zeros and distinct other values, in float and in every int8 file."""
     files = list(dict.fromkeys(stored.file for layer in layers for stored in layer.files))
-    header = ["layer", "weights", "pruned", "bits", "zero", "distinct"]
+    header = [*_FLOAT_HEADER]
     header += [column for file in files for column in (f"{file} zero", "distinct", "per channel")]
     body = []
     for layer in layers:
         stored = {entry.file: entry for entry in layer.files}
-        line = [layer.name, f"{layer.weights:,}", _or_dash(layer.pruned), _or_dash(layer.num_bits)]
-        line += [_share(layer.zeros, layer.weights), f"{layer.distinct:,}"]
+        line = _float_cells(layer)
         for file in files:
             line += _stored_cells(stored.get(file), layer.weights)
         body.append(line)
     right = ("left", *("right",) * (len(header) - 1))
     return tabulate(body, headers=header, tablefmt=tablefmt, colalign=right, disable_numparse=True)
+
+
+def brief_layers_table(layers: Sequence[LayerEvidence]) -> str:
+    """The same in lines of at most a hundred columns: int8 files that hold the same stand together."""
+    body = []
+    for layer in layers:
+        found = {tuple(_stored_cells(entry, layer.weights)[:2]) for entry in layer.files}
+        stored = found.pop() if len(found) == 1 else ("differ", "differ") if found else ("–", "–")
+        body.append([*_float_cells(layer), *stored])
+    return narrow_table([*_FLOAT_HEADER, "int8 zero", "int8 distinct"], body)
+
+
+def _float_cells(layer: LayerEvidence) -> list[str]:
+    line = [layer.name, f"{layer.weights:,}", _or_dash(layer.pruned), _or_dash(layer.num_bits)]
+    return [*line, _share(layer.zeros, layer.weights), f"{layer.distinct:,}"]
 
 
 def _stored_cells(stored: StoredLayer | None, weights: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -275,3 +276,30 @@ def test_the_references_agree_with_their_published_figures(tmp_path):
         assert row.published.params_agree
         assert row.published.gmacs_agree in (True, None if "lenet" in row.model else True)
     assert "NO" not in report.table("simple")
+
+
+def test_a_terminal_shows_a_benchmark_in_a_hundred_columns(report):
+    rows = report[0].rows
+    text = report[0].brief()
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.split()[:10] == [
+        "model",
+        "runtime",
+        "MACs",
+        "bytes",
+        "latency",
+        "ms",
+        "bytes",
+        "×",
+        "latency",
+        "×",
+    ]
+    assert "2,293,000" in text
+    assert f"{rows[0].num_bytes:,}" in text
+    assert "smaller or faster than lenet300_100" in text
+    wrong = sum(False in (r.published.params_agree, r.published.gmacs_agree) for r in rows)
+    assert f"Published figures: {wrong} of {len(rows)} files disagree" in " ".join(text.split())
+    assert "published" not in replace(report[0], rows=tuple(replace(r, published=None) for r in rows)).brief()
+    long = replace(report[0], rows=(replace(rows[0], model="out/" * 40 + "model_int8.onnx"),))
+    assert max(map(len, long.brief().splitlines())) <= 100
+    assert "int8.onnx" in long.brief()

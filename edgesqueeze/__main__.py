@@ -1,0 +1,5 @@
+"""``python -m edgesqueeze``."""
+
+from edgesqueeze.cli.process import run
+
+run()

@@ -1,0 +1,93 @@
+"""The commands that print tables and nothing else."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgesqueeze.cli.ending import Ending
+from edgesqueeze.errors import RecipeError
+
+Wide = Annotated[bool, typer.Option("--wide", help="Print every column, in lines as long as they are.")]
+
+
+def bench(
+    context: typer.Context,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL|FILE]...", help="Built-in models, .onnx or .tflite files."),
+    ] = None,
+    suite: Annotated[Path | None, typer.Option(help="A YAML suite, as bench/references.yaml.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads each runtime may use. Default: 1, or the suite's.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write report.json and report.md into this directory.")
+    ] = None,
+    wide: Wide = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure parameters, size, MACs and latency of models side by side, with ratios to AlexNet."""
+    import tempfile
+
+    from edgesqueeze.bundled import bundled_folder
+    from edgesqueeze.files import make_directory, write_atomically
+    from edgesqueeze.measure.bench.bench import change_suite, load_suite, run_bench
+
+    if suite is not None and models:
+        raise RecipeError("give models or --suite, not both")
+    chosen = load_suite(suite or bundled_folder("bench") / "references.yaml")
+    changes: dict[str, object] = {"name": "command-line", "models": models} if models else {}
+    if threads is not None:
+        changes["threads"] = threads
+    chosen = change_suite(chosen, changes)
+    with tempfile.TemporaryDirectory() as folder, _log_lines():
+        report = run_bench(chosen, Path(folder))
+    if output is not None:
+        context.ensure_object(Ending).writes_files()
+        make_directory(output)
+        write_atomically(output / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())
+        write_atomically(output / "report.md", (report.table("github") + "\n").encode())
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=1))
+    else:
+        typer.echo(report.table("simple") if wide else report.brief())
+
+
+def report(
+    directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Print zeros and distinct values of every layer instead."),
+    ] = False,
+    wide: Wide = False,
+) -> None:
+    """Print the table of a finished run again."""
+    from edgesqueeze.run.rundir import read_report
+
+    found = read_report(directory)
+    if wide:
+        typer.echo(found.layers_table("simple") if layers else found.table("simple"))
+    else:
+        typer.echo(found.brief_layers() if layers else found.brief())
+
+
+@contextmanager
+def _log_lines() -> Iterator[None]:
+    """Show INFO lines of the package on standard error while something long runs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("edgesqueeze")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
