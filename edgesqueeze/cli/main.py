@@ -165,16 +165,22 @@ def decode(
         Path | None,
         typer.Option(help="Write decoders to carry along into this directory: one in Python, one in C."),
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Also write the float and int8 files that it was not made from, from its graph."
+        ),
+    ] = False,
 ) -> None:
     """Turn a .sqz file back into the ONNX and TFLite files it was made from, byte for byte."""
     from edgesqueeze.coding.decoder.bundle import write_bundle
     from edgesqueeze.formats.sqz.file import decode_sqz
 
-    if (file is None) != (output is None) or (file is None and bundle is None):
+    if (file is None) != (output is None) or (file is None and (bundle is None or everything)):
         raise RecipeError("give a .sqz file and -o DIRECTORY, or --bundle DIRECTORY, or both")
     written = write_bundle(bundle) if bundle is not None else []
     if file is not None and output is not None:
-        written += decode_sqz(file, output)
+        written += decode_sqz(file, output, everything=everything)
     for path in written:
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
 

@@ -167,6 +167,8 @@ def test_decode_and_inspect(squeezed, tmp_path):
     done = CliRunner().invoke(app, ["decode", str(squeezed), "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model.onnx", "model.tflite"]
+    done = CliRunner().invoke(app, ["decode", "--all", str(squeezed), "-o", str(tmp_path / "out")])
+    assert len(done.output.splitlines()) == 2
     shown = CliRunner().invoke(app, ["inspect", str(squeezed)])
     assert f"{squeezed.stat().st_size:,} bytes" in shown.output
     assert "fc1.weight" in shown.output

@@ -46,7 +46,7 @@ def open_squeezed(data: bytes | memoryview) -> SqueezedFile:
 
 
 def fill_templates(squeezed: SqueezedFile, outputs: Mapping[str, BinaryIO]) -> None:
-    """Write every file that the .sqz has a template of, layer by layer.
+    """Write every file that the .sqz has a template of, layer by layer; all other tensors are checked, too.
 
     Args:
         squeezed: the file.
@@ -61,6 +61,7 @@ def fill_templates(squeezed: SqueezedFile, outputs: Mapping[str, BinaryIO]) -> N
             outputs[template.name].seek(offset)
             outputs[template.name].write(content)
     for place, values in enumerate(squeezed.layers()):
+        values.check()
         for output, offset, fill in wanted.get(place, []):
             output.seek(offset)
             output.write(filled(fill, getattr(values, FORMS[fill.form].array)).data)
