@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from edgesqueeze.cli.printing import PrintableFormatter, say
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
+from edgesqueeze.printable import printable_lines
 
 app = typer.Typer(
     help="Compress a trained PyTorch vision model, export it to ONNX, TFLite and .sqz, measure the files.",
@@ -22,19 +24,30 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: an error of ours becomes one line and exit code 2; anything else keeps its traceback."""
+    """Entry point: an error of ours, or a path that cannot be used, becomes one line and exit code 2.
+
+    Anything else keeps its traceback.
+    """
     try:
         app()
     except EdgeSqueezeError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise SystemExit(2) from None
+        _refuse(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _refuse(f"{error.filename}: {error.strerror}")
+
+
+def _refuse(reason: str) -> NoReturn:
+    say(f"error: {' '.join(reason.split())}", to_stderr=True)
+    raise SystemExit(2) from None
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         from edgesqueeze import __version__
 
-        typer.echo(f"edgesqueeze {__version__}")
+        say(f"edgesqueeze {__version__}")
         raise typer.Exit
 
 
@@ -76,8 +89,8 @@ def compress(
     parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits)
     with painter() as progress:
         report = run_recipe(parsed, task, run, progress)
-    typer.echo(report.table("simple"))
-    typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
+    say(report.table("simple"))
+    say(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
         report.require_checks()
 
@@ -113,8 +126,8 @@ def train(
     parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline)
     with painter() as progress:
         report = train_baseline(parsed, task, run, progress, tensorboard)
-    typer.echo(report.table("simple"))
-    typer.echo(f"\ncheckpoint: {report.checkpoint}\ncurves: {run.path / 'history.png'}")
+    say(report.table("simple"))
+    say(f"\ncheckpoint: {report.checkpoint}\ncurves: {run.path / 'history.png'}")
 
 
 @app.command()
@@ -151,8 +164,9 @@ def bench(
     if output is not None:
         make_directory(output)
         write_atomically(output / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())
-        write_atomically(output / "report.md", (report.table("github") + "\n").encode())
-    typer.echo(json.dumps(report.to_json(), indent=1) if as_json else report.table("simple"))
+        text = printable_lines(report.table("github"))
+        write_atomically(output / "report.md", f"{text}\n".encode())
+    say(json.dumps(report.to_json(), indent=1) if as_json else report.table("simple"))
 
 
 @app.command()
@@ -182,7 +196,7 @@ def decode(
     if file is not None and output is not None:
         written += decode_sqz(file, output, everything=everything)
     for path in written:
-        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+        say(f"{path}  {path.stat().st_size:,} bytes")
 
 
 @app.command()
@@ -194,7 +208,7 @@ def inspect(
     from edgesqueeze.measure.inspect import inspect_file
 
     found = inspect_file(file)
-    typer.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    say(json.dumps(found.to_json(), indent=1) if as_json else found.text())
 
 
 @app.command()
@@ -206,7 +220,7 @@ def verify(
             help="The directory of a finished run; or .onnx and .tflite files, best with their .sqz.",
         ),
     ],
-    images: Annotated[int, typer.Option(min=1, help="How many inputs to compare on.")] = 256,
+    images: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many inputs to compare on.")] = 256,
     npy: Annotated[
         Path | None, typer.Option(help="Inputs for files: float32 [N, C, H, W]. Default: seeded noise.")
     ] = None,
@@ -217,7 +231,7 @@ def verify(
     from edgesqueeze.cli.verifying import Inputs, verify_paths
 
     found = verify_paths(paths, Inputs(images, npy, seed))
-    typer.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    say(json.dumps(found.to_json(), indent=1) if as_json else found.text())
     found.require()
 
 
@@ -233,7 +247,7 @@ def report(
     from edgesqueeze.run.rundir import read_report
 
     found = read_report(directory)
-    typer.echo(found.layers_table("simple") if layers else found.table("simple"))
+    say(found.layers_table("simple") if layers else found.table("simple"))
 
 
 @app.command()
@@ -242,7 +256,7 @@ def recipes() -> None:
     from edgesqueeze.bundled import bundled_recipes, first_comment
 
     for name, path in bundled_recipes().items():
-        typer.echo(f"{name:24} {first_comment(path)}")
+        say(f"{name:24} {first_comment(path)}")
 
 
 @app.command()
@@ -251,14 +265,14 @@ def doctor() -> None:
     from edgesqueeze.measure.diagnosis import diagnose
 
     for label, finding in diagnose():
-        typer.echo(f"{label:16} {finding}")
+        say(f"{label:16} {finding}")
 
 
 @contextmanager
 def _log_lines() -> Iterator[None]:
     """Show INFO lines of the package on standard error while something long runs."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(PrintableFormatter("%(message)s"))
     logger = logging.getLogger("edgesqueeze")
     level = logger.level
     logger.addHandler(handler)

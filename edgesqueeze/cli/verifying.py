@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from torch import Tensor
 from edgesqueeze.errors import ExportError, OutputError
 from edgesqueeze.exports.base import Artifact
 from edgesqueeze.exports.squeezed import check_decoded
-from edgesqueeze.files import sha256_of
+from edgesqueeze.files import is_file, sha256_of
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.formats.sqz.file import naming_file, read_sqz
 from edgesqueeze.measure.proof.verification import Verification, verify_files, verify_pair
+from edgesqueeze.measure.runtimes.trial import check_survives
 from edgesqueeze.network.graph.nodes import Floats, Shape
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.run.rundir import open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.trees import Tree, map_tree
+
+_MOST_BYTES = 1 << 31
+"""Of noise, in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,14 @@ def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
     if len(paths) == 1 and paths[0].is_dir():
         return _verify_run(paths[0], inputs)
     for path in paths:
-        if FileFormat.known(path) is None or not path.is_file():
+        if FileFormat.known(path) is None or not is_file(path):
             kinds = ", ".join(known.suffix for known in FileFormat)
             raise ExportError(f"{path} is neither the directory of a run nor a {kinds} file")
     squeezed = [path for path in paths if FileFormat.known(path) is FileFormat.SQZ]
     models = [path for path in paths if path not in squeezed]
+    for path in models:
+        read_model_file(path)  # says what is wrong with it
+        check_survives(path)
     if len(squeezed) == 1 and models:
         with naming_file(squeezed[0]):
             graph, spec = read_sqz(squeezed[0].read_bytes())
@@ -94,6 +102,9 @@ def _artifact(path: Path) -> Artifact:
 def _inputs(inputs: Inputs, shapes: dict[str, Shape]) -> Tree:
     """An array for the one input, or a tuple of arrays, in the order of the inputs."""
     if inputs.npy is None:
+        size = 4 * inputs.images * sum(prod(shape[1:]) for shape in shapes.values())
+        if size > _MOST_BYTES:
+            raise ExportError(f"{inputs.images} inputs take {size} bytes; ask for fewer, up to 2 GiB")
         rng = np.random.default_rng(inputs.seed)
         found = [rng.normal(size=(inputs.images, *s[1:])).astype(np.float32) for s in shapes.values()]
     else:

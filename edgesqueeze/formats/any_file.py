@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
+from edgesqueeze.files import is_file
 from edgesqueeze.formats.cuttable import CuttableFile
 from edgesqueeze.formats.facts import FileFacts
 from edgesqueeze.formats.names import FileFormat
@@ -24,7 +25,7 @@ def read_model_file(path: Path) -> FileFacts:
             says.
     """
     file_format = FileFormat.of_model(path)
-    if not path.is_file():
+    if not is_file(path):
         raise ExportError(f"{path}: there is no such file")
     if file_format is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.read_facts import read_onnx_file

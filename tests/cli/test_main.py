@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import hostile
+import numpy as np
 import pytest
 import tiny
 import torch
+from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from edgesqueeze.bundled import bundled_recipes
@@ -154,6 +158,42 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(arguments, sentence, folder
     assert sentence in line
     written = set(folder.rglob("*")) - before
     assert not [p for p in written if "__pycache__" not in str(p)]
+
+
+SOME_CASES = 17
+"""One in so many of those that bench/hostile_inputs.py runs."""
+
+
+def test_hostile_input_is_refused_in_plain_words(folder, capsys, monkeypatch):
+    cases = [*hostile.set_values(), *hostile.recipes([]), *hostile.option_values()]
+    for case in cases[::SOME_CASES]:
+        for name, content in case.files.items():
+            (folder / name).write_bytes(content)
+        monkeypatch.setattr(sys, "argv", ["edgesqueeze", *case.arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code or 0
+        answer = hostile.Answer(code, *capsys.readouterr())
+        assert not answer.faults, (case.arguments, answer)
+        shutil.rmtree(folder / "out", ignore_errors=True)
+
+
+def test_names_in_a_file_cannot_move_the_cursor(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "\x1b[2J.safetensors"
+    path.write_bytes(save({"\u202eevil\x1b[31m": np.zeros(3, np.float32)}))
+    monkeypatch.setattr(sys, "argv", ["edgesqueeze", "inspect", str(path)])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr().out
+    assert "\\u202eevil\\x1b[31m" in printed
+    assert "\\x1b[2J.safetensors" in printed
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_an_error_of_the_file_system_that_names_a_path_is_one_line(capsys, monkeypatch):
+    assert "File name too long" in refused(["report", "x" * 5000], capsys, monkeypatch)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
