@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +47,27 @@ from edgesqueeze.formats.sqz.describe import describe_v2  # noqa: E402
 from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz  # noqa: E402
 
 NAMES = {OK: "decoded", CORRUPT: "damaged", VERSION: "other version", UNSUPPORTED: "unsupported"}
-SOME_FILES = ("model.onnx", "model_int8.tflite")
+BATCH = 40
+"""Files that are under way at a time: the three decoders work side by side."""
+SHARE_READ = 5
+"""Of every place alike: there are eight of these in turn."""
 
 
 def originals() -> Iterator[tuple[bytes, float]]:
     """The files that are changed, and their share of all."""
     network = small()
     spec = spec_for(network)
-    yield emit_sqz(network, spec, files_of(network, spec)), 0.3
     odd = odd_integers(spec)
     files = files_of(network, odd)
-    yield emit_sqz(network, odd, {name: files[name] for name in SOME_FILES}), 0.4
-    yield emit_sqz(network, None, files_of(network, None)), 0.2
+    yield emit_sqz(network, odd, {"model_int8.tflite": files["model_int8.tflite"]}), 0.46
+    yield emit_sqz(network, None, {"model.onnx": files["model.onnx"]}), 0.36
+    yield emit_sqz(network, spec, files_of(network, spec)), 0.12
     network = every_kind()
     odd = odd_integers(spec_for(network))
-    yield emit_sqz(network, odd, {"model.onnx": files_of(network, odd)["model.onnx"]}), 0.08
+    yield emit_sqz(network, odd, {"model.onnx": files_of(network, odd)["model.onnx"]}), 0.05
     network = lenet5()
     spec = spec_for(network)
-    yield emit_sqz(network, spec, files_of(network, spec)), 0.02
+    yield emit_sqz(network, spec, files_of(network, spec)), 0.01
 
 
 def cases(count: int) -> Iterator[tuple[str, bytes]]:
@@ -96,21 +100,32 @@ def measure(count: int) -> dict[str, dict[str, Any]]:
         folder = Path(name)
         decoder = CDecoder(compile_c(folder / "harness", *SANITIZE, HARNESS))
         carried = Archive(folder)
-        for label, data in cases(count):
-            row = rows.setdefault(label, new_row())
-            start = time.perf_counter()
-            expected = package_outcome(data, folder)
-            row["python_s"] = max(row["python_s"], time.perf_counter() - start)
-            found, peak, c_seconds = decoder.outcome(data)
-            row["differing"] += len({expected, found, carried.outcome(data, expected)}) > 1
-            row["verdicts"][NAMES[expected.status]] += 1
-            row["network"] += is_network(data, expected)
-            row["c_s"] = max(row["c_s"], c_seconds)
-            row["c_peak_bytes"] = max(row["c_peak_bytes"], peak)
+        for batch in batched(cases(count), BATCH):
+            for number, (_, data) in enumerate(batch):
+                decoder.send(data)
+                carried.send(data, number)
+            for number, (label, data) in enumerate(batch):
+                row = rows.setdefault(label, new_row())
+                start = time.process_time()
+                expected = package_outcome(data, folder)
+                row["python_s"] = max(row["python_s"], time.process_time() - start)
+                found, peak, c_seconds = decoder.receive()
+                row["differing"] += len({expected, found, carried.receive(data, number, expected)}) > 1
+                row["verdicts"][NAMES[expected.status]] += 1
+                if number % SHARE_READ == 0:
+                    check_readers(data, expected)
+                row["c_s"] = max(row["c_s"], c_seconds)
+                row["c_peak_bytes"] = max(row["c_peak_bytes"], peak)
         carried.close()
         if decoder.close() != 0:
             raise SystemExit("the C decoder lost memory")
     return rows
+
+
+def batched(items: Iterator[tuple[str, bytes]], size: int) -> Iterator[list[tuple[str, bytes]]]:
+    """Lists of so many items, the last of them shorter."""
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def new_row() -> dict[str, Any]:
@@ -118,27 +133,25 @@ def new_row() -> dict[str, Any]:
     return {
         "verdicts": Counter(),
         "differing": 0,
-        "network": 0,
         "python_s": 0.0,
         "c_s": 0.0,
         "c_peak_bytes": 0,
     }
 
 
-def is_network(data: bytes, expected: Outcome) -> bool:
-    """Whether the graph can be read as well, and the file described.
+def check_readers(data: bytes, expected: Outcome) -> None:
+    """Describe the file and read its graph as well; both may refuse it.
 
     Raises:
-        SystemExit: it can, of a file that decoders call damaged.
+        SystemExit: they do not, though decoders call the file damaged.
     """
     try:
         describe_v2(data)
         read_sqz(data)
     except CodecError:
-        return False
+        return
     if expected.status == CORRUPT:
         raise SystemExit("the network of a damaged file was read")
-    return True
 
 
 def main(count: int = 12_000) -> None:
@@ -146,13 +159,14 @@ def main(count: int = 12_000) -> None:
     result = Result(ROOT / "bench" / "results" / "robustness")
     rows = measure(count)
     lines = [line(label, row) for label, row in rows.items()]
-    sums = [sum(int(cells[column]) for cells in lines) for column in range(1, 6)]
+    sums = [sum(int(cells[column]) for cells in lines) for column in range(1, 5)]
     lines.append(["all", *map(str, sums), "", "", ""])
-    header = ["changed", "files", "verdicts that differ", "decoded", "refused", "of the decoded, a network"]
-    header += ["slowest, Python", "slowest, C", "peak memory, C"]
+    header = ["changed", "files", "verdicts that differ", "decoded", "refused"]
+    header += ["most CPU, Python", "most CPU, C", "peak memory, C"]
     said = (
-        "Every file went through `edgesqueeze decode`, `unsqueeze.pyz` and `unsqueeze.c`. Decoders that fill "
-        "templates do not read the graph: of what they decode, the last column could be read as a network."
+        "Every file went through `edgesqueeze decode`, `unsqueeze.pyz` and `unsqueeze.c` (under sanitizers); "
+        f"one in {SHARE_READ} was described and read as a network as well. No decoder needs the graph of a "
+        "file that has templates: damage there alone does not make it one that is refused."
     )
     result.write(
         {"files": sums[0], "differing": sums[1], "crashes": 0, "rows": rows}, [table(header, lines), said]
@@ -169,7 +183,6 @@ def line(label: str, row: dict[str, Any]) -> list[str]:
         row["differing"],
         row["verdicts"]["decoded"],
         files - row["verdicts"]["decoded"],
-        row["network"],
     ]
     times = [f"{1000 * row[key]:.0f} ms" for key in ("python_s", "c_s")]
     return [label, *map(str, counts), *times, f"{row['c_peak_bytes'] / 2**20:.2f} MiB"]

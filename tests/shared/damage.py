@@ -4,7 +4,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
@@ -258,22 +257,30 @@ for line in sys.stdin:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
 
-    def outcome(self, data, expected):
-        """Its outcome; of one that is refused it says no more, so ``expected`` is given back then."""
-        if expected.num_files == TOO_LARGE or expected.status == UNSUPPORTED:
-            return expected  # it reads Huffman-coded files, too
-        path = self._folder / "carried.sqz"
+    def send(self, data, number):
+        """Let it decode a file while something else is done; ``number`` names it."""
+        path = self._folder / f"carried{number}.sqz"
         path.write_bytes(data)
-        self._process.stdin.write(f"{path} {self._folder / 'carried'}\n")
+        self._process.stdin.write(f"{path} {path.with_suffix('')}\n")
         self._process.stdin.flush()
-        code = self._process.stdout.readline().strip()
+
+    def receive(self, data, number, expected):
+        """The outcome of a file; one that is refused is refused as ``expected``, for it says no more.
+
+        It reads Huffman-coded files, too, and has no limit to what it writes: then ``expected`` is given back.
+        """
+        code, folder = self._process.stdout.readline().strip(), self._folder / f"carried{number}"
         if code not in ("0", "2"):
             raise AssertionError(f"unsqueeze.pyz ended: {code!r}")
+        written = list(folder.iterdir()) if folder.is_dir() else []
+        if expected.num_files == TOO_LARGE or expected.status == UNSUPPORTED:
+            for path in written:
+                path.unlink()
+            return expected
         if code == "2":
             return expected if expected.status != OK else Outcome(CORRUPT, 0, 0)
         names = [template.name for template in open_squeezed(data).meta.files]
-        written = list((self._folder / "carried").iterdir())
-        return Outcome(OK, len(names), _digest_of(self._folder / "carried", names, written))
+        return Outcome(OK, len(names), _digest_of(folder, names, written))
 
     def close(self):
         """End it."""
@@ -295,18 +302,25 @@ class CDecoder:
         self._process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def outcome(self, data):
-        """The outcome, the peak of its memory in bytes, and the seconds it took."""
-        start = time.perf_counter()
+        """The outcome, the peak of its memory in bytes, and the seconds of CPU it took."""
+        self.send(data)
+        return self.receive()
+
+    def send(self, data):
+        """Let it decode a file while something else is done."""
         self._process.stdin.write(struct.pack("<I", len(data)) + data)
         self._process.stdin.flush()
+
+    def receive(self):
+        """The outcome of the file that was sent longest ago."""
         watchdog = Timer(HANGS_AFTER_S, self._process.kill)
         watchdog.start()
         line = self._process.stdout.readline().split()
         watchdog.cancel()
-        if len(line) != 4:
+        if len(line) != 5:
             raise AssertionError(f"the C decoder ended with code {self._process.wait()}")
         status, num_files, peak = (int(word) for word in line[:3])
-        return Outcome(status, num_files, int(line[3], 16)), peak, time.perf_counter() - start
+        return Outcome(status, num_files, int(line[3], 16)), peak, float(line[4])
 
     def close(self):
         """The exit code: 0 unless memory was lost."""
