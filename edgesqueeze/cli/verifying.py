@@ -1,6 +1,7 @@
 """What ``edgesqueeze verify`` does: find a network, its files and inputs, and compare them."""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -25,6 +26,11 @@ from edgesqueeze.run.rundir import open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.trees import Tree, map_tree
 
+_NUMPY_RAISES = (
+    *(OSError, ValueError, TypeError, EOFError, OverflowError, SyntaxError, RecursionError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
+"""What numpy and zipfile raise where the header of an array or an archive is wrong."""
 _MOST_BYTES = 1 << 31
 """Of noise, in memory at once."""
 
@@ -60,7 +66,6 @@ def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
     squeezed = [path for path in paths if FileFormat.known(path) is FileFormat.SQZ]
     models = [path for path in paths if path not in squeezed]
     for path in models:
-        read_model_file(path)  # says what is wrong with it
         check_survives(path)
     if len(squeezed) == 1 and models:
         with naming_file(squeezed[0]):
@@ -118,15 +123,17 @@ def _stored(path: Path, names: list[str]) -> dict[str, Any]:
     try:
         found = np.load(path, allow_pickle=False)
         arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {names[0]: found}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ExportError(f"{path} cannot be read as an .npy file: {error}") from error
+    except _NUMPY_RAISES as error:
+        reason = str(error) or type(error).__name__
+        raise ExportError(f"{path} cannot be read as an .npy file: {reason}") from error
     if set(arrays) != set(names):
         raise ExportError(f"{path} holds {', '.join(arrays)}; an .npz file with {', '.join(names)} is wanted")
     return arrays
 
 
 def _checked(path: Path, x: Any, shape: Shape) -> Floats:
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or len(x) == 0 or x.shape[1:] != shape[1:]:
+    fits = isinstance(x, np.ndarray) and x.dtype == np.float32 and x.ndim > 0 and len(x) > 0
+    if not fits or x.shape[1:] != shape[1:]:
         found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
         raise ExportError(f"{path} holds {found}; float32 [N, {', '.join(map(str, shape[1:]))}] is wanted")
     return x
