@@ -121,8 +121,9 @@ def _inputs(inputs: Inputs, shapes: dict[str, Shape]) -> Tree:
 def _stored(path: Path, names: list[str]) -> dict[str, Any]:
     """The arrays of a file by the names of the inputs: one of an .npy, all of an .npz."""
     try:
-        found = np.load(path, allow_pickle=False)
-        arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {names[0]: found}
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {names[0]: found}
     except _NUMPY_RAISES as error:
         reason = str(error) or type(error).__name__
         raise ExportError(f"{path} cannot be read as an .npy file: {reason}") from error
@@ -132,8 +133,8 @@ def _stored(path: Path, names: list[str]) -> dict[str, Any]:
 
 
 def _checked(path: Path, x: Any, shape: Shape) -> Floats:
-    fits = isinstance(x, np.ndarray) and x.dtype == np.float32 and x.ndim > 0 and len(x) > 0
-    if not fits or x.shape[1:] != shape[1:]:
+    is_empty = np.ndim(x) == 0 or len(x) == 0
+    if not isinstance(x, np.ndarray) or is_empty or x.dtype != np.float32 or x.shape[1:] != shape[1:]:
         found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
         raise ExportError(f"{path} holds {found}; float32 [N, {', '.join(map(str, shape[1:]))}] is wanted")
     return x
