@@ -29,6 +29,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is that of none."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for names that are too long
+
+
 def make_directory(path: Path) -> None:
     """Create a directory and its parents.
 

@@ -6,32 +6,24 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from edgesqueeze.errors import RecipeError
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                where = node.value[index][0].start_mark
-                raise yaml.YAMLError(f"key {key!r} is given twice (line {where.line + 1})")
-        return super().construct_mapping(node, deep)
+from edgesqueeze.printable import shown
+from edgesqueeze.yaml_text import parse_yaml
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that must hold a mapping."""
+    """A YAML file that must hold a mapping.
+
+    Raises:
+        RecipeError: it cannot be read, is no YAML, or holds something else.
+    """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or no path
         raise RecipeError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise RecipeError(f"{path} holds {type(data).__name__}, not a mapping of keys to values")
     return data
@@ -60,8 +52,9 @@ def settings_error(source: str, error: ValidationError, model: type[BaseModel]) 
         listed = context.get("expected_tags") or _tags_at(model, detail["loc"])
         return RecipeError(f"{source}: {where}: {tag} is {name!r}; allowed: {listed}")
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    shown = "" if kind == "value_error" and not isinstance(found, str | int | float) else f" found {found!r},"
-    return RecipeError(f"{source}: {where}:{shown} {message}" if where else f"{source}: {message}")
+    is_whole = kind == "value_error" and not isinstance(found, str | int | float)
+    value = "" if is_whole else f" found {shown(found)},"
+    return RecipeError(f"{source}: {where}:{value} {message}" if where else f"{source}: {message}")
 
 
 def _format_path(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:

@@ -3,12 +3,13 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from edgesqueeze.cli.completing import recipe_names, setting_keys
 from edgesqueeze.cli.ending import Ending
+from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, bench, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
 
@@ -21,7 +22,9 @@ app = typer.Typer(
 
 
 def main(ending: Ending | None = None) -> None:
-    """An error of ours becomes one line and exit code 2; anything else keeps its traceback.
+    """An error of ours, or a path that cannot be used, becomes one line and exit code 2.
+
+    Anything else keeps its traceback.
 
     Args:
         ending: what a signal does to this process; by default there is nobody who asks.
@@ -31,15 +34,23 @@ def main(ending: Ending | None = None) -> None:
     except EdgeSqueezeError as error:
         if ending is not None and ending.signal is not None:
             raise  # a library has made it of the exception that the signal raised
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise SystemExit(2) from None
+        _refuse(str(error))
+    except OSError as error:
+        if error.filename is None or (ending is not None and ending.signal is not None):
+            raise
+        _refuse(f"{error.filename}: {error.strerror}")
+
+
+def _refuse(reason: str) -> NoReturn:
+    say(f"error: {' '.join(reason.split())}", to_stderr=True)
+    raise SystemExit(2) from None
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         from edgesqueeze import __version__
 
-        typer.echo(f"edgesqueeze {__version__}")
+        say(f"edgesqueeze {__version__}")
         raise typer.Exit
 
 
@@ -99,13 +110,13 @@ def compress(
     if dry_run:
         from edgesqueeze.dry_run import dry_run as look
 
-        typer.echo(look(*read_request(request)).text())
+        say(look(*read_request(request)).text())
         return
     parsed, task, run = start(request, check_fits, begun)
     with painter() as progress:
         found = run_recipe(parsed, task, run, progress)
-    typer.echo(found.table("simple") if wide else found.brief())
-    typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
+    say(found.table("simple") if wide else found.brief())
+    say(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
         found.require_checks()
 
@@ -155,8 +166,8 @@ def train(
     parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline, begun)
     with painter() as progress:
         found = train_baseline(parsed, task, run, progress, tensorboard)
-    typer.echo(found.table("simple") if wide else found.brief())
-    typer.echo(f"\ncheckpoint: {found.checkpoint}\ncurves: {run.path / 'history.png'}")
+    say(found.table("simple") if wide else found.brief())
+    say(f"\ncheckpoint: {found.checkpoint}\ncurves: {run.path / 'history.png'}")
 
 
 app.command()(bench)
@@ -173,19 +184,25 @@ def decode(
         Path | None,
         typer.Option(help="Write decoders to carry along into this directory: one in Python, one in C."),
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Also write the float and int8 files that it was not made from, from its graph."
+        ),
+    ] = False,
 ) -> None:
     """Turn a .sqz file back into the ONNX and TFLite files it was made from, byte for byte."""
     from edgesqueeze.coding.decoder.bundle import write_bundle
     from edgesqueeze.formats.sqz.file import decode_sqz
 
-    if (file is None) != (output is None) or (file is None and bundle is None):
+    if (file is None) != (output is None) or (file is None and (bundle is None or everything)):
         raise RecipeError("give a .sqz file and -o DIRECTORY, or --bundle DIRECTORY, or both")
     context.ensure_object(Ending).writes_files()
     written = write_bundle(bundle) if bundle is not None else []
     if file is not None and output is not None:
-        written += decode_sqz(file, output)
+        written += decode_sqz(file, output, everything=everything)
     for path in written:
-        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+        say(f"{path}  {path.stat().st_size:,} bytes")
 
 
 @app.command()
@@ -197,7 +214,7 @@ def inspect(
     from edgesqueeze.measure.inspect import inspect_file
 
     found = inspect_file(file)
-    typer.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    say(json.dumps(found.to_json(), indent=1) if as_json else found.text())
 
 
 @app.command()
@@ -209,7 +226,7 @@ def verify(
             help="The directory of a finished run; or .onnx and .tflite files, best with their .sqz.",
         ),
     ],
-    images: Annotated[int, typer.Option(min=1, help="How many inputs to compare on.")] = 256,
+    images: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many inputs to compare on.")] = 256,
     npy: Annotated[
         Path | None, typer.Option(help="Inputs for files: float32 [N, C, H, W]. Default: seeded noise.")
     ] = None,
@@ -223,7 +240,7 @@ def verify(
     from edgesqueeze.cli.verifying import Inputs, verify_paths
 
     found = verify_paths(paths, Inputs(images, npy, seed))
-    typer.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    say(json.dumps(found.to_json(), indent=1) if as_json else found.text())
     found.require()
 
 
@@ -236,7 +253,7 @@ def recipes() -> None:
     from edgesqueeze.bundled import bundled_recipes, first_comment
 
     for name, path in bundled_recipes().items():
-        typer.echo(f"{name:24} {first_comment(path)}")
+        say(f"{name:24} {first_comment(path)}")
 
 
 @app.command()
@@ -245,4 +262,4 @@ def doctor() -> None:
     from edgesqueeze.measure.diagnosis import diagnose
 
     for label, finding in diagnose():
-        typer.echo(f"{label:16} {finding}")
+        say(f"{label:16} {finding}")

@@ -8,6 +8,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from edgesqueeze.printable import printable_lines
 from edgesqueeze.progress import Course
 from edgesqueeze.progress import Progress as ProgressProtocol
 
@@ -19,9 +20,9 @@ def painter() -> Iterator[ProgressProtocol]:
         yield LinePainter()
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[facts]}"),
+        TextColumn("{task.fields[facts]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -63,7 +64,7 @@ class BarPainter:
 
     def message(self, text: str) -> None:
         """A line above the bars."""
-        self._bars.console.print(text, highlight=False)
+        self._bars.console.print(printable_lines(text), highlight=False, markup=False)
 
 
 class LinePainter:
@@ -93,5 +94,5 @@ class LinePainter:
 
     def message(self, text: str) -> None:
         """Print a line at once."""
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable_lines(text)}\n")
         sys.stderr.flush()

@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from edgesqueeze.cli.ending import Ending
+from edgesqueeze.cli.printing import PrintableFormatter, say
 from edgesqueeze.errors import RecipeError
+from edgesqueeze.printable import printable_lines
 
 Wide = Annotated[bool, typer.Option("--wide", help="Print every column, in lines as long as they are.")]
 
@@ -52,11 +54,12 @@ def bench(
         context.ensure_object(Ending).writes_files()
         make_directory(output)
         write_atomically(output / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())
-        write_atomically(output / "report.md", (report.table("github") + "\n").encode())
+        text = printable_lines(report.table("github"))
+        write_atomically(output / "report.md", f"{text}\n".encode())
     if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=1))
+        say(json.dumps(report.to_json(), indent=1))
     else:
-        typer.echo(report.table("simple") if wide else report.brief())
+        say(report.table("simple") if wide else report.brief())
 
 
 def report(
@@ -72,16 +75,16 @@ def report(
 
     found = read_report(directory)
     if wide:
-        typer.echo(found.layers_table("simple") if layers else found.table("simple"))
+        say(found.layers_table("simple") if layers else found.table("simple"))
     else:
-        typer.echo(found.brief_layers() if layers else found.brief())
+        say(found.brief_layers() if layers else found.brief())
 
 
 @contextmanager
 def _log_lines() -> Iterator[None]:
     """Show INFO lines of the package on standard error while something long runs."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(PrintableFormatter("%(message)s"))
     logger = logging.getLogger("edgesqueeze")
     level = logger.level
     logger.addHandler(handler)

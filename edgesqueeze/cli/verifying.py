@@ -1,8 +1,10 @@
 """What ``edgesqueeze verify`` does: find a network, its files and inputs, and compare them."""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,25 @@ from torch import Tensor
 from edgesqueeze.errors import ExportError, OutputError
 from edgesqueeze.exports.base import Artifact
 from edgesqueeze.exports.squeezed import check_decoded
-from edgesqueeze.files import sha256_of
+from edgesqueeze.files import is_file, sha256_of
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.formats.sqz.file import naming_file, read_sqz
 from edgesqueeze.measure.proof.verification import Verification, verify_files, verify_pair
+from edgesqueeze.measure.runtimes.trial import check_survives
 from edgesqueeze.network.graph.nodes import Floats, Shape
 from edgesqueeze.pipeline import finished_network
 from edgesqueeze.run.rundir import open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.trees import Tree, map_tree
+
+_NUMPY_RAISES = (
+    *(OSError, ValueError, TypeError, EOFError, OverflowError, SyntaxError, RecursionError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
+"""What numpy and zipfile raise where the header of an array or an archive is wrong."""
+_MOST_BYTES = 1 << 31
+"""Of noise, in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +60,13 @@ def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
     if len(paths) == 1 and paths[0].is_dir():
         return _verify_run(paths[0], inputs)
     for path in paths:
-        if FileFormat.known(path) is None or not path.is_file():
+        if FileFormat.known(path) is None or not is_file(path):
             kinds = ", ".join(known.suffix for known in FileFormat)
             raise ExportError(f"{path} is neither the directory of a run nor a {kinds} file")
     squeezed = [path for path in paths if FileFormat.known(path) is FileFormat.SQZ]
     models = [path for path in paths if path not in squeezed]
+    for path in models:
+        check_survives(path)
     if len(squeezed) == 1 and models:
         with naming_file(squeezed[0]):
             graph, spec = read_sqz(squeezed[0].read_bytes())
@@ -94,6 +107,9 @@ def _artifact(path: Path) -> Artifact:
 def _inputs(inputs: Inputs, shapes: dict[str, Shape]) -> Tree:
     """An array for the one input, or a tuple of arrays, in the order of the inputs."""
     if inputs.npy is None:
+        size = 4 * inputs.images * sum(prod(shape[1:]) for shape in shapes.values())
+        if size > _MOST_BYTES:
+            raise ExportError(f"{inputs.images} inputs take {size} bytes; ask for fewer, up to 2 GiB")
         rng = np.random.default_rng(inputs.seed)
         found = [rng.normal(size=(inputs.images, *s[1:])).astype(np.float32) for s in shapes.values()]
     else:
@@ -105,17 +121,20 @@ def _inputs(inputs: Inputs, shapes: dict[str, Shape]) -> Tree:
 def _stored(path: Path, names: list[str]) -> dict[str, Any]:
     """The arrays of a file by the names of the inputs: one of an .npy, all of an .npz."""
     try:
-        found = np.load(path, allow_pickle=False)
-        arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {names[0]: found}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ExportError(f"{path} cannot be read as an .npy file: {error}") from error
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {names[0]: found}
+    except _NUMPY_RAISES as error:
+        reason = str(error) or type(error).__name__
+        raise ExportError(f"{path} cannot be read as an .npy file: {reason}") from error
     if set(arrays) != set(names):
         raise ExportError(f"{path} holds {', '.join(arrays)}; an .npz file with {', '.join(names)} is wanted")
     return arrays
 
 
 def _checked(path: Path, x: Any, shape: Shape) -> Floats:
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or len(x) == 0 or x.shape[1:] != shape[1:]:
+    is_empty = np.ndim(x) == 0 or len(x) == 0
+    if not isinstance(x, np.ndarray) or is_empty or x.dtype != np.float32 or x.shape[1:] != shape[1:]:
         found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
         raise ExportError(f"{path} holds {found}; float32 [N, {', '.join(map(str, shape[1:]))}] is wanted")
     return x

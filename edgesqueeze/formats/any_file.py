@@ -3,17 +3,23 @@
 Each reader brings a library of its own, imported when it is needed; neither is needed for the other's files.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
+from edgesqueeze.files import is_file
 from edgesqueeze.formats.cuttable import CuttableFile
 from edgesqueeze.formats.facts import FileFacts
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.formats.stored_values import Layers
 from edgesqueeze.network.graph.nodes import Graph
+
+_FOREIGN = (KeyError, IndexError, ValueError, TypeError, AttributeError, StopIteration)
+"""What a reader of ours meets in a file that another program wrote, or that is damaged."""
 
 
 def read_model_file(path: Path) -> FileFacts:
@@ -24,7 +30,7 @@ def read_model_file(path: Path) -> FileFacts:
             says.
     """
     file_format = FileFormat.of_model(path)
-    if not path.is_file():
+    if not is_file(path):
         raise ExportError(f"{path}: there is no such file")
     if file_format is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.read_facts import read_onnx_file
@@ -51,6 +57,20 @@ def open_cuttable(path: Path) -> CuttableFile:
     return TfliteFile(path)
 
 
+@contextmanager
+def reading_ours(path: Path) -> Iterator[None]:
+    """Say so where a file has not the tensors and operators that files of ours have.
+
+    Raises:
+        ExportError: what is looked for is not there, or is something else.
+    """
+    try:
+        yield
+    except _FOREIGN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ExportError(f"{path} is not built as files of edgesqueeze are: {reason}") from error
+
+
 def read_int8_weights(path: Path) -> dict[str, NDArray[np.int8]]:
     """Layer to int8 weight in PyTorch's layout, [out, in / groups, ...], of a file of ours.
 
@@ -69,7 +89,26 @@ def read_int8_weights(path: Path) -> dict[str, NDArray[np.int8]]:
 
 
 def stored_integers(path: Path) -> Layers:
-    """Every grid and parameter that an int8 file of ours stores."""
+    """Every grid and parameter that an int8 file of ours stores.
+
+    Raises:
+        ExportError: the file is none of ours.
+    """
+    with reading_ours(path):
+        return _stored_integers(path)
+
+
+def stored_weights(path: Path) -> Layers:
+    """Every int8 weight, its scale and the float bias of a dynamic or weight-only file of ours.
+
+    Raises:
+        ExportError: the file is none of ours.
+    """
+    with reading_ours(path):
+        return _stored_weights(path)
+
+
+def _stored_integers(path: Path) -> Layers:
     if FileFormat.of_model(path) is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.cut import OnnxFile
         from edgesqueeze.formats.onnx.stored_integers import onnx_layers
@@ -81,8 +120,7 @@ def stored_integers(path: Path) -> Layers:
     return tflite_layers(TfliteFile(path))
 
 
-def stored_weights(path: Path) -> Layers:
-    """Every int8 weight, its scale and the float bias of a dynamic or weight-only file of ours."""
+def _stored_weights(path: Path) -> Layers:
     if FileFormat.of_model(path) is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.cut import OnnxFile
         from edgesqueeze.formats.onnx.stored_integers import onnx_weights

@@ -8,7 +8,9 @@ from typing import Any
 from tabulate import tabulate
 
 from edgesqueeze.errors import ExportError
+from edgesqueeze.files import is_file
 from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.printable import printable
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def inspect_file(path: Path) -> Inspection:
         ExportError: there is no such file, or its kind is another one.
         CodecError: a .sqz file is damaged.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ExportError(f"{path}: there is no such file")
     file_format, suffix = FileFormat.known(path), path.suffix.lower()
     if file_format is FileFormat.SQZ:
@@ -200,11 +202,11 @@ def _inspect_safetensors(path: Path) -> Inspection:
     try:
         with safe_open(str(path), framework="np") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
-                values = np.asarray(file.get_tensor(name))
+                values = np.asarray(_stored(path, file, name))
                 shape = "×".join(map(str, values.shape))
                 nonzero = int(np.count_nonzero(values))
                 rows.append([name, shape, str(values.dtype), values.size, values.nbytes, nonzero])
-    except (SafetensorError, OSError, TypeError) as error:
+    except (SafetensorError, OSError) as error:
         raise ExportError(f"{path} is not a readable safetensors file: {error}") from error
     num_bytes = path.stat().st_size
     payload = sum(int(row[4]) for row in rows)
@@ -214,8 +216,20 @@ def _inspect_safetensors(path: Path) -> Inspection:
     return Inspection(title, (_table(header, rows),), data)
 
 
+def _stored(path: Path, file: Any, name: str) -> Any:
+    try:
+        return file.get_tensor(name)
+    except (TypeError, AttributeError) as error:  # how safetensors says that numpy has no such type
+        kind = file.get_slice(name).get_dtype()
+        raise ExportError(f"{path} holds {name!r} as {kind}, a type that cannot be shown") from error
+
+
+def _cell(cell: object) -> object:
+    return f"{cell:,}" if isinstance(cell, int) else printable(cell) if isinstance(cell, str) else cell
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    shown = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
+    shown = [[_cell(cell) for cell in row] for row in rows]
     left = {
         "tensor",
         "section of M",

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgesqueeze.bundled import bundled_recipes
@@ -12,9 +11,15 @@ from edgesqueeze.compression.stages import AnyStage, check_order
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.exports import AnyExport
 from edgesqueeze.exports.writing import Unsupported
+from edgesqueeze.files import is_file
+from edgesqueeze.measure.runtimes.latency import MOST_THREADS
+from edgesqueeze.printable import shown
 from edgesqueeze.settings import read_yaml, settings_error
 from edgesqueeze.task.task_config import TaskConfig, is_reference
+from edgesqueeze.yaml_text import parse_yaml
 
+_MOST_DIGITS = 4
+"""Of a position in a list."""
 ReferenceModel = Literal["alexnet", "lenet5", "lenet300_100", "squeezenet1_0", "squeezenet1_1"]
 
 
@@ -24,9 +29,10 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1]
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
     task: TaskConfig | str
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**53)
+    """Below 2⁵³: every stage draws from a seed of its own, a thousand times this one and its place."""
     stages: tuple[AnyStage, ...]
     exports: tuple[AnyExport, ...]
     references: tuple[ReferenceModel, ...] = ("alexnet", "lenet5", "lenet300_100")
@@ -37,7 +43,7 @@ class Recipe(BaseModel):
     max_drop: float | None = Field(default=None, ge=0, le=1e6)
     """How much of the primary metric a file may lose: points of a share, else the metric's own unit. None is
     one point, 0.3 dB, or 1 % of a plain number."""
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Threads each runtime may use while latency is measured."""
 
     @model_validator(mode="after")
@@ -91,12 +97,12 @@ def parse_recipe(data: object, source: str) -> Recipe:
 def find_recipe(name_or_path: str) -> Path:
     """The file a ``--recipe`` value means: a path that exists, or a bundled name with or without .yaml."""
     path = Path(name_or_path)
-    if path.is_file():
+    if is_file(path):
         return path
     bundled = bundled_recipes()
     if path.name == name_or_path and path.stem in bundled:
         return bundled[path.stem]
-    raise RecipeError(f"no recipe {name_or_path!r}: give a YAML file, or one of {', '.join(bundled)}")
+    raise RecipeError(f"no recipe {shown(name_or_path)}: give a YAML file, or one of {', '.join(bundled)}")
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:
@@ -106,11 +112,8 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     """
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise RecipeError(f"--set {override!r} is not of the form key.path=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override!r}: the value is not valid YAML") from error
+        raise RecipeError(f"--set {shown(override)} is not of the form key.path=value")
+    value = parse_yaml(text, f"--set {shown(override)}: the value")
     target: Any = data
     parts = key.split(".")
     for depth, part in enumerate(parts[:-1]):
@@ -124,22 +127,26 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     elif isinstance(target, dict):
         target[parts[-1]] = value
     else:
-        raise RecipeError(f"--set {override!r}: {'.'.join(parts[:-1])} is a single value, it has no keys")
+        raise RecipeError(
+            f"--set {shown(override)}: {'.'.join(parts[:-1])} is a single value, it has no keys"
+        )
 
 
 def _step(target: Any, part: str, override: str) -> Any:
     if isinstance(target, dict):
         if part in target:
             return target[part]
-        raise RecipeError(f"--set {override!r}: no key {part!r} here; there is {', '.join(map(str, target))}")
+        raise RecipeError(
+            f"--set {shown(override)}: no key {shown(part)} here; there is {', '.join(map(str, target))}"
+        )
     if isinstance(target, list):
         return target[_position(target, part, override)]
-    raise RecipeError(f"--set {override!r}: {part!r} lies below a single value")
+    raise RecipeError(f"--set {shown(override)}: {shown(part)} lies below a single value")
 
 
 def _position(items: list[Any], part: str, override: str) -> int:
     names = [str(i.get("stage") or i.get("export")) if isinstance(i, dict) else str(i) for i in items]
-    if part.isdecimal() and int(part) < len(items):
+    if part.isdecimal() and len(part) <= _MOST_DIGITS and int(part) < len(items):
         return int(part)
     if names.count(part) == 1:
         return names.index(part)
@@ -147,4 +154,4 @@ def _position(items: list[Any], part: str, override: str) -> int:
         f"{part!r} is there {names.count(part)} times, use its position" if part in names else f"no {part!r}"
     )
     listed = ", ".join(f"{i}: {name}" for i, name in enumerate(names))
-    raise RecipeError(f"--set {override!r}: {many}; there is {listed or 'nothing'}")
+    raise RecipeError(f"--set {shown(override)}: {many}; there is {listed or 'nothing'}")

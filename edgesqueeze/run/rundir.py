@@ -19,6 +19,7 @@ from edgesqueeze.errors import OutputError
 from edgesqueeze.files import make_directory, write_atomically
 from edgesqueeze.measure.checks.image_answers import ImageAnswers, draws_from
 from edgesqueeze.numerics.bootstrap import RESAMPLES, SEED
+from edgesqueeze.printable import printable_lines
 from edgesqueeze.run.recipe import Recipe, parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.settings import read_yaml
@@ -137,7 +138,7 @@ class RunDir:
 
     def write_report(self, report: "Report | TrainReport") -> None:
         """Write report.md, then report.json, whose presence means that the run is complete."""
-        write_atomically(self.path / "report.md", (report.table("github") + "\n").encode())
+        write_atomically(self.path / "report.md", (printable_lines(report.table("github")) + "\n").encode())
         self.write_json("report.json", report.to_json())
 
     @contextmanager

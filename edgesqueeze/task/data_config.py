@@ -87,7 +87,7 @@ class NamedData(Settings):
     named: DataName
     image_size: tuple[_Side, _Side] | None = None
     channels: Literal[1, 3] = 1
-    train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
+    train_images: Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)] | None = None
     augment: AugmentConfig = AugmentConfig()
 
 

@@ -49,7 +49,7 @@ class TaskConfig(Settings):
     ignore: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     kind: TaskKind | None = None
     data: DataConfig
-    calibration_images: int = Field(default=256, ge=1, strict=True)
+    calibration_images: int = Field(default=256, ge=1, le=1_000_000, strict=True)
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @property

@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import hostile
+import numpy as np
 import pytest
 import tiny
 import torch
 import yaml
+from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from edgesqueeze.bundled import bundled_recipes
@@ -193,6 +197,42 @@ def test_a_dry_run_tells_and_writes_nothing(folder):
     assert {path.name for path in folder.iterdir()} - before <= {"__pycache__"}
 
 
+SOME_CASES = 17
+"""One in so many of those that bench/hostile_inputs.py runs."""
+
+
+def test_hostile_input_is_refused_in_plain_words(folder, capsys, monkeypatch):
+    cases = [*hostile.set_values(), *hostile.recipes([]), *hostile.option_values()]
+    for case in cases[::SOME_CASES]:
+        for name, content in case.files.items():
+            (folder / name).write_bytes(content)
+        monkeypatch.setattr(sys, "argv", ["edgesqueeze", *case.arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code or 0
+        answer = hostile.Answer(code, *capsys.readouterr())
+        assert not answer.faults, (case.arguments, answer)
+        shutil.rmtree(folder / "out", ignore_errors=True)
+
+
+def test_names_in_a_file_cannot_move_the_cursor(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "\x1b[2J.safetensors"
+    path.write_bytes(save({"\u202eevil\x1b[31m": np.zeros(3, np.float32)}))
+    monkeypatch.setattr(sys, "argv", ["edgesqueeze", "inspect", str(path)])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr().out
+    assert "\\u202eevil\\x1b[31m" in printed
+    assert "\\x1b[2J.safetensors" in printed
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_an_error_of_the_file_system_that_names_a_path_is_one_line(capsys, monkeypatch):
+    assert "File name too long" in refused(["report", "x" * 5000], capsys, monkeypatch)
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["edgesqueeze", "recipes"])
     monkeypatch.setattr("edgesqueeze.bundled.bundled_recipes", lambda: 1 / 0)
@@ -204,6 +244,8 @@ def test_decode_and_inspect(squeezed, tmp_path):
     done = CliRunner().invoke(app, ["decode", str(squeezed), "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model.onnx", "model.tflite"]
+    done = CliRunner().invoke(app, ["decode", "--all", str(squeezed), "-o", str(tmp_path / "out")])
+    assert len(done.output.splitlines()) == 2
     shown = CliRunner().invoke(app, ["inspect", str(squeezed)])
     assert f"{squeezed.stat().st_size:,} bytes" in shown.output
     assert "fc1.weight" in shown.output

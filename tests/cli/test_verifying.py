@@ -4,13 +4,14 @@ import json
 import shutil
 import sys
 
+import hostile
 import numpy as np
 import pytest
 from parity_networks import change_onnx, change_tflite, network, pictures, write_files
 
 from edgesqueeze.cli.main import main
 from edgesqueeze.cli.verifying import Inputs, verify_paths
-from edgesqueeze.errors import OutputError, ParityError
+from edgesqueeze.errors import ExportError, OutputError, ParityError
 from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.pipeline import compress
 from edgesqueeze.run.recipe import parse_recipe
@@ -144,3 +145,18 @@ def test_an_unfinished_run_is_refused(tmp_path):
     new_run(parse_recipe(RECIPE, "test"), tmp_path / "new")
     with pytest.raises(OutputError, match="is not finished; continue it with --resume"):
         verify_paths([tmp_path / "new"], Inputs(8))
+
+
+def test_arrays_made_to_break_numpy_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgesqueeze.cli.verifying.check_survives", lambda path: None)
+    files = hostile.good_files()
+    for name in ("good.onnx", "good.sqz"):
+        (tmp_path / name).write_bytes(files[name])
+    npy, refused = tmp_path / "bad.npy", 0
+    for data in hostile.hostile_npy():
+        npy.write_bytes(data)
+        try:
+            verify_paths([tmp_path / "good.onnx", tmp_path / "good.sqz"], Inputs(2, npy))
+        except ExportError:
+            refused += 1
+    assert refused == len(list(hostile.hostile_npy())) - 1  # one of them is as it should be

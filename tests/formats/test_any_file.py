@@ -4,6 +4,7 @@ import json
 import random
 
 import flatbuffers
+import hostile
 import numpy as np
 import onnx
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.any_file import read_model_file, stored_integers
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.tflite.write import emit_tflite
 from edgesqueeze.models import built_in_model
@@ -402,3 +403,12 @@ def test_altered_bytes_raise_nothing_but_our_errors(suffix, tmp_path):
         except ExportError:
             refused += 1
     assert refused > 10
+
+
+def test_integers_that_are_not_where_ours_are_is_one_sentence(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(hostile.good_files()["int8.onnx"])
+    assert "fc" in stored_integers(path)
+    path.write_bytes(path.read_bytes().replace(b"fc.bias_scale", b"fc.bias_sgale", 1))
+    with pytest.raises(ExportError, match=r"model\.onnx is not built as files of edgesqueeze are: .*bias_s"):
+        stored_integers(path)

@@ -1,8 +1,9 @@
 """Damaged and hostile .sqz files of version 2, and both decoders in one process each."""
 
+import os
 import struct
 import subprocess
-import time
+import sys
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,11 +13,14 @@ from threading import Timer
 import numpy as np
 
 from edgesqueeze.coding.byte_reader import encode_varint
-from edgesqueeze.coding.coders import HUFFMAN, pack_bytes, unpack_bytes
+from edgesqueeze.coding.coders import HUFFMAN, decode_tensor, encode_tensor, pack_bytes, unpack_bytes
+from edgesqueeze.coding.decoder.bundle import archive
 from edgesqueeze.coding.decoder.container import read_container, write_container
-from edgesqueeze.coding.decoder.meta import MAX_META_BYTES
+from edgesqueeze.coding.decoder.layers import BIASES, SCALES, WEIGHTS
+from edgesqueeze.coding.decoder.meta import MAX_META_BYTES, encode_sections
 from edgesqueeze.coding.decoder.unsqueeze import fill_templates, open_squeezed
 from edgesqueeze.errors import CodecError, UnsupportedVersionError
+from edgesqueeze.formats.sqz.file import decode_sqz
 
 SOURCES = Path(__file__).parents[2] / "edgesqueeze" / "coding" / "decoder"
 HARNESS = Path(__file__).parent / "fuzz_harness.c"
@@ -83,6 +87,64 @@ def damaged(data, rng):
             return write_container(pack_bytes(mutate(plain, rng)), tensors)
 
 
+SECTIONS = ("graph", "grids", "layers", "files")
+PLACES = ("frame", *SECTIONS, "payload", "values")
+"""Where :func:`rewritten` changes a file: anywhere without a new checksum, in a section of block M, in the bytes of
+a coded tensor, in the values that these hold."""
+
+
+def rewritten(data, rng, place):
+    """A file changed inside, at one of the PLACES: all around it is coded again, with its checksums."""
+    squeezed = open_squeezed(data)
+    if place == "frame":
+        return mutate(data[:9], rng) + data[9:] if rng.random() < 0.5 else mutate(data, rng)
+    if place in SECTIONS:
+        sections = encode_sections(squeezed.meta)
+        # A third of the time few bytes at the front, where counts and numbers are.
+        ahead = len(sections[place]) if rng.random() < 0.67 else 12
+        sections[place] = mutate(sections[place][:ahead], rng) + sections[place][ahead:]
+        meta = pack_bytes(b"".join(sections.values()))
+        return write_container(meta, bytes(squeezed.tensors_block.payload))
+    parts = [[bytes(part.payload) for part in layer] for layer in squeezed.parts]
+    _change_part(squeezed, parts, rng, place)
+    tensors = b"".join(encode_varint(len(part)) + part for layer in parts for part in layer)
+    return write_container(bytes(squeezed.meta_block.payload), tensors)
+
+
+def _change_part(squeezed, parts, rng, place):
+    number = int(rng.integers(0, len(parts)))
+    layer, found = squeezed.meta.layers[number], parts[number]
+    shapes = {0: layer.shape, 1: (layer.num_channels,)}
+    kinds = [flag for flag in (SCALES, WEIGHTS, BIASES) if layer.flags & flag]
+    shapes |= {2 + i: (layer.num_scales,) if flag == SCALES else layer.shape for i, flag in enumerate(kinds)}
+    part = int(rng.integers(0, len(found)))
+    is_steps = part > 1 and kinds[part - 2] == BIASES
+    if place == "payload":
+        found[part] = mutate(found[part], rng)
+    elif is_steps:
+        steps = unpack_bytes(memoryview(found[part]), 5 * layer.num_channels)
+        found[part] = pack_bytes(mutate(steps, rng))
+    else:
+        values = decode_tensor(squeezed.meta.coder, memoryview(found[part]), shapes[part]).copy()
+        strange = [
+            np.nan,
+            np.inf,
+            -np.inf,
+            1e38,
+            -1e-44,
+            0.0,
+            0.5,
+            -255,
+            255,
+            1e-12,
+            2.0**-40,
+            float(rng.normal()),
+        ]
+        for _ in range(rng.integers(1, 4)):
+            values.reshape(-1)[int(rng.integers(0, values.size))] = rng.choice(strange)
+        found[part] = encode_tensor(squeezed.meta.coder, values)
+
+
 def hostile():
     """Small files that claim much: dimensions, counts, runs, lengths."""
     empty_graph = bytes([1, 0])
@@ -144,6 +206,88 @@ def python_outcome(data):
     return Outcome(OK, len(outputs), digest % 2**64)
 
 
+def package_outcome(data, folder):
+    """What ``edgesqueeze decode`` makes of a file, written into a folder that is empty again afterwards."""
+    path = folder / "model.sqz"
+    path.write_bytes(data)
+    try:
+        squeezed = open_squeezed(data)
+        if squeezed.meta.coder == HUFFMAN or not squeezed.meta.files:
+            return Outcome(UNSUPPORTED, 0, 0)
+        if sum(template.num_bytes for template in squeezed.meta.files) > LARGEST_OUTPUT:
+            return Outcome(OK, TOO_LARGE, 0)
+        written = decode_sqz(path, folder / "out", everything=False)
+    except UnsupportedVersionError:
+        return Outcome(VERSION, 0, 0)
+    except CodecError:
+        return Outcome(CORRUPT, 0, 0)
+    names = [template.name for template in squeezed.meta.files]
+    return Outcome(OK, len(names), _digest_of(folder / "out", names, written))
+
+
+def _digest_of(directory, names, written):
+    digest = 0
+    for number, name in enumerate(names):
+        digest += _Digest((directory / name).read_bytes()).digest(number)
+    for path in written:
+        path.unlink()
+    return digest % 2**64
+
+
+class Archive:
+    """unsqueeze.pyz in a process of its own, file by file."""
+
+    _LOOP = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from edgesqueeze.coding.decoder.unsqueeze import main
+assert "unsqueeze.pyz" in sys.modules[main.__module__].__file__
+out = sys.stdout
+sys.stdout = sys.stderr = open('/dev/null', 'w')
+for line in sys.stdin:
+    out.write(f"{main(line.split())}\\n")
+    out.flush()
+"""
+
+    def __init__(self, folder):
+        self._folder = folder
+        (folder / "unsqueeze.pyz").write_bytes(archive())
+        command = [sys.executable, "-c", self._LOOP, str(folder / "unsqueeze.pyz")]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+
+    def send(self, data, number):
+        """Let it decode a file while something else is done; ``number`` names it."""
+        path = self._folder / f"carried{number}.sqz"
+        path.write_bytes(data)
+        self._process.stdin.write(f"{path} {path.with_suffix('')}\n")
+        self._process.stdin.flush()
+
+    def receive(self, data, number, expected):
+        """The outcome of a file; one that is refused is refused as ``expected``, for it says no more.
+
+        It reads Huffman-coded files, too, and has no limit to what it writes: then ``expected`` is given back.
+        """
+        code, folder = self._process.stdout.readline().strip(), self._folder / f"carried{number}"
+        if code not in ("0", "2"):
+            raise AssertionError(f"unsqueeze.pyz ended: {code!r}")
+        written = list(folder.iterdir()) if folder.is_dir() else []
+        if expected.num_files == TOO_LARGE or expected.status == UNSUPPORTED:
+            for path in written:
+                path.unlink()
+            return expected
+        if code == "2":
+            return expected if expected.status != OK else Outcome(CORRUPT, 0, 0)
+        names = [template.name for template in open_squeezed(data).meta.files]
+        return Outcome(OK, len(names), _digest_of(folder, names, written))
+
+    def close(self):
+        """End it."""
+        with self._process as process:
+            process.stdin.close()
+
+
 def compile_c(target, *arguments, compiler="gcc"):
     """Compile the decoder or the harness, warnings being errors."""
     command = [compiler, *FLAGS, "-I", str(SOURCES), *map(str, arguments), "-o", str(target), "-lm"]
@@ -158,18 +302,25 @@ class CDecoder:
         self._process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def outcome(self, data):
-        """The outcome, the peak of its memory in bytes, and the seconds it took."""
-        start = time.perf_counter()
+        """The outcome, the peak of its memory in bytes, and the seconds of CPU it took."""
+        self.send(data)
+        return self.receive()
+
+    def send(self, data):
+        """Let it decode a file while something else is done."""
         self._process.stdin.write(struct.pack("<I", len(data)) + data)
         self._process.stdin.flush()
+
+    def receive(self):
+        """The outcome of the file that was sent longest ago."""
         watchdog = Timer(HANGS_AFTER_S, self._process.kill)
         watchdog.start()
         line = self._process.stdout.readline().split()
         watchdog.cancel()
-        if len(line) != 4:
+        if len(line) != 5:
             raise AssertionError(f"the C decoder ended with code {self._process.wait()}")
         status, num_files, peak = (int(word) for word in line[:3])
-        return Outcome(status, num_files, int(line[3], 16)), peak, time.perf_counter() - start
+        return Outcome(status, num_files, int(line[3], 16)), peak, float(line[4])
 
     def close(self):
         """The exit code: 0 unless memory was lost."""

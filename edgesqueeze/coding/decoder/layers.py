@@ -168,6 +168,17 @@ class LayerValues:
             integers += read_steps(self._extra(BIASES), self.layer.num_channels)
         return integers.astype(np.uint32).view(np.int32)  # sums are taken modulo 2^32
 
+    def check(self) -> None:
+        """Decode all there is of the layer: what templates want does not decide whether a file is damaged.
+
+        Raises:
+            CorruptFileError: a tensor cannot be decoded, or the file has activation grids and the integers
+                do not fit them.
+        """
+        integers = self.input_scale is not None and self.layer.has_integers
+        for array in ("weight", "bias", *(("int8_weight", "int32_bias") if integers else ())):
+            getattr(self, array)
+
     def _extra(self, flag: int) -> memoryview:
         return self.parts[2 + (self.layer.flags & (flag - 1)).bit_count()].payload
 

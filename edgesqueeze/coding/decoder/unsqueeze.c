@@ -1628,10 +1628,9 @@ static sqz_status put_channel(const arrays *a, uint32_t form, uint32_t channel, 
     }
 }
 
-static sqz_status write_fill(arrays *a, const fill *wanted, writer *to)
+/* What an array needs besides weight and bias, once. */
+static sqz_status prepare(arrays *a, uint32_t array)
 {
-    uint32_t array = array_of(wanted->form), count = wanted->form < SCALE ? a->from->shape[0] : num_scales(a->from);
-    uint64_t copies = wanted->stride[0] > 0 ? (uint64_t)wanted->stride[0] * wanted->stride[1] : 1;
     if ((array == INT_BIAS || array == BIAS_SCALE_ARRAY) && a->from->input_scale == 0)
         return SQZ_CORRUPT;
     if (array != WEIGHT && array != BIAS && a->scale == NULL)
@@ -1640,6 +1639,27 @@ static sqz_status write_fill(arrays *a, const fill *wanted, writer *to)
         TRY(decode_floats(a->from->parts[3], a->from->shape, a->from->rank, &a->weight_steps));
     if (array == INT_BIAS && a->int_bias == NULL)
         TRY(find_int_bias(a));
+    return SQZ_OK;
+}
+
+/* The integers of a layer must be right whether a file wants them or not. */
+static sqz_status check_integers(arrays *a)
+{
+    int8_t integer;
+    if (a->from->input_scale == 0 || a->from->flags & FLOAT)
+        return SQZ_OK;
+    TRY(prepare(a, INT8_WEIGHT));
+    TRY(prepare(a, INT_BIAS));
+    for (uint32_t place = 0; a->weight_steps != NULL && place < a->from->num_weights; place++)
+        TRY(int8_weight(a, place, &integer));
+    return SQZ_OK;
+}
+
+static sqz_status write_fill(arrays *a, const fill *wanted, writer *to)
+{
+    uint32_t array = array_of(wanted->form), count = wanted->form < SCALE ? a->from->shape[0] : num_scales(a->from);
+    uint64_t copies = wanted->stride[0] > 0 ? (uint64_t)wanted->stride[0] * wanted->stride[1] : 1;
+    TRY(prepare(a, array));
     seek(to, wanted->file, wanted->offset);
     if (wanted->form < BIAS_FLOAT32)
         TRY(wanted->stride[0] > 0 ? write_spread(a, wanted, to) : write_weight(a, wanted, to));
@@ -1655,6 +1675,8 @@ static sqz_status fill_from(const sqz_model *model, const layer *from, writer *t
     sqz_status status = decode_floats(from->parts[0], from->shape, from->rank, &a.weight);
     if (status == SQZ_OK)
         status = decode_floats(from->parts[1], from->shape, 1, &a.bias);
+    if (status == SQZ_OK)
+        status = check_integers(&a);
     for (uint32_t i = from->first_fill; i != NOTHING && status == SQZ_OK; i = model->fills[i].next)
         status = write_fill(&a, &model->fills[i], to);
     release(a.weight);
@@ -1716,8 +1738,7 @@ sqz_status sqz_fill(const sqz_model *model, sqz_write write, void *context)
     for (uint32_t i = 0; i < model->num_pieces; i++)
         TRY(write_piece(&model->pieces[i], &to));
     for (uint32_t i = 0; i < model->num_layers; i++)
-        if (model->layers[i].first_fill != NOTHING)
-            TRY(fill_from(model, &model->layers[i], &to));
+        TRY(fill_from(model, &model->layers[i], &to));
     return SQZ_OK;
 }
 

@@ -28,7 +28,8 @@ size_t sqz_num_files(const sqz_model *model);
 const char *sqz_file_name(const sqz_model *model, size_t file);
 uint64_t sqz_file_size(const sqz_model *model, size_t file);
 
-/* Write all of them, layer by layer: no more than one layer is decoded at a time. */
+/* Write all of them, layer by layer: no more than one layer is decoded at a time. Tensors that no file wants are
+ * checked as well. */
 sqz_status sqz_fill(const sqz_model *model, sqz_write write, void *context);
 
 /* One sentence. */

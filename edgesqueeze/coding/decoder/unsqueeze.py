@@ -14,6 +14,7 @@ from edgesqueeze.coding.decoder.layers import LayerValues, Part, split_tensors
 from edgesqueeze.coding.decoder.meta import MAX_META_BYTES, Meta, check_plausible, parse_meta
 from edgesqueeze.coding.decoder.templates import FORMS, Fill, filled
 from edgesqueeze.errors import CodecError, EdgeSqueezeError, OutputError
+from edgesqueeze.printable import printable
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def open_squeezed(data: bytes | memoryview) -> SqueezedFile:
 
 
 def fill_templates(squeezed: SqueezedFile, outputs: Mapping[str, BinaryIO]) -> None:
-    """Write every file that the .sqz has a template of, layer by layer.
+    """Write every file that the .sqz has a template of, layer by layer; all other tensors are checked, too.
 
     Args:
         squeezed: the file.
@@ -61,6 +62,7 @@ def fill_templates(squeezed: SqueezedFile, outputs: Mapping[str, BinaryIO]) -> N
             outputs[template.name].seek(offset)
             outputs[template.name].write(content)
     for place, values in enumerate(squeezed.layers()):
+        values.check()
         for output, offset, fill in wanted.get(place, []):
             output.seek(offset)
             output.write(filled(fill, getattr(values, FORMS[fill.form].array)).data)
@@ -143,8 +145,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         for path in unsqueeze(Path(arguments[0]), Path(arguments[1])):
-            sys.stdout.write(f"{path}  {path.stat().st_size:,} bytes\n")
+            sys.stdout.write(f"{printable(str(path))}  {path.stat().st_size:,} bytes\n")
     except EdgeSqueezeError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         return 2
     return 0

@@ -97,12 +97,18 @@ def emit_model_file(name: str, graph: Graph, spec: QuantSpec | None) -> bytes:
     return emit(graph, spec if name in INT8_FILES else None)
 
 
-def decode_sqz(path: Path, directory: Path) -> list[Path]:
+def decode_sqz(path: Path, directory: Path, *, everything: bool = True) -> list[Path]:
     """Write the runnable files of a .sqz file.
 
     These are model.onnx, model.tflite and, with an int8 form, model_int8.onnx and model_int8.tflite, and
     whatever other files it has templates of. What it has a template of needs no code that writes such files.
     Files that are there already with the same bytes are left alone.
+
+    Args:
+        path: the file.
+        directory: where to write.
+        everything: False for the files that it has templates of alone, if there are any: the decoders that
+            devices carry give the same or refuse it as well, whatever is wrong with the graph.
 
     Returns:
         The paths of the files.
@@ -115,7 +121,7 @@ def decode_sqz(path: Path, directory: Path) -> list[Path]:
         data = path.read_bytes()
         squeezed = open_squeezed(data) if file_version(data) == VERSION else None
         known = [] if squeezed is None else [template.name for template in squeezed.meta.files]
-        emitted = _emit_others(data, squeezed, known)
+        emitted = _emit_others(data, squeezed, known) if everything or not known else {}
     with ExitStack() as stack:
         parts = {}
         if squeezed is not None:

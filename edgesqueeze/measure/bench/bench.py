@@ -6,12 +6,9 @@ Progress goes to the logger ``edgesqueeze.bench``.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
 
-import numpy as np
-
-from edgesqueeze.errors import ExportError, OutputError
+from edgesqueeze.errors import OutputError
 from edgesqueeze.files import make_directory, write_atomically
 from edgesqueeze.formats.any_file import float_file, read_model_file
 from edgesqueeze.formats.facts import FileFacts
@@ -27,9 +24,9 @@ from edgesqueeze.measure.bench.table import BenchRow, PublishedCheck, Ratios, re
 from edgesqueeze.measure.runtimes.host import HostFacts, host_facts
 from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
+from edgesqueeze.measure.runtimes.trial import check_survives, example_input
 from edgesqueeze.models import BUILT_IN_MODELS, built_in_model
-from edgesqueeze.network.graph.nodes import Floats, Graph
-from edgesqueeze.trees import Tree
+from edgesqueeze.network.graph.nodes import Graph
 
 __all__ = [
     "BenchReport",
@@ -166,9 +163,11 @@ def _measure(chosen: list[tuple[_File, FileFacts]], suite: Suite) -> dict[_File,
     names: dict[_File, str] = {}
     runs: dict[_File, Callable[[], object]] = {}
     for file, fact in chosen:
+        if file.model not in BUILT_IN_MODELS:
+            check_survives(file.path)
         predictor = RUNTIMES[file.runtime].load(file.path, suite.threads)
         names[file] = predictor.runtime
-        runs[file] = predictor.prepare(_example_input(fact))
+        runs[file] = predictor.prepare(example_input(fact))
     runtime = names[chosen[0][0]]
     _LOG.info("timing %d files in %s, %d samples each, in turns", len(runs), runtime, suite.samples)
     latencies = measure_interleaved({str(i): run for i, run in enumerate(runs.values())}, settings)
@@ -186,23 +185,6 @@ def _measure(chosen: list[tuple[_File, FileFacts]], suite: Suite) -> dict[_File,
         )
         for i, (file, fact) in enumerate(chosen)
     }
-
-
-def _example_input(fact: FileFacts) -> Tree:
-    """Seeded noise in the shapes the file asks for, a dynamic batch taken as 1; of several inputs a tuple."""
-    found = tuple(_noise(fact, entry.shape) for entry in fact.inputs)
-    return found[0] if len(found) == 1 else found
-
-
-def _noise(fact: FileFacts, shape: Sequence[int | None]) -> Floats:
-    if not shape or None in shape[1:]:
-        shown = "×".join("?" if n is None else str(n) for n in shape)
-        raise ExportError(
-            f"{fact.path} has an input of shape {shown}; only the batch may be open to be timed"
-        )
-    known = [1 if n is None else n for n in shape]
-    noise = np.random.default_rng(_SEED).standard_normal(prod(known), dtype=np.float32)
-    return noise.reshape(known)
 
 
 def _against_baseline(file: _File, rows: dict[_File, BenchRow], suite: Suite) -> BenchRow:

@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
+from edgesqueeze.measure.runtimes.latency import MOST_THREADS
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
 from edgesqueeze.models import BUILT_IN_MODELS
 
 _PRINTED_COUNT = r"^(\d{1,3}(,\d{3})+|\d+(\.\d+)?)[KM]?$"
+_MOST_RUNS = 100_000
 _SCALES = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -51,9 +53,9 @@ class Suite(BaseModel):
     runtimes: tuple[RuntimeName, ...] = Field(
         default=(RuntimeName.ONNXRUNTIME, RuntimeName.LITERT), min_length=1
     )
-    threads: int = Field(default=1, ge=1, le=1024)
-    samples: int = Field(default=50, ge=1)
-    warmup: int = Field(default=5, ge=1)
+    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
+    samples: int = Field(default=50, ge=1, le=_MOST_RUNS)
+    warmup: int = Field(default=5, ge=1, le=_MOST_RUNS)
     baseline: ModelName | None = "alexnet"
     """The model the others are divided into; measured even if ``models`` leaves it out."""
     published: dict[ModelName, Published] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import numpy_helper
 
-from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.any_file import read_model_file, reading_ours
 from edgesqueeze.formats.onnx.cut import OnnxFile
 from edgesqueeze.formats.stored_values import Array, Layers
 from edgesqueeze.measure.proof.equal_integers import IntegersProof, StoredIntegers, compare_integers
@@ -37,7 +37,16 @@ def prove_low_bits(files: Sequence[Path], graph: Graph, spec: QuantSpec | None) 
 
 
 def read_low_bits(path: Path) -> StoredIntegers:
-    """What an ``int4`` or ``codebook`` file of ours stores, in PyTorch's layout."""
+    """What an ``int4`` or ``codebook`` file of ours stores, in PyTorch's layout.
+
+    Raises:
+        ExportError: the file is none of ours.
+    """
+    with reading_ours(path):
+        return _read_low_bits(path)
+
+
+def _read_low_bits(path: Path) -> StoredIntegers:
     reader = _Reader(OnnxFile(path))
     layers: Layers = {}
     for node in reader.file.model.graph.node:

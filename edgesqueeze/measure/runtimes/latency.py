@@ -13,6 +13,8 @@ from edgesqueeze.errors import RecipeError
 Run = Callable[[], object]
 """One inference, everything prepared."""
 
+MOST_THREADS = 1024
+"""More than any machine here has cores; runtimes start as many as they are told to."""
 _NS = 1e-9
 _MOST_REPEATS = 1 << 20
 

@@ -77,8 +77,13 @@ class _TflitePredictor(SinglePredictor):
     def prepare(self, x: Tree) -> Callable[[], object]:
         for index, values in self._converted(x).items():
             self._interpreter.set_tensor(index, values)
-        invoke: Callable[[], object] = self._interpreter.invoke
-        return invoke
+        return self._invoke
+
+    def _invoke(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise unreadable(self._path, "LiteRT", error) from error
 
     def _run(self, x: Tree) -> dict[str, NDArray[Any]]:
         """Every output as the file has it, but maps as NCHW."""

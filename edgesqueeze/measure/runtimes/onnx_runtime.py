@@ -77,17 +77,23 @@ class _OnnxPredictor(SinglePredictor):
         return self._only(self._integers(self._run(given, x)))
 
     def prepare(self, x: Tree) -> Callable[[], object]:
-        feed, run = self._feed(x), self._session.run
-        return lambda: run(None, feed)
+        feed = self._feed(x)
+        return lambda: self._call(feed)
 
     def _run(self, given: Mapping[str, Int8s], x: Tree) -> dict[str, Floats]:
         """Every output; ``given`` are inner tensors that are inputs as well, uint8 in the file."""
         kind, runs = np.dtype(np.uint8), []
         for i in range(length_of(x)):
             feeds = {key: from_int8(q[i : i + 1], kind) for key, q in given.items()}
-            runs.append(self._session.run(None, {**self._feed(rows_of(x, slice(i, i + 1)), feeds), **feeds}))
+            runs.append(self._call({**self._feed(rows_of(x, slice(i, i + 1)), feeds), **feeds}))
         names = [output.name for output in self._session.get_outputs()]
         return {n: np.concatenate(parts) for n, parts in zip(names, zip(*runs, strict=True), strict=True)}
+
+    def _call(self, feed: Mapping[str, NDArray[Any]]) -> Any:
+        try:
+            return self._session.run(None, feed)
+        except Exception as error:  # its exceptions share no base
+            raise unreadable(self._path, "ONNX Runtime", error) from error
 
     def _integers(self, found: Mapping[str, NDArray[Any]]) -> dict[str, Int8s]:
         return {

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
+from edgesqueeze.files import is_file
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s
 from edgesqueeze.trees import Tree, leaves
@@ -112,7 +113,7 @@ def from_int8(q: Int8s, kind: np.dtype[Any]) -> NDArray[Any]:
 
 def existing(path: Path) -> Path:
     """A path, if there is a file."""
-    if not path.is_file():
+    if not is_file(path):
         raise ExportError(f"{path} is not a file")
     return path
 

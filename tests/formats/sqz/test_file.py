@@ -46,6 +46,8 @@ def test_templates_and_emitters_give_the_same_files(chosen, tmp_path):
     assert [file.name for file in written] == ALL
     assert {file.name: file.read_bytes() for file in written} == files
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(ALL)
+    alone = decode_sqz(path, tmp_path / "alone", everything=False)
+    assert {file.name: file.read_bytes() for file in alone} == {name: files[name] for name in chosen}
 
 
 def test_what_has_a_template_needs_no_emitter(tmp_path, monkeypatch):

@@ -1,0 +1,503 @@
+"""Recipes, ``--set`` values and model files made to break what reads them, and a process that runs commands."""
+
+import json
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from damage import hostile as hostile_sqz
+from damage import mutate
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save
+from sqz_networks import files_of, small, spec_for
+
+from edgesqueeze.formats.sqz.file import emit_sqz
+
+BASE = """version: 1
+name: small
+task: tiny:build_task
+stages:
+  - {stage: train, epochs: 0}
+  - {stage: prune, sparsity: 0.5}
+exports:
+  - {export: onnx}
+references: []
+"""
+KEYS = (
+    *("version", "name", "task", "seed", "stages", "exports", "references", "unsupported", "threads"),
+    *(
+        "stages.prune.sparsity",
+        "stages.train.epochs",
+        "stages.train.batch_size",
+        "stages.train.learning_rate",
+    ),
+    *("exports.onnx.precision", "stages.prune", "exports.onnx", "stages.0", "new.key", "task.data"),
+)
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 25))
+ESCAPES = (
+    "\x1b[31mred\x1b[0m",
+    "\x1b]0;title\x07",
+    "\u202eevil",
+    "\x9b2J",
+    "\u2066x\u2069",
+    "a\rb",
+    "\x08\x08",
+    "\u200b",
+)
+SCALARS = (
+    *(
+        "!!int abc",
+        "2024-99-99",
+        "0b_",
+        "9" * 5000,
+        "!!int ''",
+        "!!bool maybe",
+        "!!timestamp abc",
+        "!!float x",
+    ),
+    *(
+        "!!float ''",
+        "0x" + "f" * 5000,
+        "1e99999",
+        ".nan",
+        "-.inf",
+        "1:60:60:60",
+        "9999-12-31 23:59:59 +99:99",
+    ),
+    *(
+        "[" * 350 + "]" * 350,
+        "{a: " * 350 + "1" + "}" * 350,
+        "- " * 400 + "x",
+        "{" * 5000,
+        "&a [*a]",
+        "&a {b: *a}",
+    ),
+    *(
+        "!!python/object/apply:os.system [x]",
+        "!!binary '&&&'",
+        "{[1]: 2}",
+        "? [a]\n: b",
+        "<<: [3]",
+        "*nothing",
+    ),
+    *(
+        "%YAML 9.9\n--- a",
+        "a\n--- \nb",
+        '"\\ud800"',
+        '"\\0"',
+        '"\\x1b[31mred"',
+        '"\\u202eevil"',
+        "'",
+        "\t",
+        "",
+    ),
+    *(
+        "9223372036854775808",
+        "18446744073709551616",
+        "4294967296",
+        "-1",
+        "1e400",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "~",
+    ),
+    *(
+        "[1, [2, [3]]]",
+        "{stage: [x]}",
+        "{stage: prune, stage: qat}",
+        "!!set {a, b}",
+        "!!omap [a: 1]",
+        "x" * 20000,
+    ),
+    *(
+        "{a: 1, a: 2}",
+        "[{}, {}, 7]",
+        "../../../etc/passwd",
+        "/dev/zero",
+        "os:system",
+        "a" * 5000 + ":b",
+        "[/red]",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command and what it is about; ``files`` are written into the folder in which it runs."""
+
+    kind: str
+    arguments: tuple[str, ...]
+    files: dict[str, bytes]
+
+
+def set_values():
+    """``--set`` with every scalar at some key, and keys that are none."""
+    for number, value in enumerate((*SCALARS, *ESCAPES)):
+        for key in (KEYS[number % len(KEYS)], KEYS[(7 * number + 3) % len(KEYS)]):
+            yield _recipe_case("--set", BASE, f"{key}={value}", number)
+    for key in (
+        "",
+        "=",
+        "a.b.c=1",
+        "stages.99999999999=1",
+        "stages." + "9" * 5000 + "=1",
+        "stages.٣=1",
+        *ESCAPES,
+    ):
+        yield _recipe_case("--set", BASE, key, len(key))
+        yield _recipe_case("--set", BASE, f"stages.{key}=1", len(key))
+
+
+def recipes(texts):
+    """Whole files: each scalar as a value, as a key and alone; ``texts`` of real recipes damaged."""
+    for number, value in enumerate((*SCALARS, *ESCAPES)):
+        lines = BASE.splitlines()
+        lines[2 + number % 6] = f"{lines[2 + number % 6].split(':')[0]}: {value}"
+        yield _recipe_case("recipe", "\n".join(lines), None, number)
+        yield _recipe_case("recipe", f"{BASE}{value}: 1\n", None, number)
+        if number % 2:
+            yield _recipe_case("recipe", value, None, number)
+    for text in (
+        LAUGHS,
+        BASE + LAUGHS,
+        "\x00",
+        "\ufeff" + BASE,
+        "\xff\xfe",
+        BASE.replace("small", "s" * 5000),
+        "- \n" * 200_000,
+    ):
+        yield _recipe_case("recipe", text, None, 0)
+    rng = np.random.default_rng(0)
+    for text in texts:
+        damaged = mutate(text.encode(), rng)
+        yield Case(
+            "damaged recipe", ("compress", "--recipe", "r.yaml", "--output", "r.yaml"), {"r.yaml": damaged}
+        )
+
+
+def _recipe_case(kind, text, setting, number):
+    """One of the two commands that read recipes; ``--output`` is a file, so that nothing lasts long."""
+    command = ("compress", "train")[number % 2]
+    options = () if setting is None else ("--set", setting)
+    arguments = (command, "--recipe", "r.yaml", "--output", "r.yaml", *options)
+    return Case(kind, arguments, {"r.yaml": text.encode("utf-8", "surrogatepass")})
+
+
+def edge_numbers():
+    """Runs to their end, with the largest numbers that the schema takes and the smallest that it does not."""
+    values = {
+        "seed": (2**53 - 1, 2**53, 2**63),
+        "threads": (2, 1025, 4294967296),
+        "stages.prune.sparsity": (0.9999999, 1.0),
+        "stages.train.batch_size": (65_536, 65_537),
+    }
+    for key, numbers in values.items():
+        for number in numbers:
+            arguments = ("compress", "--recipe", "r.yaml", "--output", "out", "--set", f"{key}={number}")
+            yield Case("number at its limit", arguments, {"r.yaml": BASE.encode()})
+
+
+def option_values():
+    """Options of the command line that no file has to do with."""
+    long = "x" * 5000
+    for arguments in (
+        ("inspect", long), ("inspect", f"{long}.onnx"), ("bench", f"{long}.onnx"), ("bench", "--suite", long),
+        ("verify", f"{long}.tflite"), ("decode", long, "-o", "out"), ("decode", "good.sqz", "-o", long),
+        ("decode", "--bundle", long), ("report", long), ("compress", "--resume", long),
+        ("compress", "--recipe", long), ("compress", "--recipe", "r.yaml", "--output", long),
+        ("train", "--resume", long), ("verify", "good.onnx", "good.sqz", "--images", "10000000000"),
+        ("verify", "good.onnx", "good.sqz", "--npy", long),
+        ("verify", "good.onnx", "good.sqz", "--seed", "9" * 5000), ("bench", "good.onnx", "--threads", "4294967296"),
+        ("verify", "good.onnx", "good.sqz", "--images", "9" * 5000), ("inspect", "."), ("verify", "."), ("report", "."),
+        ("inspect", "a\x1b[31m.onnx"), ("compress", "--recipe", "\x1b[31mr"), ("bench", "\u202emodel"),
+    ):  # fmt: skip
+        yield Case("option", arguments, {"r.yaml": BASE.encode()} | good_files())
+
+
+# -- model files ---------------------------------------------------------------------------------------
+
+
+def good_files():
+    """A network in all forms."""
+    network = small()
+    spec = spec_for(network)
+    files = files_of(network, spec)
+    return {
+        "good.onnx": files["model.onnx"],
+        "good.tflite": files["model.tflite"],
+        "int8.onnx": files["model_int8.onnx"],
+        "int8.tflite": files["model_int8.tflite"],
+        "good.sqz": emit_sqz(network, spec, files),
+        "good.safetensors": save(network.tensors),
+    }
+
+
+SUITE = "version: 1\nname: s\nbaseline: null\nsamples: 1\nwarmup: 1\nmodels: [{}]\n"
+
+
+def model_cases(damaged):
+    """Every file through the commands that take it; ``damaged`` copies of each good one beside those made by hand."""
+    good = good_files()
+    rng = np.random.default_rng(1)
+    made = [
+        (f"bad.{name.split('.')[1]}", mutate(data, rng))
+        for name, data in good.items()
+        for _ in range(damaged)
+    ]
+    made += [("bad.onnx", data) for data in hostile_onnx()]
+    made += [("bad.tflite", data) for data in hostile_tflite(good["good.tflite"])]
+    made += [("bad.safetensors", data) for data in hostile_safetensors()]
+    made += [("bad.sqz", data) for data in hostile_sqz()]
+    made += [("bad.npy", data) for data in hostile_npy()]
+    for number, (name, data) in enumerate(made):
+        for arguments in _commands(name, number):
+            suite = SUITE.format(name).encode()
+            yield Case(f"{arguments[0]}, {name[4:]}", arguments, good | {name: data, "s.yaml": suite})
+
+
+def _commands(name, number):
+    """Those that take such a file; of the two that run one, each gets every second."""
+    match name.split(".")[1]:
+        case "sqz":
+            return [
+                ("inspect", name),
+                ("decode", name, "-o", "out"),
+                ("verify", "good.onnx", name, "--images", "2"),
+            ]
+        case "safetensors":
+            checkpoint = f"task={{model: lenet5, data: mnist_sample, checkpoint: {name}}}"
+            return [
+                ("inspect", name),
+                ("compress", "--recipe", "r.yaml", "--set", checkpoint, "--output", "r.yaml"),
+            ]
+        case "npy":
+            return [("verify", "good.onnx", "good.sqz", "--npy", name)]
+        case _:
+            runs = [("bench", "--suite", "s.yaml"), ("verify", name, "good.sqz", "--images", "2")]
+            return [("inspect", name), runs[number % 2]]
+
+
+def _onnx(nodes, inputs=None, outputs=None, tensors=()):
+    """A model as bytes; one float input x [1, 3, 8, 8] and one float output y unless others are given."""
+    inputs = [("x", [1, 3, 8, 8])] if inputs is None else inputs
+    outputs = [("y", None)] if outputs is None else outputs
+    ends = [
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in end] for end in (inputs, outputs)
+    ]
+    graph = helper.make_graph(nodes, "g", *ends, list(tensors))
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def hostile_onnx():
+    """Models that parse and do not run, do not end, claim much, or have names that a terminal obeys."""
+    node = helper.make_node
+    shape = numpy_helper.from_array(np.array([7, 7], np.int64), "s")
+    yield _onnx([node("Relu", ["x"], ["y"])], outputs=[])
+    yield _onnx([])
+    yield _onnx([node("Reshape", ["x", "s"], ["y"])], tensors=[shape])
+    yield _onnx([node("Relu", ["x"], ["y"])], inputs=[("x", [1, 2**29])])
+    yield _onnx([node("Relu", ["x"], ["y"])], inputs=[("x", [1, 2**40, 2**40])])
+    yield _onnx([node("Relu", ["x"], ["y"])], inputs=[("x", [1, 0])])
+    yield _onnx([node("Relu", ["x"], ["y"])], inputs=[("x", [1, -5, 3])])
+    yield _onnx([node("Relu", ["x"], ["y"])], inputs=[("x", None)])
+    yield _onnx([node("Relu", ["y"], ["x2"]), node("Relu", ["x2"], ["y"])])
+    yield _onnx([node("NoSuch", ["x"], ["y"])])
+    yield _onnx([node("Conv", ["x", "w"], ["y"])])
+    yield _onnx([node("Gather", ["x", "i"], ["y"])], tensors=[numpy_helper.from_array(np.array([99]), "i")])
+    yield _onnx(
+        [node("ConstantOfShape", ["s"], ["c"]), node("Relu", ["c"], ["y"])], tensors=[shape], inputs=[]
+    )
+    big = numpy_helper.from_array(np.array([2**20, 2**20], np.int64), "s")
+    yield _onnx([node("ConstantOfShape", ["s"], ["y"])], tensors=[big])
+    yield _onnx(
+        [node("Expand", ["x", "e"], ["y"])],
+        tensors=[numpy_helper.from_array(np.array([2**50, 3, 8, 8]), "e")],
+    )
+    for name in ESCAPES:
+        relu = node("Relu", ["x"], [name], name=name)
+        yield _onnx([relu], outputs=[(name, None)])
+        weight = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), name)
+        yield _onnx([node("Conv", ["x", name], ["y"], name=name), node(name, ["y"], ["z"])], tensors=[weight])
+    outside = TensorProto(name="w", data_type=1, dims=[4], data_location=TensorProto.EXTERNAL)
+    for place in ("../../../../etc/passwd", "/dev/zero", "nothing.bin", "\x1b[31m", "x" * 5000):
+        del outside.external_data[:]
+        entry = outside.external_data.add()
+        entry.key, entry.value = "location", place
+        yield _onnx([node("Add", ["x", "w"], ["y"])], tensors=[outside])
+    yield _onnx(
+        [node("Add", ["x", "w"], ["y"])],
+        tensors=[TensorProto(name="w", data_type=1, dims=[2**40], raw_data=b"1")],
+    )
+    yield _onnx(
+        [node("Add", ["x", "w"], ["y"])],
+        tensors=[TensorProto(name="w", data_type=99, dims=[1], raw_data=b"1")],
+    )
+    yield _onnx(
+        [node("Add", ["x", "w"], ["y"])],
+        tensors=[TensorProto(name="w", data_type=17, dims=[4], raw_data=b"1234")],
+    )
+    yield b""
+    yield b"\x08" * 1000
+    yield b"\n" * 100_000
+
+
+def hostile_tflite(good):
+    """Damage where TFLite's reader looks first, and names with escapes in them."""
+    rng = np.random.default_rng(2)
+    yield b""
+    yield good[:8]
+    yield b"\xff\xff\xff\xff" + good[4:]
+    yield good[:4] + b"TFL3"
+    for _ in range(12):  # references and lengths replaced by extremes
+        out = bytearray(good)
+        place = 4 * int(rng.integers(2, len(good) // 4))
+        out[place : place + 4] = struct.pack("<i", int(rng.choice([-1, 2**31 - 1, -(2**31), 4, 1 << 20])))
+        yield bytes(out)
+    for name in (b"input", b"output", b"conv"):
+        for escape in (b"\x1b[31m", b"\x9b1\x07\x08", b"\xe2\x80\xae"):
+            yield good.replace(name, escape[: len(name)].ljust(len(name), b"x"))
+
+
+def hostile_safetensors():
+    """Headers that claim, overlap, or name."""
+
+    def file(header, payload=b""):
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        return struct.pack("<Q", len(text)) + text + payload
+
+    for kind, size in (("F8_E4M3", 1), ("F8_E5M2", 1), ("BF16", 2), ("F8_E8M0", 1), ("C64", 8), ("NO", 1)):
+        yield file({"a": {"dtype": kind, "shape": [4], "data_offsets": [0, 4 * size]}}, bytes(4 * size))
+    for name in ESCAPES:
+        yield file({name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4))
+        yield file({name: {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, bytes(4))
+    yield struct.pack("<Q", 2**63)
+    yield struct.pack("<Q", 10**9) + b"{}"
+    yield b""
+    yield file(b"[" * 100_000)
+    yield file({"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 4]}}, bytes(4))
+    yield file({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]}}, bytes(4))
+    yield file({"a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}, "__metadata__": 3}, bytes(4))
+    yield file({"__metadata__": {"x": "\x1b[31m"}})
+
+
+def hostile_npy():
+    """Arrays of objects, of other types, of more than there is, and headers that are code."""
+
+    def file(header, payload=b""):
+        text = header.encode("latin1", "replace").ljust(118) + b"\n"
+        return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + payload
+
+    for kind in (
+        "'|O'",
+        "'<f4'",
+        "'<f8'",
+        "'<U9'",
+        "'|V3'",
+        "'<M8[s]'",
+        "[('\x1b[31m', '<f4')]",
+        "__import__('os')",
+    ):
+        yield file(f"{{'descr': {kind}, 'fortran_order': False, 'shape': (2, 1, 6, 6), }}", bytes(288))
+    for shape in (
+        "(10000000000000,)",
+        "(2, -1)",
+        "()",
+        "(0, 1, 6, 6)",
+        "('a',)",
+        "(2**99,)",
+        "(" * 90 + ")" * 90,
+    ):
+        yield file(f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}", bytes(288))
+    yield b""
+    yield b"\x93NUMPY\x09\x00"
+    yield b"PK\x03\x04" + b"x" * 100
+
+
+# -- running -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command did: its exit code (or what ended it), and everything it printed."""
+
+    code: int | str
+    stdout: str
+    stderr: str
+
+    @property
+    def faults(self):
+        """What a person must never see."""
+        found = [] if self.code in (0, 2) else [f"exit code {self.code}"]
+        if "Traceback" in self.stdout + self.stderr:
+            found.append("a traceback")
+        raw = {c for c in self.stdout + self.stderr if not c.isprintable() and c != "\n"}
+        found += [f"raw {c!r}" for c in sorted(raw)]
+        if self.code == 2 and not self._is_said:
+            found.append("no sentence")
+        return found
+
+    @property
+    def _is_said(self):
+        lines = self.stderr.splitlines()
+        return bool(lines) and (lines[-1].startswith("error: ") or lines[0].startswith("Usage: "))
+
+
+LOOP = """
+import contextlib, io, json, os, sys, traceback
+from edgesqueeze.cli.main import main
+answers, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr
+for line in sys.stdin:
+    folder, arguments = json.loads(line)
+    os.chdir(folder)
+    sys.argv = ["edgesqueeze", *arguments]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code or 0
+        except BaseException as error:
+            code = type(error).__name__
+            traceback.print_exc()
+    answers.write(json.dumps([code, out.getvalue(), err.getvalue()]) + "\\n")
+    answers.flush()
+"""
+"""One process for many commands. Native code that ends it, ends this one: the next case gets another."""
+
+
+class Commands:
+    """Runs cases in a folder, each with its files alone there."""
+
+    def __init__(self, folder):
+        self._folder, self._process = folder, None
+
+    def answer(self, case):
+        """Run one command."""
+        for path in sorted(self._folder.rglob("*"), reverse=True):
+            if path.name != "tiny.py":
+                path.rmdir() if path.is_dir() else path.unlink()
+        for name, content in {"r.yaml": BASE.encode(), **case.files}.items():
+            (self._folder / name).write_bytes(content)
+        if self._process is None:
+            pipe = subprocess.PIPE
+            command = [sys.executable, "-c", LOOP]
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        self._process.stdin.write((json.dumps([str(self._folder), case.arguments]) + "\n").encode())
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            self._process = None
+            return Answer(f"ended by {code}", "", "")
+        return Answer(*json.loads(line))
+
+    def close(self):
+        """End the process."""
+        if self._process is not None:
+            with self._process as process:
+                process.stdin.close()
