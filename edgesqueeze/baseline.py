@@ -1,6 +1,5 @@
 """Training a baseline: the training that a recipe begins with, and nothing behind it."""
 
-import json
 from dataclasses import replace
 from functools import reduce
 from itertools import takewhile
@@ -13,6 +12,7 @@ from edgesqueeze.files import write_atomically
 from edgesqueeze.pipeline import active_stages, same_environment
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.confusion import confusion_of
+from edgesqueeze.run.folders.json_files import read_json
 from edgesqueeze.run.history import History
 from edgesqueeze.run.pictures import draw_confusion, draw_history
 from edgesqueeze.run.recipe import Recipe
@@ -93,7 +93,7 @@ def check_baseline(recipe: Recipe, task: Task) -> tuple[Train, ...]:
 def _refuse_compressed(run: RunDir) -> None:
     """A finished run of ``compress`` has a report that must not be written over."""
     path = run.path / "report.json"
-    if path.is_file() and "training" not in json.loads(path.read_bytes()):
+    if path.is_file() and "training" not in read_json(path, "delete it and resume again"):
         raise OutputError(f"{run.path} holds a finished run of compress; choose another --output")
 
 
@@ -121,11 +121,7 @@ def _measured(
         measures=facts_of(task.metrics),
         classes=task.classes,
     )
-    histories = [
-        History.from_json(json.loads(stage.folder.history.read_bytes()))
-        for stage in finished
-        if stage.folder.history.is_file()
-    ]
+    histories = [history for stage in finished if (history := stage.folder.history()) is not None]
     is_classification = task.kind == "classification"
     confusion = confusion_of(outputs, targets, task.classes) if is_classification else None
     return TrainReport(path, report, reduce(History.followed_by, histories), confusion)

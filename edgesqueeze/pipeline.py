@@ -104,7 +104,7 @@ def finished_network(recipe: Recipe, task: Task, run: RunDir) -> tuple[Graph, Qu
     """
     stages = active_stages(recipe, task)
     folder = run.stage(len(stages), stages[-1].stage if stages else "start")
-    if folder.row() is None:
+    if not folder.finished:
         raise OutputError(f"{run.path} is not finished; continue it with --resume {run.path}")
     return load_state(folder.model, task.build_model).network(task.example_input)
 

@@ -1,22 +1,20 @@
 """Running the stages of a recipe, each from the file that the one before it wrote."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import State, answers_of, load_state, state_of
-from edgesqueeze.errors import OutputError
-from edgesqueeze.files import write_atomically
 from edgesqueeze.progress import Progress
+from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.history import History
-from edgesqueeze.run.report import Row, row_from_json
+from edgesqueeze.run.row import Row
 from edgesqueeze.run.rows import scored, state_row
-from edgesqueeze.run.rundir import RunDir, StageFolder
+from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Epoch, Session, TrainingStateFile
 
@@ -60,19 +58,19 @@ class StageRunner:
     def _start(self) -> FinishedStage:
         """The model before the first stage: freshly built, or from the task's checkpoint."""
         folder, checkpoint = self.run.stage(0, "start"), self.task.checkpoint
-        if folder.row() is None:
+        if not folder.finished:
             folder.save(state_of(self.task.initial_model()).save())
             label = RANDOM_WEIGHTS if checkpoint is None else f"checkpoint {checkpoint.name}"
-            folder.finish(asdict(self._row(label, folder)))
-        return FinishedStage(folder, _row_of(folder))
+            folder.finish(self._row(label, folder))
+        return FinishedStage(folder, folder.row())
 
     def _stage(self, index: int, stage: AnyStage, before: StageFolder) -> FinishedStage:
         name, folder = stage.stage, self.run.stage(index, stage.stage)
         state_file = TrainingStateFile(folder.training)
-        if folder.row() is not None:
+        if folder.finished:
             state_file.remove()
             self.progress.message(f"{name}: finished earlier")
-            return FinishedStage(folder, _row_of(folder), stage)
+            return FinishedStage(folder, folder.row(), stage)
         LOGGER.info("stage %d %s: %s", index, name, stage)
         seed = self.seed * 1000 + index  # the stage's own, so that a resumed run draws the same numbers
         torch.manual_seed(seed)
@@ -81,13 +79,12 @@ class StageRunner:
         session = Session(name, seed, self.progress, keeper=keeper, watch=watch)
         folder.save(state_of(stage.apply(self.load(before).module, self.task, session)).save())
         if session.history:
-            history = History.of(self.task, folder.path.name, session.history)
-            write_atomically(folder.history, json.dumps(history.to_json(), indent=1).encode())
+            folder.save_history(History.of(self.task, folder.path.name, session.history))
         row = replace(self._row(name, folder), notes=tuple(session.notes))
-        folder.finish(asdict(row))
+        folder.finish(row)
         state_file.remove()
         LOGGER.info("stage %d %s: %s", index, name, row)
-        return FinishedStage(folder, _row_of(folder), stage)
+        return FinishedStage(folder, folder.row(), stage)
 
     def _row(self, label: str, folder: StageFolder) -> Row:
         """What torch computes from the state on disk."""
@@ -96,10 +93,3 @@ class StageRunner:
         folder.save_answers(worth.answers)
         file = folder.model, self.run.relative(folder.model)
         return state_row(label, state, file, self.task, worth)
-
-
-def _row_of(folder: StageFolder) -> Row:
-    data = folder.row()
-    if data is None:
-        raise OutputError(f"{folder.path} has no row.json although its stage has run")
-    return row_from_json(data)
