@@ -21,6 +21,16 @@ app = typer.Typer(
 )
 
 
+RedoFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="With --resume: do this stage again and all behind it; a name, or a folder's, as in 02-prune.",
+    ),
+]
+
+
 def main() -> None:
     """Entry point: an error of ours becomes one line and exit code 2; anything else keeps its traceback."""
     try:
@@ -62,6 +72,7 @@ def compress(
     resume: Annotated[
         Path | None, typer.Option(help="Continue the run in this directory from its last finished stage.")
     ] = None,
+    redo_from: RedoFrom = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
@@ -73,9 +84,10 @@ def compress(
     from edgesqueeze.pipeline import check_fits
     from edgesqueeze.pipeline import compress as run_recipe
 
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits)
+    request = Request(recipe, settings or [], output, resume, redo_from)
+    parsed, task, run = start(request, check_fits)
     with painter() as progress:
-        report = run_recipe(parsed, task, run, progress)
+        report = run_recipe(parsed, task, run, progress, redo_from)
     typer.echo(report.table("simple"))
     typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
@@ -97,6 +109,7 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Continue the training in this directory behind its last epoch.")
     ] = None,
+    redo_from: RedoFrom = None,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
     ] = None,
@@ -110,9 +123,10 @@ def train(
 
     if tensorboard is not None:
         check_tensorboard()
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline)
+    request = Request(recipe, settings or [], output, resume, redo_from)
+    parsed, task, run = start(request, check_baseline)
     with painter() as progress:
-        report = train_baseline(parsed, task, run, progress, tensorboard)
+        report = train_baseline(parsed, task, run, progress, tensorboard, redo_from)
     typer.echo(report.table("simple"))
     typer.echo(f"\ncheckpoint: {report.checkpoint}\ncurves: {run.path / 'history.png'}")
 

@@ -19,6 +19,7 @@ class Request:
     settings: Sequence[str]
     output: Path | None
     resume: Path | None
+    redo_from: str | None = None
 
 
 def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Recipe, Task, RunDir]:
@@ -38,6 +39,8 @@ def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Re
             )
         run, recipe = open_run(request.resume)
         return recipe, load_task(recipe.task, recipe.seed), run
+    if request.redo_from is not None:
+        raise RecipeError("--from redoes a stage of an earlier run: give --resume DIR with it")
     if request.recipe is None:
         raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
     recipe = load_recipe(request.recipe, request.settings)

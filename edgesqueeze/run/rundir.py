@@ -1,19 +1,20 @@
 """Where each file of a run goes, how it is written whole or not at all, and who may write."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 from filelock import FileLock, Timeout
 
 from edgesqueeze.errors import OutputError
-from edgesqueeze.files import make_directory, write_atomically
-from edgesqueeze.run.folders.json_files import read_json, write_json
+from edgesqueeze.files import make_directory, remove, write_atomically
+from edgesqueeze.run.folders.json_files import read_json, read_sealed, sealed, write_json
 from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.recipe import Recipe, parse_recipe
 from edgesqueeze.run.report import Report
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from edgesqueeze.run.train_report import TrainReport
 
 LOGGER = logging.getLogger("edgesqueeze")
+CHECKPOINT = "model.safetensors"
+"""What ``edgesqueeze train`` trains, at the top of the run."""
+_OF_TRAINING = (CHECKPOINT, "history.json", "history.csv", "history.png", "confusion.json", "confusion.png")
+_OF_THE_END = ("report.json", "report.md")
+_NUMBER = re.compile(r"(\d+)-")
+_MEASURE_AGAIN = "delete it, and --resume measures again and writes it anew"
 
 
 @dataclass(frozen=True)
@@ -48,22 +55,60 @@ class RunDir:
         """Write a JSON file at the top of the run."""
         write_json(self.path / name, data)
 
-    def environment(self) -> dict[str, Any] | None:
-        """What environment.json holds, or None before the run has started."""
-        path = self.path / "environment.json"
-        way_out = "delete it, and it is written anew when the run goes on"
-        return read_json(path, way_out) if path.is_file() else None
+    @property
+    def environment(self) -> Path:
+        """Where the run happens."""
+        return self.path / "environment.json"
 
-    def drop_training_report(self) -> None:
-        """Remove the report of a training that is now gone on from: it says that the run is complete."""
-        path = self.path / "report.json"
-        if path.is_file() and "training" in read_json(path, "delete it, and the run writes it again"):
-            path.unlink()
+    @property
+    def _report(self) -> Path:
+        return self.path / "report.json"
+
+    def is_compressed(self) -> bool:
+        """Whether a run of ``compress`` has been finished here.
+
+        Raises:
+            OutputError: there is a report that cannot be read.
+        """
+        return self._report.is_file() and "training" not in read_json(self._report, _MEASURE_AGAIN)
+
+    def drop_outdated_report(self, complete: bool) -> None:
+        """Remove a report that says of a run that goes on that it is complete.
+
+        Args:
+            complete: whether all stages have finished; then only the report of a training goes, or one
+                that cannot be read.
+        """
+        try:
+            keep = complete and self.is_compressed()
+        except OutputError:
+            keep = False
+        if not keep:
+            remove(self._report)
+
+    def forget(self, first: int, trained: bool) -> None:
+        """Remove what the stages from ``first`` on have left, and what was made of it.
+
+        The report goes first, and the last stage before those in front of it: what a kill leaves is a run
+        to go on with.
+
+        Args:
+            first: the number of a stage.
+            trained: whether one of these stages trains the checkpoint of ``edgesqueeze train``.
+        """
+        for name in (*_OF_THE_END, *(_OF_TRAINING if trained else ())):
+            remove(self.path / name)
+        remove(self.artifacts)
+        folders = {path: _NUMBER.match(path.name) for path in (self.path / "stages").glob("*")}
+        for path in sorted(folders, reverse=True):
+            number = folders[path]
+            if number is not None and int(number[1]) >= first:
+                remove(path)
 
     def write_report(self, report: "Report | TrainReport") -> None:
         """Write report.md, then report.json, whose presence means that the run is complete."""
         write_atomically(self.path / "report.md", (report.table("github") + "\n").encode())
-        self.write_json("report.json", report.to_json())
+        self.write_json("report.json", sealed(report.to_json()))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -129,7 +174,7 @@ def read_report(path: Path) -> Report:
         unfinished = (path / "recipe.yaml").is_file()
         hint = f"; the run is not finished, continue it with --resume {path}" if unfinished else ""
         raise OutputError(f"{path} holds no report.json{hint}")
-    return Report.from_json(read_json(file, f"write it again with --resume {path}"))
+    return Report.from_json(read_sealed(file, f"write it again with --resume {path}"))
 
 
 class _LogFile(logging.FileHandler):
