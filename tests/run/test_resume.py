@@ -2,19 +2,21 @@
 
 import json
 import shutil
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from torch import nn
 from training import Recorder
-from typer.testing import CliRunner
 
 import edgesqueeze
-from edgesqueeze.cli.main import app
 from edgesqueeze.errors import OutputError, RecipeError, ResumeError
 from edgesqueeze.files import sha256_of
 from edgesqueeze.pipeline import compress, finished_network
+from edgesqueeze.run.folders.environment import environment_of
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.rundir import new_run, open_run, read_report
 
@@ -32,11 +34,29 @@ RECIPE = {
 }
 
 
+def build_model():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = {
+            "flat": nn.Flatten(),
+            "same": nn.Linear(784, 16),
+            "act": nn.ReLU(),
+            "head": nn.Linear(16, 10),
+        }
+        return nn.Sequential(OrderedDict(layers))
+
+
 @pytest.fixture(scope="module")
-def finished(tiny_task, tmp_path_factory):
+def task(tiny_task):
+    """Its digits, and a network that takes no time."""
+    return replace(tiny_task, build_model=build_model)
+
+
+@pytest.fixture(scope="module")
+def finished(task, tmp_path_factory):
     recipe = parse_recipe(RECIPE, "test")
     run = new_run(recipe, tmp_path_factory.mktemp("resume") / "out")
-    compress(recipe, tiny_task, run)
+    compress(recipe, task, run)
     return run.path
 
 
@@ -93,7 +113,7 @@ def in_json(name, *keys, value):
 def overwritten(out):
     path = out / "stages/02-prune/model.safetensors"
     data = bytearray(path.read_bytes())
-    data[-4_000:-2_000] = bytes(2_000)
+    data[-42_000:-2_000] = bytes(40_000)
     path.write_bytes(data)
 
 
@@ -177,12 +197,12 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_changed_or_damaged_stage_is_named_and_nothing_is_written(damage, out, tiny_task):
+def test_a_changed_or_damaged_stage_is_named_and_nothing_is_written(damage, out, task):
     change, sentence = DAMAGE[damage]
     change(out)
     before = contents(out)
     with pytest.raises(OutputError) as refused:
-        resume(out, tiny_task)
+        resume(out, task)
     said = str(refused.value).replace(str(out), "OUT")
     assert sentence in said
     assert "; redo it and what is behind it with --resume OUT --from 0" in said
@@ -190,42 +210,55 @@ def test_a_changed_or_damaged_stage_is_named_and_nothing_is_written(damage, out,
     assert contents(out) == before
 
 
-@pytest.mark.parametrize(("content", "found"), [(b'{"cpu', "it is not valid JSON"), (b"[]", "it holds list")])
-def test_a_damaged_environment_is_named_with_what_to_do(content, found, out, tiny_task):
-    (out / "environment.json").write_bytes(content)
-    with pytest.raises(OutputError, match=f"environment.json is damaged: {found}.*; delete it, and the run"):
-        resume(out, tiny_task)
-    (out / "environment.json").unlink()
-    assert resume(out, tiny_task).environment["data_fingerprint"] == tiny_task.fingerprint
+def test_a_damaged_environment_is_named_with_what_to_do(out, task):
+    path = out / "environment.json"
+    for content, found in ((b'{"cpu', "it is not valid JSON"), (b"[]", "it holds list")):
+        path.write_bytes(content)
+        with pytest.raises(OutputError, match=f"environment.json is damaged: {found}.*; delete it, and the"):
+            resume(out, task)
+    path.unlink()
+    assert environment_of(path, task.fingerprint) == json.loads(path.read_text())
 
 
-def test_other_data_and_another_checkpoint_are_refused(out, tiny_task):
-    other = replace(tiny_task, fingerprint="other")
+def test_the_machine_that_measures_is_told_and_the_one_before_it_kept(out, task):
+    path = out / "environment.json"
+    before = json.loads(path.read_text())
+    assert environment_of(path, task.fingerprint) == before  # the load has changed
+    in_json("environment.json", "cpu_model", value="abacus")(out)
+    for _ in range(2):
+        found = environment_of(path, task.fingerprint)
+        assert found == json.loads(path.read_text())
+        assert (found["cpu_model"], found["began"]["cpu_model"]) == (before["cpu_model"], "abacus")
+    assert "began" not in environment_of(path, "other data")
+
+
+def test_other_data_and_another_checkpoint_are_refused(out, task):
+    other = replace(task, fingerprint="other")
     with pytest.raises(ResumeError, match="stage 00-start .* the data is not the data that the run was"):
         resume(out, other)
-    checkpoint = replace(tiny_task, checkpoint=out / "stages/01-train/model.safetensors")
+    checkpoint = replace(task, checkpoint=out / "stages/01-train/model.safetensors")
     with pytest.raises(ResumeError, match="stage 00-start .* was made from another state"):
         resume(out, checkpoint)
     assert resume(out, other, "start").environment["data_fingerprint"] == "other"
 
 
-def test_what_decides_nothing_of_a_finished_stage_may_change(out, tiny_task):
+def test_what_decides_nothing_of_a_finished_stage_may_change(out, task):
     def change(data):
         data["stages"].append({"stage": "prune", "sparsity": 0.95})
         data.update(exports=[{"export": "onnx"}], unsupported="skip", threads=2, name="renamed")
 
     edited(out, change)
     recorder = Recorder()
-    report = resume(out, tiny_task, recorder=recorder)
+    report = resume(out, task, recorder=recorder)
     assert recorder.messages.count("prune: finished earlier") == 2
     assert [row.label for row in report.rows] == ["train", "prune", "prune", "prune", "model.onnx"]
 
 
-def test_other_source_code_is_told_in_the_report(out, tiny_task):
+def test_other_source_code_is_told_in_the_report(out, task):
     for key, value in (("source", "0" * 64), ("own_code", {"tiny:build_task": "0" * 64})):
         in_json("stages/02-prune/fingerprint.json", "made_from", key, value=value)(out)
     recorder = Recorder()
-    report = resume(out, tiny_task, recorder=recorder)
+    report = resume(out, task, recorder=recorder)
     notes = (
         f"made by other source code of edgesqueeze {edgesqueeze.__version__}",
         "made before the file behind 'tiny:build_task' was changed",
@@ -236,16 +269,15 @@ def test_other_source_code_is_told_in_the_report(out, tiny_task):
     assert not report.rows[0].notes
 
 
-def test_a_stage_is_redone_with_all_behind_it(finished, out, tiny_task, tmp_path):
+def test_a_stage_is_redone_with_all_behind_it(finished, out, task, tmp_path):
     change = setting(1, sparsity={"same": 0.5})
     change(out)
     (out / "artifacts").mkdir(exist_ok=True)
     (out / "artifacts" / "stale.onnx").write_bytes(b"of the state before")
-    done = CliRunner().invoke(app, ["compress", "--resume", str(out), "--from", "02-prune"])
-    assert done.exit_code == 0, done.output
+    resume(out, task, "02-prune")
     recipe = open_run(out)[1]
     fresh = new_run(recipe, tmp_path / "fresh")
-    compress(recipe, tiny_task, fresh)
+    compress(recipe, task, fresh)
     same = [f"stages/0{name}/model.safetensors" for name in ("0-start", "1-train", "2-prune", "3-prune")]
     for name in (*same, "stages/02-prune/fingerprint.json"):
         assert sha256_of(out / name) == sha256_of(fresh.path / name), name
@@ -262,16 +294,16 @@ def test_a_stage_is_redone_with_all_behind_it(finished, out, tiny_task, tmp_path
         ("share", "--from 'share' names no stage of this run, allowed: 00-start, 01-train, 02-prune, 03-pr"),
     ],
 )
-def test_a_stage_to_redo_is_named_by_one_name(name, sentence, out, tiny_task):
+def test_a_stage_to_redo_is_named_by_one_name(name, sentence, out, task):
     with pytest.raises(RecipeError, match=sentence):
-        resume(out, tiny_task, name)
+        resume(out, task, name)
 
 
-def test_nothing_is_removed_where_what_stays_is_damaged(out, tiny_task):
+def test_nothing_is_removed_where_what_stays_is_damaged(out, task):
     cut("stages/01-train/row.json")(out)
     before = contents(out)
     with pytest.raises(ResumeError, match="01-train .* row.json"):
-        resume(out, tiny_task, "03-prune")
+        resume(out, task, "03-prune")
     assert contents(out) == before
 
 
@@ -284,37 +316,37 @@ class Killer(Recorder):
         raise KilledError
 
 
-def test_a_stage_that_was_killed_goes_on_only_as_it_was_begun(tiny_task, tmp_path):
+def test_a_stage_that_was_killed_goes_on_only_as_it_was_begun(task, tmp_path):
     stage = {**RECIPE["stages"][0], "epochs": 2}
     recipe = parse_recipe({**RECIPE, "stages": [stage], "exports": []}, "test")
     run = new_run(recipe, tmp_path / "out")
     with pytest.raises(KilledError):
-        compress(recipe, tiny_task, run, Killer())
+        compress(recipe, task, run, Killer())
     folder = run.stage(1, "train")
     assert folder.training.is_file()
     other = parse_recipe({**RECIPE, "stages": [{**stage, "learning_rate": 0.1}], "exports": []}, "test")
     with pytest.raises(ResumeError, match="01-train .* was made with learning_rate 0.01, and the recipe now"):
-        compress(other, tiny_task, run)
+        compress(other, task, run)
     in_json("stages/01-train/fingerprint.json", "made_from", "source", value="0" * 64)(run.path)
-    row = compress(recipe, tiny_task, run).rows[0]
+    row = compress(recipe, task, run).rows[0]
     assert f"made by other source code of edgesqueeze {edgesqueeze.__version__}" in row.notes
-    redone = compress(other, tiny_task, run, redo_from="train")
+    redone = compress(other, task, run, redo_from="train")
     assert not redone.rows[0].notes
 
 
-def test_a_damaged_state_is_not_verified(out, tiny_task):
+def test_a_damaged_state_is_not_verified(out, task):
     run, recipe = open_run(out)
-    assert finished_network(recipe, tiny_task, run)[1] is None
+    assert finished_network(recipe, task, run)[1] is None
     setting(0, epochs=7)(out)  # says nothing of whether files compute what the state computes
     in_json("stages/03-prune/row.json", "metrics", "accuracy", value=0.99)(out)
     with pytest.raises(ResumeError, match="03-prune .* row.json that is not as it was written"):
-        finished_network(recipe, tiny_task, run)
+        finished_network(recipe, task, run)
     for path in out.rglob("fingerprint.json"):
         path.unlink()  # of an earlier version: there is nothing to compare with
-    assert finished_network(recipe, tiny_task, run)[1] is None
+    assert finished_network(recipe, task, run)[1] is None
 
 
-def test_a_report_that_was_edited_is_refused_and_can_be_written_again(out, tiny_task):
+def test_a_report_that_was_edited_is_refused_and_can_be_written_again(out, task):
     for change, sentence in [
         (
             in_json("report.json", "rows", 0, "metrics", "accuracy", value=0.99),
@@ -326,4 +358,4 @@ def test_a_report_that_was_edited_is_refused_and_can_be_written_again(out, tiny_
         change(out)
         with pytest.raises(OutputError, match=sentence):
             read_report(out)
-    assert resume(out, tiny_task) == read_report(out)
+    assert resume(out, task) == read_report(out)
