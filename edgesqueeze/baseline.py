@@ -1,6 +1,5 @@
 """Training a baseline: the training that a recipe begins with, and nothing behind it."""
 
-import json
 from dataclasses import replace
 from functools import reduce
 from itertools import takewhile
@@ -10,24 +9,23 @@ from edgesqueeze.compression.stages import Train
 from edgesqueeze.compression.state import answers_of, state_of
 from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.files import write_atomically
-from edgesqueeze.pipeline import active_stages, same_environment
+from edgesqueeze.pipeline import active_stages
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.confusion import confusion_of
+from edgesqueeze.run.folders.environment import environment_of
 from edgesqueeze.run.history import History
 from edgesqueeze.run.pictures import draw_confusion, draw_history
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import facts_of
 from edgesqueeze.run.rows import scored, state_row
-from edgesqueeze.run.rundir import RunDir
+from edgesqueeze.run.rundir import CHECKPOINT, RunDir
 from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
 from edgesqueeze.run.tensorboard import tensorboard_in
 from edgesqueeze.run.train_report import TrainReport
 from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import check_training
-
-CHECKPOINT = "model.safetensors"
 
 
 def train(
@@ -36,6 +34,7 @@ def train(
     run: RunDir,
     progress: Progress | None = None,
     tensorboard: Path | None = None,
+    redo_from: str | None = None,
 ) -> TrainReport:
     """Train a recipe's leading ``train`` stages, write the checkpoint, and measure it from its file.
 
@@ -48,17 +47,21 @@ def train(
         run: where everything goes.
         progress: who is told; nobody by default.
         tensorboard: a directory for TensorBoard's event files, or None.
+        redo_from: a stage to do again with all behind it, by its name or that of its folder.
 
     Raises:
+        ResumeError: a finished stage is damaged, or would be made from something else now.
         EdgeSqueezeError: the recipe does not begin with training, or asks for what the task does not have.
     """
     stages = check_baseline(recipe, task)
     with run.locked():
-        _refuse_compressed(run)
-        environment = same_environment(run, task)
+        if run.is_compressed():
+            raise OutputError(f"{run.path} holds a finished run of compress; choose another --output")
+        runner = StageRunner(task, run, recipe, progress or SilentProgress())
+        plan = runner.plan(stages, redo_from)
+        environment = environment_of(run.environment, task.fingerprint)
         with tensorboard_in(tensorboard) as watch:
-            runner = StageRunner(task, run, recipe.seed, progress or SilentProgress(), watch)
-            finished = runner.all(stages)
+            finished = replace(runner, watch=watch).all(plan)
         write_atomically(run.path / CHECKPOINT, finished[-1].folder.model.read_bytes())
         report = _measured(finished, recipe, task, run, environment)
         _write(report, run)
@@ -91,13 +94,6 @@ def check_baseline(recipe: Recipe, task: Task) -> tuple[Train, ...]:
     return stages
 
 
-def _refuse_compressed(run: RunDir) -> None:
-    """A finished run of ``compress`` has a report that must not be written over."""
-    path = run.path / "report.json"
-    if path.is_file() and "training" not in json.loads(path.read_bytes()):
-        raise OutputError(f"{run.path} holds a finished run of compress; choose another --output")
-
-
 def _measured(
     finished: tuple[FinishedStage, ...],
     recipe: Recipe,
@@ -125,11 +121,7 @@ def _measured(
         classes=task.classes,
         code=task.code,
     )
-    histories = [
-        History.from_json(json.loads(stage.folder.history.read_bytes()))
-        for stage in finished
-        if stage.folder.history.is_file()
-    ]
+    histories = [history for stage in finished if (history := stage.folder.history()) is not None]
     is_classification = task.kind == "classification"
     confusion = confusion_of(outputs, targets, task.classes) if is_classification else None
     return TrainReport(path, report, reduce(History.followed_by, histories), confusion)

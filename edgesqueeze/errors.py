@@ -12,6 +12,7 @@
     │   ├── CorruptFileError   the bytes are not what the format says
     │   └── UnsupportedVersionError
     ├── OutputError            a directory or file cannot be written, or is in use
+    │   └── ResumeError        a run cannot go on as it lies: which stage, why, how to redo it
     └── CheckError             everything was written, but --strict does not accept what the checks found
 
 The command line prints the message and exits with code 2. Anything else that escapes is a bug and
@@ -57,6 +58,10 @@ class UnsupportedVersionError(CodecError):
 
 class OutputError(EdgeSqueezeError):
     """A directory or a file cannot be written, or another run is using it."""
+
+
+class ResumeError(OutputError):
+    """A stage of a run has changed, or what it was made from has; the message says how to redo it."""
 
 
 class CheckError(EdgeSqueezeError):

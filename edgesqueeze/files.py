@@ -1,7 +1,8 @@
-"""Writing files so that a reader never sees half of one under its final name."""
+"""Writing and removing so that nobody ever sees half of something under its final name."""
 
 import hashlib
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +45,25 @@ def make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create directory {path}: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; of a link only the link. There need not be any.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    hidden = path.with_name(f".{path.name}.old")
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(hidden, ignore_errors=True)  # what a kill has left of an earlier removal
+            path.replace(hidden)
+        if hidden.is_dir():
+            shutil.rmtree(hidden)
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 def sha256_of(path: Path) -> str:

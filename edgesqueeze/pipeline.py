@@ -15,16 +15,17 @@ from edgesqueeze.exports.detections import check_detections, write_detections
 from edgesqueeze.exports.writing import write_exports
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.measure.proof.verification import verify_files
-from edgesqueeze.measure.runtimes.host import host_facts
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.finished_run import Finished, measure_run
+from edgesqueeze.run.folders.environment import environment_of
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import StageRunner
+from edgesqueeze.run.steps import steps_of
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import TrainingSettings, check_training
 from edgesqueeze.trees import Tree, map_tree
@@ -33,7 +34,13 @@ VERIFIED_IMAGES = 16
 """Test images on which the files must agree with the network before anything is measured."""
 
 
-def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None = None) -> Report:
+def compress(
+    recipe: Recipe,
+    task: Task,
+    run: RunDir,
+    progress: Progress | None = None,
+    redo_from: str | None = None,
+) -> Report:
     """Run a recipe from the first unfinished stage to the table.
 
     Every stage starts from the file the one before it wrote, so that a resumed run and an unbroken one
@@ -44,17 +51,20 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
         task: the model and its data.
         run: where everything goes; finished stages found there are not repeated.
         progress: who is told; nobody by default.
+        redo_from: a stage to do again with all behind it, by its name or that of its folder.
 
     Raises:
+        ResumeError: a finished stage is damaged, or would be made from something else now.
         EdgeSqueezeError: the recipe does not fit the model, or a file cannot be written or verified.
     """
     progress = progress or SilentProgress()
     with run.locked():
-        run.drop_training_report()
         check_fits(recipe, task)
-        environment = same_environment(run, task)
-        runner = StageRunner(task, run, recipe.seed, progress)
-        stages = runner.all(active_stages(recipe, task))
+        runner = StageRunner(task, run, recipe, progress)
+        plan = runner.plan(active_stages(recipe, task), redo_from)
+        environment = environment_of(run.environment, task.fingerprint)
+        run.drop_outdated_report(complete=not plan.ahead)
+        stages = runner.all(plan)
         graph, spec = runner.load(stages[-1].folder).network(task.example_input)
         written = write_exports(recipe.exports, (graph, spec), run.artifacts, recipe.unsupported)
         whole = write_detections(written.files, task.decoding) if task.decoding is not None else []
@@ -100,28 +110,13 @@ def finished_network(recipe: Recipe, task: Task, run: RunDir) -> tuple[Graph, Qu
     """The network that a run's files were written from: the state after its last stage.
 
     Raises:
-        OutputError: the last stage has not finished.
+        OutputError: the last stage has not finished, or is damaged.
     """
-    stages = active_stages(recipe, task)
-    folder = run.stage(len(stages), stages[-1].stage if stages else "start")
-    if folder.row() is None:
+    folder = steps_of(run, active_stages(recipe, task))[-1].folder
+    if not folder.finished:
         raise OutputError(f"{run.path} is not finished; continue it with --resume {run.path}")
+    folder.check_files()
     return load_state(folder.model, task.build_model).network(task.example_input)
-
-
-def same_environment(run: RunDir, task: Task) -> dict[str, object]:
-    """Record where the run happens; refuse to continue one on other data.
-
-    Raises:
-        RecipeError: the run was started with other data.
-    """
-    known = run.environment()
-    if known is None:
-        known = {**host_facts().to_json(), "data_fingerprint": task.fingerprint}
-        run.write_json("environment.json", known)
-    if known.get("data_fingerprint") != task.fingerprint:
-        raise RecipeError(f"the data is not the data {run.path} was started with; start a new run")
-    return known
 
 
 def _verify_detections(task: Task, files: Sequence[tuple[Export, Artifact]]) -> None:

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 import edgesqueeze
 from edgesqueeze.cli.main import app
 from edgesqueeze.errors import OutputError, RecipeError
+from edgesqueeze.files import sha256_of
 from edgesqueeze.run.recipe import Recipe, load_recipe, parse_recipe
 from edgesqueeze.run.rundir import RunDir, new_run, open_run, read_report
 from edgesqueeze.task.loading import load_task
@@ -94,8 +95,8 @@ def test_the_report_is_of_the_checkpoint_on_disk(trained, task):
 def test_no_number_of_the_report_is_taken_from_the_stage(trained, task, tmp_path):
     again = tmp_path / "out"
     shutil.copytree(trained, again)
-    path = max(again.glob("stages/*-train/row.json"))
-    row = json.loads(path.read_text())
+    folder = RunDir(again).stage(2, "train")
+    row = json.loads((folder.path / "row.json").read_text())
     changed = {
         "params": 7,
         "macs": 7,
@@ -103,20 +104,43 @@ def test_no_number_of_the_report_is_taken_from_the_stage(trained, task, tmp_path
         "interval": {"low": 0.0, "high": 0.01},
         "details": {},
     }
-    path.write_text(json.dumps(row | changed))
+    (folder.path / "row.json").write_text(json.dumps(row | changed))
+    sealed = json.loads((folder.path / "fingerprint.json").read_text())
+    sealed["files"]["row.json"] = sha256_of(folder.path / "row.json")
+    (folder.path / "fingerprint.json").write_text(json.dumps(sealed))
     report = edgesqueeze.train(recipe_with(), task, RunDir(again))
     assert report.row == replace(read_report(trained).rows[0], notes=report.row.notes)
+
+
+def test_a_stage_of_it_is_redone_with_what_was_made_of_it(trained, tmp_path):
+    again = tmp_path / "out"
+    shutil.copytree(trained, again)
+    path = again / "stages" / "02-train" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
+    (again / "confusion.json").write_text("of the damaged state")
+    arguments = ["train", "--resume", str(again)]
+    assert "stage 02-train in " in str(CliRunner().invoke(app, arguments).exception)
+    done = CliRunner().invoke(app, [*arguments, "--from", "02-train"])
+    assert done.exit_code == 0, done.output
+    assert "train: finished earlier" in done.output
+    for name in ("model.safetensors", "history.json", "history.csv", "confusion.json"):
+        assert (again / name).read_bytes() == (trained / name).read_bytes(), name
 
 
 def test_compress_that_goes_on_from_it_does_not_leave_its_report(trained, task, tmp_path):
     again = tmp_path / "out"
     shutil.copytree(trained, again)
-    RunDir(again).drop_training_report()
+    RunDir(again).drop_outdated_report(complete=True)
     with pytest.raises(OutputError, match="holds no report.json; the run is not finished"):
         read_report(again)
     (again / "report.json").write_text("{}")
-    RunDir(again).drop_training_report()
+    RunDir(again).drop_outdated_report(complete=True)
     assert (again / "report.json").is_file()
+    RunDir(again).drop_outdated_report(complete=False)
+    assert not (again / "report.json").exists()
+    (again / "report.json").write_text("[]")
+    RunDir(again).drop_outdated_report(complete=True)
+    assert not (again / "report.json").exists()
 
 
 def test_the_curves_are_there_as_data_and_as_pictures(trained):

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from training import Recorder
 
-from edgesqueeze.errors import ExportError, OutputError, RecipeError, UnsupportedLayerError
+from edgesqueeze.errors import ExportError, OutputError, UnsupportedLayerError
 from edgesqueeze.files import sha256_of
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
@@ -285,12 +285,6 @@ def test_what_a_format_cannot_hold_is_refused_or_left_out(tiny_task, tmp_path):
     recipe = recipe_with(stages=[], exports=[{"export": "onnx", "precision": ["fp16"]}], unsupported="skip")
     with pytest.raises(ExportError, match="no file can be written; onnx fp16: .*'line'"):
         compress(recipe, task, new_run(recipe, tmp_path / "nothing"))
-
-
-def test_other_data_under_an_old_run_is_refused(finished, tiny_task):
-    run, _ = finished
-    with pytest.raises(RecipeError, match="the data is not the data"):
-        compress(recipe_with(), replace(tiny_task, fingerprint="other"), run)
 
 
 def test_a_directory_in_use_or_not_empty_is_refused(finished, tiny_task, tmp_path):

@@ -21,6 +21,16 @@ app = typer.Typer(
 )
 
 
+RedoFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="With --resume: do this stage again and all behind it; a name, or a folder's, as in 02-prune.",
+    ),
+]
+
+
 def main(ending: Ending | None = None) -> None:
     """An error of ours, or a path that cannot be used, becomes one line and exit code 2.
 
@@ -85,6 +95,7 @@ def compress(
     resume: Annotated[
         Path | None, typer.Option(help="Continue the run in this directory from its last finished stage.")
     ] = None,
+    redo_from: RedoFrom = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
@@ -106,7 +117,7 @@ def compress(
     from edgesqueeze.pipeline import check_fits
     from edgesqueeze.pipeline import compress as run_recipe
 
-    request = Request(recipe, settings or [], output, resume)
+    request = Request(recipe, settings or [], output, resume, redo_from)
     if dry_run:
         from edgesqueeze.dry_run import dry_run as look
 
@@ -114,7 +125,7 @@ def compress(
         return
     parsed, task, run = start(request, check_fits, begun)
     with painter() as progress:
-        found = run_recipe(parsed, task, run, progress)
+        found = run_recipe(parsed, task, run, progress, redo_from)
     say(found.table("simple") if wide else found.brief())
     say(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
@@ -143,6 +154,7 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Continue the training in this directory behind its last epoch.")
     ] = None,
+    redo_from: RedoFrom = None,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
     ] = None,
@@ -163,9 +175,10 @@ def train(
 
     if tensorboard is not None:
         check_tensorboard()
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline, begun)
+    request = Request(recipe, settings or [], output, resume, redo_from)
+    parsed, task, run = start(request, check_baseline, begun)
     with painter() as progress:
-        found = train_baseline(parsed, task, run, progress, tensorboard)
+        found = train_baseline(parsed, task, run, progress, tensorboard, redo_from)
     say(found.table("simple") if wide else found.brief())
     say(f"\ncheckpoint: {found.checkpoint}\ncurves: {run.path / 'history.png'}")
 

@@ -19,6 +19,7 @@ class Request:
     settings: Sequence[str]
     output: Path | None
     resume: Path | None
+    redo_from: str | None = None
 
 
 def read_request(request: Request) -> tuple[Recipe, Task]:
@@ -57,6 +58,8 @@ def start(
             )
         run, recipe = open_run(request.resume)
         return recipe, load_task(recipe.task, recipe.seed), run
+    if request.redo_from is not None:
+        raise RecipeError("--from redoes a stage of an earlier run: give --resume DIR with it")
     recipe, task = read_request(request)
     check(recipe, task)
     place = request.output or default_place(recipe)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from edgesqueeze.columns import wrapped
 from edgesqueeze.errors import OutputError
 from edgesqueeze.measure.checks.check import Check, check_from_json, checks_text, require
@@ -102,6 +104,7 @@ class Report:
             if data.get("schema", 0) > SCHEMA:  # 0: reports of before there was a number
                 found = data["schema"]
                 raise OutputError(f"report.json has schema {found}; this version reads up to {SCHEMA}")
+            TypeAdapter(cls).validate_python(data)  # values of other types would fail in a table, later
             return cls(
                 data["recipe"],
                 data["environment"],
@@ -109,7 +112,7 @@ class Report:
                 data["test_examples"],
                 _rows_from_json(data),
                 tuple(row_from_json(row) for row in data["references"]),
-                data.get("parity", {}),
+                _parity_from_json(data.get("parity", {})),
                 tuple(check_from_json(check) for check in data.get("checks", ())),
                 tuple(layer_from_json(layer) for layer in data.get("layers", ())),
                 tuple(data.get("unwritten", ())),
@@ -117,7 +120,13 @@ class Report:
                 tuple(data.get("classes", ())),
                 tuple(data.get("code", ())),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise OutputError(
+                f"report.json is not a report of this version: {where}: {first['msg']}"
+            ) from error
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise OutputError(f"report.json is not a report of this version: {error}") from error
 
     def table(self, tablefmt: str) -> str:
@@ -207,7 +216,15 @@ def _without_details(row: Row) -> dict[str, Any]:
     return {key: value for key, value in asdict(row).items() if key != "details"}
 
 
+def _parity_from_json(data: dict[str, Any]) -> dict[str, Any]:
+    if data and not all(isinstance(sentence, str) for sentence in data["summary"]):
+        raise TypeError("parity.summary is not made of sentences")
+    return data
+
+
 def _rows_from_json(data: dict[str, Any]) -> tuple[Row, ...]:
     rows = [row_from_json(row) for row in data["rows"]]
+    if not rows:
+        raise ValueError("it has no rows")
     details = data.get("details") or [{}] * len(rows)
     return tuple(replace(row, details=found) for row, found in zip(rows, details, strict=True))

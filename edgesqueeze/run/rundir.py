@@ -1,7 +1,5 @@
 """Where each file of a run goes, how it is written whole or not at all, and who may write."""
 
-import io
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -9,97 +7,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import yaml
 from filelock import FileLock, Timeout
 
 from edgesqueeze.errors import OutputError
-from edgesqueeze.files import make_directory, write_atomically
-from edgesqueeze.measure.checks.image_answers import ImageAnswers, draws_from
-from edgesqueeze.numerics.bootstrap import RESAMPLES, SEED
+from edgesqueeze.files import make_directory, remove, write_atomically
 from edgesqueeze.printable import printable_lines
+from edgesqueeze.run.folders.json_files import read_json, read_sealed, sealed, write_json
+from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.recipe import Recipe, parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.settings import read_yaml
-from edgesqueeze.task.metrics import Measure
 
 if TYPE_CHECKING:
     from edgesqueeze.run.train_report import TrainReport
 
 LOGGER = logging.getLogger("edgesqueeze")
-_PART = "part_"
-
-
-@dataclass(frozen=True)
-class StageFolder:
-    """The folder of one stage. It counts as finished once ``row.json``, written last, is there."""
-
-    path: Path
-
-    @property
-    def model(self) -> Path:
-        """The state after the stage."""
-        return self.path / "model.safetensors"
-
-    @property
-    def history(self) -> Path:
-        """The epochs of the stage, if it has trained."""
-        return self.path / "history.json"
-
-    @property
-    def training(self) -> Path:
-        """Where a training goes on if it is killed; gone once the stage has finished."""
-        return self.path / "training.pt"
-
-    def row(self) -> dict[str, Any] | None:
-        """What was measured, or None while the stage is not finished."""
-        path = self.path / "row.json"
-        return json.loads(path.read_bytes()) if path.is_file() else None
-
-    def finish(self, row: dict[str, Any]) -> None:
-        """Mark the stage as finished."""
-        write_atomically(self.path / "row.json", _json(row))
-
-    def save_answers(self, answers: ImageAnswers) -> None:
-        """Keep what is known of the state's answers image by image: a file is compared with it so.
-
-        ``right.npy``, bool [N], says of which test images the metric is 1; ``draws.npz`` has the metric of
-        resampled images, and the arrays that it is computed from.
-        """
-        data = io.BytesIO()
-        if answers.counted is not None:
-            np.save(data, answers.counted)
-            write_atomically(self.path / "right.npy", data.getvalue())
-        elif answers.draws is not None:
-            parts = {f"{_PART}{name}": part for name, part in (answers.parts or {}).items()}
-            # savez's own arguments have names too, but none begins so
-            np.savez_compressed(data, draws=answers.draws, seed=np.array(SEED), **parts)  # type: ignore[arg-type]
-            write_atomically(self.path / "draws.npz", data.getvalue())
-
-    def answers(self, measure: Measure, total: int) -> ImageAnswers:
-        """What :meth:`save_answers` kept, empty if nothing.
-
-        Args:
-            measure: the primary metric; of parts that were drawn otherwise it makes the draws anew.
-            total: the number of test images.
-        """
-        if (self.path / "right.npy").is_file():
-            return ImageAnswers(np.load(self.path / "right.npy", allow_pickle=False))
-        if not (self.path / "draws.npz").is_file():
-            return ImageAnswers()
-        with np.load(self.path / "draws.npz", allow_pickle=False) as found:
-            kept = {name: found[name] for name in found.files}
-        parts = {name.removeprefix(_PART): part for name, part in kept.items() if name.startswith(_PART)}
-        if (len(kept["draws"]), int(kept["seed"])) == (RESAMPLES, SEED):
-            return ImageAnswers(draws=kept["draws"], parts=parts or None)
-        return ImageAnswers(draws=draws_from(measure, parts, total) if parts else None, parts=parts or None)
-
-    def save(self, state: bytes) -> None:
-        """Write the state after the stage."""
-        make_directory(self.path)
-        write_atomically(self.model, state)
+CHECKPOINT = "model.safetensors"
+"""What ``edgesqueeze train`` trains, at the top of the run."""
+_OF_TRAINING = (CHECKPOINT, "history.json", "history.csv", "history.png", "confusion.json", "confusion.png")
+_OF_THE_END = ("report.json", "report.md")
+_NUMBER = re.compile(r"(\d+)-")
+_MEASURE_AGAIN = "delete it, and --resume measures again and writes it anew"
 
 
 @dataclass(frozen=True)
@@ -123,23 +54,62 @@ class RunDir:
 
     def write_json(self, name: str, data: object) -> None:
         """Write a JSON file at the top of the run."""
-        write_atomically(self.path / name, _json(data))
+        write_json(self.path / name, data)
 
-    def environment(self) -> dict[str, Any] | None:
-        """What environment.json holds, or None before the run has started."""
-        path = self.path / "environment.json"
-        return json.loads(path.read_bytes()) if path.is_file() else None
+    @property
+    def environment(self) -> Path:
+        """Where the run happens."""
+        return self.path / "environment.json"
 
-    def drop_training_report(self) -> None:
-        """Remove the report of a training that is now gone on from: it says that the run is complete."""
-        path = self.path / "report.json"
-        if path.is_file() and "training" in json.loads(path.read_bytes()):
-            path.unlink()
+    @property
+    def _report(self) -> Path:
+        return self.path / "report.json"
+
+    def is_compressed(self) -> bool:
+        """Whether a run of ``compress`` has been finished here.
+
+        Raises:
+            OutputError: there is a report that cannot be read.
+        """
+        return self._report.is_file() and "training" not in read_json(self._report, _MEASURE_AGAIN)
+
+    def drop_outdated_report(self, complete: bool) -> None:
+        """Remove a report that says of a run that goes on that it is complete.
+
+        Args:
+            complete: whether all stages have finished; then only the report of a training goes, or one
+                that cannot be read.
+        """
+        try:
+            keep = complete and self.is_compressed()
+        except OutputError:
+            keep = False
+        if not keep:
+            remove(self._report)
+
+    def forget(self, first: int, trained: bool) -> None:
+        """Remove what the stages from ``first`` on have left, and what was made of it.
+
+        The report goes first, and the last stage before those in front of it: what a kill leaves is a run
+        to go on with.
+
+        Args:
+            first: the number of a stage.
+            trained: whether one of these stages trains the checkpoint of ``edgesqueeze train``.
+        """
+        for name in (*_OF_THE_END, *(_OF_TRAINING if trained else ())):
+            remove(self.path / name)
+        remove(self.artifacts)
+        folders = {path: _NUMBER.match(path.name) for path in (self.path / "stages").glob("*")}
+        for path in sorted(folders, reverse=True):
+            number = folders[path]
+            if number is not None and int(number[1]) >= first:
+                remove(path)
 
     def write_report(self, report: "Report | TrainReport") -> None:
         """Write report.md, then report.json, whose presence means that the run is complete."""
         write_atomically(self.path / "report.md", (printable_lines(report.table("github")) + "\n").encode())
-        self.write_json("report.json", report.to_json())
+        self.write_json("report.json", sealed(report.to_json()))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -218,21 +188,7 @@ def read_report(path: Path) -> Report:
         unfinished = (path / "recipe.yaml").is_file()
         hint = f"; the run is not finished, continue it with --resume {path}" if unfinished else ""
         raise OutputError(f"{path} holds no report.json{hint}")
-    try:
-        return Report.from_json(json.loads(file.read_bytes()))
-    except ValueError as error:
-        raise OutputError(f"{file} is not valid JSON: {error}") from error
-
-
-def _json(data: object) -> bytes:
-    """JSON to read and to compare line by line; a list of numbers (a row of a matrix) stands on one line."""
-    text = json.dumps(data, indent=1)
-    # Line breaks within brackets are never part of a text: JSON writes those as two characters.
-    return (re.sub(r"\[\n[^\[\]{}\"]+\]", lambda found: _on_one_line(found.group()), text) + "\n").encode()
-
-
-def _on_one_line(numbers: str) -> str:
-    return "[" + " ".join(numbers[1:-1].split()) + "]"
+    return Report.from_json(read_sealed(file, f"write it again with --resume {path}"))
 
 
 class _LogFile(logging.FileHandler):

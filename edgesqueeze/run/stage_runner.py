@@ -1,22 +1,25 @@
 """Running the stages of a recipe, each from the file that the one before it wrote."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import State, answers_of, load_state, state_of
-from edgesqueeze.errors import OutputError
-from edgesqueeze.files import write_atomically
+from edgesqueeze.errors import ResumeError
+from edgesqueeze.files import sha256_of
 from edgesqueeze.progress import Progress
+from edgesqueeze.run.folders.fingerprint import Fingerprint, fingerprint_of
+from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.history import History
-from edgesqueeze.run.report import Row, row_from_json
+from edgesqueeze.run.recipe import Recipe
+from edgesqueeze.run.row import Row
 from edgesqueeze.run.rows import scored, state_row
-from edgesqueeze.run.rundir import RunDir, StageFolder
+from edgesqueeze.run.rundir import RunDir
+from edgesqueeze.run.steps import Step, named_step, steps_of
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Epoch, Session, TrainingStateFile, left_worse
 
@@ -34,68 +37,131 @@ class FinishedStage:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What of a run is done and can stay, and what is still to be done."""
+
+    kept: tuple[FinishedStage, ...]
+    ahead: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class StageRunner:
-    """A run's task, its directory, the seed of its recipe, and who is told.
+    """A run's task, its directory, its recipe, and who is told.
 
     ``watch`` is told of every epoch, with the name of its stage's folder.
     """
 
     task: Task
     run: RunDir
-    seed: int
+    recipe: Recipe
     progress: Progress
     watch: Callable[[str, Epoch], None] | None = None
 
-    def all(self, stages: Sequence[AnyStage]) -> tuple[FinishedStage, ...]:
+    def plan(self, stages: Sequence[AnyStage], redo_from: str | None = None) -> Plan:
+        """What is done and can stay: every file of it has been compared with what was written.
+
+        Nothing is changed unless ``redo_from`` names a stage, or its folder: then this stage, those behind it
+        and what was made of them are removed, if what is before them can stay.
+
+        Raises:
+            RecipeError: no stage has this name, or several have.
+            ResumeError: a stage is damaged, or would be made from something else now.
+        """
+        steps = steps_of(self.run, stages)
+        first = len(steps) if redo_from is None else named_step(redo_from, steps).number
+        kept = self._kept(steps[:first])
+        if redo_from is not None:
+            self.run.forget(first, trained=any(step.trains for step in steps[first:]))
+        return Plan(kept, steps[len(kept) :])
+
+    def all(self, plan: Plan) -> tuple[FinishedStage, ...]:
         """The model before the first stage, then every stage; what has finished earlier is not repeated."""
-        done = [self._start()]
-        for index, stage in enumerate(stages, start=1):
-            done.append(self._stage(index, stage, done[-1].folder))
+        for finished in plan.kept:
+            TrainingStateFile(finished.folder.training).remove()
+            if finished.stage is not None:
+                self.progress.message(f"{finished.stage.stage}: finished earlier")
+        done = list(plan.kept)
+        for step in plan.ahead:
+            done.append(self._stage(step, step.stage, done[-1]) if step.stage else self._start(step))
         return tuple(done)
 
     def load(self, folder: StageFolder) -> State:
         """The state that a stage left."""
         return load_state(folder.model, self.task.build_model)
 
-    def _start(self) -> FinishedStage:
-        """The model before the first stage: freshly built, or from the task's checkpoint."""
-        folder, checkpoint = self.run.stage(0, "start"), self.task.checkpoint
-        if folder.row() is None:
-            model = self.task.build_model()
-            notes = self.task.load_weights(model)
-            folder.save(state_of(model).save())
-            label = RANDOM_WEIGHTS if checkpoint is None else f"checkpoint {checkpoint.name}"
-            for note in notes:
-                self.progress.message(f"{label}: {note}")
-            folder.finish(asdict(replace(self._row(label, folder), notes=notes)))
-        return FinishedStage(folder, _row_of(folder))
+    def _kept(self, steps: Sequence[Step]) -> tuple[FinishedStage, ...]:
+        """The finished stages that these steps begin with, none of them changed."""
+        kept: list[FinishedStage] = []
+        for step in steps:
+            if not step.folder.finished:
+                break
+            remarks = step.folder.check(self._made_from(step, kept[-1] if kept else None))
+            for remark in remarks:
+                self.progress.message(f"{step.names[1]}: {remark}")
+            row = step.folder.row()
+            kept.append(FinishedStage(step.folder, replace(row, notes=(*row.notes, *remarks)), step.stage))
+        ahead = [step.folder for step in steps[len(kept) :]]
+        later = [folder.path.name for folder in ahead if folder.finished]
+        if later:
+            raise ResumeError(
+                f"stage {later[0]} in {self.run.path} is finished, {ahead[0].path.name} before it is not; "
+                f"{ahead[0].way_out}"
+            )
+        if ahead and ahead[0].training.is_file():
+            ahead[0].check(self._made_from(steps[len(kept)], kept[-1] if kept else None))
+        return tuple(kept)
 
-    def _stage(self, index: int, stage: AnyStage, before: StageFolder) -> FinishedStage:
-        name, folder = stage.stage, self.run.stage(index, stage.stage)
-        state_file = TrainingStateFile(folder.training)
-        if folder.row() is not None:
-            state_file.remove()
-            self.progress.message(f"{name}: finished earlier")
-            return FinishedStage(folder, _row_of(folder), stage)
-        LOGGER.info("stage %d %s: %s", index, name, stage)
-        seed = self.seed * 1000 + index  # the stage's own, so that a resumed run draws the same numbers
-        torch.manual_seed(seed)
-        keeper = state_file if stage.can_resume else None
-        watch = None if self.watch is None else partial(self.watch, folder.path.name)
-        session = Session(name, seed, self.progress, keeper=keeper, watch=watch)
-        folder.save(state_of(stage.apply(self.load(before).module, self.task, session)).save())
+    def _made_from(self, step: Step, before: FinishedStage | None) -> Fingerprint:
+        if before is not None:
+            digest: str | None = before.folder.state_hash
+        else:
+            digest = None if self.task.checkpoint is None else sha256_of(self.task.checkpoint)
+        return fingerprint_of(self.recipe, self.task, step.stages, digest)
+
+    def _start(self, step: Step) -> FinishedStage:
+        """The model before the first stage: freshly built, or from the task's checkpoint."""
+        folder, checkpoint = step.folder, self.task.checkpoint
+        made_from = self._made_from(step, None)
+        folder.begin(made_from)
+        model = self.task.build_model()
+        notes = self.task.load_weights(model)
+        folder.save(state_of(model).save())
+        label = RANDOM_WEIGHTS if checkpoint is None else f"checkpoint {checkpoint.name}"
+        for note in notes:
+            self.progress.message(f"{label}: {note}")
+        folder.finish(replace(self._row(label, folder), notes=notes), made_from)
+        return FinishedStage(folder, folder.row())
+
+    def _stage(self, step: Step, stage: AnyStage, before: FinishedStage) -> FinishedStage:
+        name, folder, made_from = stage.stage, step.folder, self._made_from(step, before)
+        LOGGER.info("stage %d %s: %s", step.number, name, stage)
+        session = self._session(step, stage)
+        if folder.training.is_file():  # what it goes on from was begun as the fingerprint there says
+            for remark in folder.check(made_from):
+                session.note(remark)
+        else:
+            folder.begin(made_from)
+        torch.manual_seed(session.seed)
+        folder.save(state_of(stage.apply(self.load(before.folder).module, self.task, session)).save())
         if session.history:
-            history = History.of(self.task, folder.path.name, session.history)
-            write_atomically(folder.history, json.dumps(history.to_json(), indent=1).encode())
+            folder.save_history(History.of(self.task, folder.path.name, session.history))
         row = self._row(name, folder)
-        worse = left_worse(name, self.task.primary, _row_of(before).primary, row.primary)
+        worse = left_worse(name, self.task.primary, before.row.primary, row.primary)
         if worse is not None:  # said at once: what comes behind it may take hours
             session.note(worse)
         row = replace(row, notes=tuple(session.notes))
-        folder.finish(asdict(row))
-        state_file.remove()
-        LOGGER.info("stage %d %s: %s", index, name, row)
-        return FinishedStage(folder, _row_of(folder), stage)
+        folder.finish(row, made_from)
+        TrainingStateFile(folder.training).remove()
+        LOGGER.info("stage %d %s: %s", step.number, name, row)
+        return FinishedStage(folder, folder.row(), stage)
+
+    def _session(self, step: Step, stage: AnyStage) -> Session:
+        """What the stage is given; its seed is its own, so that a resumed run draws the same numbers."""
+        folder = step.folder
+        seed = self.recipe.seed * 1000 + step.number
+        keeper = TrainingStateFile(folder.training) if stage.can_resume else None
+        watch = None if self.watch is None else partial(self.watch, folder.path.name)
+        return Session(stage.stage, seed, self.progress, keeper=keeper, watch=watch)
 
     def _row(self, label: str, folder: StageFolder) -> Row:
         """What torch computes from the state on disk."""
@@ -104,10 +170,3 @@ class StageRunner:
         folder.save_answers(worth.answers)
         file = folder.model, self.run.relative(folder.model)
         return state_row(label, state, file, self.task, worth)
-
-
-def _row_of(folder: StageFolder) -> Row:
-    data = folder.row()
-    if data is None:
-        raise OutputError(f"{folder.path} has no row.json although its stage has run")
-    return row_from_json(data)

@@ -153,6 +153,10 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
             ["compress", "--recipe", "small.yaml", "--output", ".", "--dry-run"],
             "is not empty and holds no run",
         ),
+        (
+            ["compress", "--recipe", "small.yaml", "--from", "prune"],
+            "--from redoes a stage of an earlier run",
+        ),
         (["report", "."], "holds no report.json"),
         (["decode", "small.yaml", "-o", "out"], "small.yaml"),
         (["decode", "nowhere.sqz", "-o", "out"], "cannot read nowhere.sqz"),

@@ -1,5 +1,6 @@
 """A training's state on disk: written whole after every epoch, read back to go on."""
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,16 @@ import torch
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import make_directory, write_atomically
 
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
 
 @dataclass(frozen=True)
 class TrainingStateFile:
-    """The :class:`~edgesqueeze.task.training.session.Keeper` that a run has."""
+    """The :class:`~edgesqueeze.task.training.session.Keeper` that a run has.
+
+    The file is what ``torch.save`` writes, and its SHA-256 behind it: ``torch.load`` takes numbers that have
+    changed for the ones that were saved.
+    """
 
     path: Path
 
@@ -25,12 +32,13 @@ class TrainingStateFile:
         """
         if not self.path.is_file():
             return None
-        try:
-            return dict(torch.load(self.path, map_location="cpu", weights_only=True))
-        except Exception as error:  # damaged files make torch.load raise many unrelated types
+        content = self.path.read_bytes()
+        data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if hashlib.sha256(data).digest() != digest:
             raise OutputError(
                 f"the training state {self.path} is damaged; delete it to train the stage from its start"
-            ) from error
+            )
+        return dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state in place of the one before.
@@ -41,7 +49,8 @@ class TrainingStateFile:
         data = io.BytesIO()
         torch.save(state, data)
         make_directory(self.path.parent)
-        write_atomically(self.path, data.getvalue())
+        content = data.getvalue()
+        write_atomically(self.path, content + hashlib.sha256(content).digest())
 
     def remove(self) -> None:
         """Take the file away, once what it was for is on disk."""

@@ -261,6 +261,9 @@ def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
     trained(keeper=keeper, epochs=1)
     with pytest.raises(OutputError, match="stage 'train' was trained with other settings; start a new run"):
         trained(keeper=keeper, epochs=2)
-    keeper.path.write_bytes(keeper.path.read_bytes()[:-100])
-    with pytest.raises(OutputError, match="training.pt is damaged; delete it to train the stage from"):
-        trained(keeper=keeper, epochs=1)
+    whole = keeper.path.read_bytes()
+    middle = len(whole) // 2  # a number, which torch.load would take as it is
+    for damaged in (whole[:-100], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], b""):
+        keeper.path.write_bytes(damaged)
+        with pytest.raises(OutputError, match="training.pt is damaged; delete it to train the stage from"):
+            trained(keeper=keeper, epochs=1)

@@ -1,13 +1,11 @@
-"""What a stage folder keeps of answers, and how JSON is laid out."""
-
-import json
+"""What a stage folder keeps of answers."""
 
 import numpy as np
 import pytest
 
 from edgesqueeze.measure.checks.image_answers import ImageAnswers, image_answers
 from edgesqueeze.numerics import bootstrap
-from edgesqueeze.run.rundir import RunDir, StageFolder
+from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.task.metrics import Measure, metrics_of, score_all, top1_accuracy
 
 RNG = np.random.default_rng(0)
@@ -56,25 +54,9 @@ def test_draws_come_back_with_the_parts_they_were_made_of(folder, measure):
 
 def test_draws_of_another_seed_are_made_anew_from_the_parts_or_not_used(folder, monkeypatch):
     kept = drawn()
-    monkeypatch.setattr("edgesqueeze.run.rundir.SEED", bootstrap.SEED + 1)
+    monkeypatch.setattr("edgesqueeze.run.folders.stage_folder.SEED", bootstrap.SEED + 1)
     folder.save_answers(ImageAnswers(draws=np.zeros(bootstrap.RESAMPLES), parts=kept.parts))
     monkeypatch.undo()
     assert np.array_equal(folder.answers(MAE, 40).draws, kept.draws)
     folder.save_answers(ImageAnswers(draws=np.zeros(10)))
     assert folder.answers(MAE, 40).draws is None
-
-
-def test_a_row_of_numbers_stands_on_one_line(tmp_path):
-    data = {
-        "confusion": [[1, 2], [3, 4.5]],
-        "text": "[\n 1,\n 2]",
-        "names": ["a", "b"],
-        "empty": [],
-        "n": [None],
-    }
-    RunDir(tmp_path).write_json("x.json", data)
-    text = (tmp_path / "x.json").read_text()
-    assert json.loads(text) == data
-    assert "  [1, 2],\n" in text
-    assert '"n": [null]' in text
-    assert ' "names": [\n  "a",\n' in text
