@@ -11,6 +11,7 @@ from edgesqueeze.bundled import bundled_recipes
 from edgesqueeze.compression.stages import AnyStage, check_order
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.exports import AnyExport
+from edgesqueeze.exports.squeezed import check_templates
 from edgesqueeze.exports.writing import Unsupported
 from edgesqueeze.settings import read_yaml, settings_error
 from edgesqueeze.task.task_config import TaskConfig, is_reference
@@ -54,6 +55,7 @@ class Recipe(BaseModel):
                 raise ValueError(
                     f"export {export.export!r} asks for codebook, which needs a 'share' or 'squeeze' stage"
                 )
+        check_templates(self.exports)
         kinds = [export.export for export in self.exports]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"each export may be named once, found {', '.join(kinds)}")

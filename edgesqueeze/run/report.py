@@ -16,6 +16,7 @@ from edgesqueeze.run.row_tables import (
     rows_table,
     said_of_chance,
     said_of_changes,
+    said_of_inputs,
 )
 
 __all__ = ["SCHEMA", "Report", "Row", "row_from_json"]
@@ -50,6 +51,9 @@ class Report:
     classes: tuple[str, ...] = ()
     """The names of the classes, in the order in which details have them."""
 
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Label of a file's row to what each of its inputs expects. Reports of earlier versions have none."""
+
     def require_checks(self) -> None:
         """Raise if a check has fired.
 
@@ -74,6 +78,7 @@ class Report:
             "unwritten": list(self.unwritten),
             "measures": {name: asdict(facts) for name, facts in self.measures.items()},
             "classes": list(self.classes),
+            "inputs": {label: list(lines) for label, lines in self.inputs.items()},
             "details": [row.details for row in self.rows],
         }
 
@@ -101,6 +106,7 @@ class Report:
                 tuple(data.get("unwritten", ())),
                 {name: MeasureFacts(**facts) for name, facts in data.get("measures", {}).items()},
                 tuple(data.get("classes", ())),
+                {label: tuple(lines) for label, lines in data.get("inputs", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise OutputError(f"report.json is not a report of this version: {error}") from error
@@ -120,6 +126,7 @@ class Report:
             notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
         notes += [f"Not written: {sentence}." for sentence in self.unwritten]
         notes += [f"{row.label}: {note}." for row in rows for note in row.notes]
+        notes += said_of_inputs(self.inputs)
         parts = [rows_table(rows, tablefmt), "\n".join(notes)]
         if len(self.measures) > 1:
             parts.append(other_metrics_table(rows, self.measures, tablefmt))

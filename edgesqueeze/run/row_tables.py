@@ -139,6 +139,15 @@ def said_of_chance(rows: Sequence[Row], baseline: str) -> list[str]:
     ]
 
 
+def said_of_inputs(inputs: Mapping[str, Sequence[str]]) -> list[str]:
+    """What each file expects, a sentence for all that expect the same."""
+    files: dict[str, list[str]] = {}
+    for label, lines in inputs.items():
+        for line in lines:
+            files.setdefault(line, []).append(label)
+    return [f"{', '.join(labels)}: {line}." for line, labels in files.items()]
+
+
 def _latency(latency: Latency) -> str:
     middle, low, high = (1e3 * s for s in (latency.median_s, latency.p25_s, latency.p75_s))
     digits = 3 if middle < 10 else 1
