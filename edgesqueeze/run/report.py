@@ -78,7 +78,11 @@ class Report:
             "unwritten": list(self.unwritten),
             "measures": {name: asdict(facts) for name, facts in self.measures.items()},
             "classes": list(self.classes),
-            "inputs": {label: list(lines) for label, lines in self.inputs.items()},
+            **(
+                {"inputs": {label: list(lines) for label, lines in self.inputs.items()}}
+                if self.inputs
+                else {}
+            ),
             "details": [row.details for row in self.rows],
         }
 

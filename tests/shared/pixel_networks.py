@@ -3,6 +3,7 @@
 import numpy as np
 
 from edgesqueeze.network.graph.nodes import Conv, Dense, Flatten, Graph, Input
+from edgesqueeze.network.integers.pixels import without_halves
 from edgesqueeze.network.integers.spec import make_spec, spec_from_activations
 from edgesqueeze.normalization import Normalization
 
@@ -12,8 +13,11 @@ HALF = Normalization((0.5,) * 3, (0.5,) * 3)
 SIDE = 16
 
 
-def pixel_network(normalization, *, per_channel=True, low=None, high=None):
-    """A padded convolution and a dense layer behind it, with a grid for the whole range of the input."""
+def pixel_network(normalization, *, per_channel=True, ends=None):
+    """A padded convolution and a dense layer behind it, on a grid for the whole range of the input.
+
+    ``ends`` is another range, from which calibration takes care of halves.
+    """
     rng, channels = np.random.default_rng(0), len(normalization.mean)
     nodes = (
         Input(name="input", inputs=(), shape=(1, channels, SIDE, SIDE)),
@@ -39,13 +43,9 @@ def pixel_network(normalization, *, per_channel=True, low=None, high=None):
     }
     tensors = {name: values.astype(np.float32) for name, values in tensors.items()}
     graph = Graph(nodes, tensors, normalization=normalization)
-    ends = normalization.limits()
-    ranges = {
-        "input": (ends[0] if low is None else low, ends[1] if high is None else high),
-        "conv": (0.0, 12.0),
-        "flat": (0.0, 12.0),
-        "fc": (-8.0, 8.0),
-    }
+    ranges = {"input": ends or normalization.limits(), "conv": (0.0, 12.0), "flat": (0.0, 12.0)}
+    ranges["fc"] = (-8.0, 8.0)
+    ranges = ranges if ends is None else without_halves(graph, ranges)
     spec = make_spec(graph, ranges)
     if not per_channel:
         spec = spec_from_activations(graph, spec.activations, per_channel=False)

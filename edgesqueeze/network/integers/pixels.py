@@ -2,12 +2,13 @@
 
 There are 256 pixels a channel, so what float preprocessing and quantization make of each is known. Where that
 is the pixel itself but for the type (q = p - 128, one mean and std and a grid calibrated on full black and
-white), nothing is left to compute. Else a depthwise 1 x 1 convolution of integers does it:
+white), nothing is left to compute. Else a 1 x 1 convolution of integers does it, channel by channel:
 
     q = clamp(rint(float32(weight · p + bias) · m) + zero_point),    m = scale_w / scale_q
 
-with a weight, bias and scale_w for each channel such that all 256 integers are right. Padding of the first
-layer comes after it, so that it pads with real zero, as ever. (What has to hold of m for one channel is that
+with a weight, bias and scale_w for each channel such that all 256 integers are right. (The weights are a
+diagonal: that takes both runtimes less time than a depthwise convolution of so few channels.) Padding of the
+first layer comes after it, so that it pads with real zero, as ever. (What has to hold of m for one channel is that
 it lies between 512 bounds; of all pairs of weight and bias the one that leaves it most room is taken.)
 """
 
@@ -78,7 +79,7 @@ def with_pixel_input(graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
         stride=(1, 1),
         pads=(0, 0, 0, 0),
         dilation=(1, 1),
-        groups=source.shape[1],
+        groups=1,
         activation="none",
     )
     integers = _integers_for(graph.normalization, grid, wanted)
@@ -160,7 +161,8 @@ def _integers_for(normalization: Normalization, grid: ActivationQuant, wanted: I
         np.concatenate([getattr(channel, part) for channel in channels])
         for part in ("weight", "scale", "bias")
     )
-    return WeightQuant(weight, scale, bias)
+    diagonal = np.eye(len(weight), dtype=np.int8)[:, :, None, None] * weight
+    return WeightQuant(diagonal, scale, bias)
 
 
 def _fitted(wanted: Int8s, offset: float, grid: ActivationQuant) -> WeightQuant:

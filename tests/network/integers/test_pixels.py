@@ -41,7 +41,7 @@ def test_nothing_is_computed_where_the_grid_is_that_of_pixels(normalization, lay
 def test_all_256_integers_are_right_on_any_grid(mean, std, low, high):
     normalization = Normalization((mean,), (std,))
     ends = normalization.limits()
-    graph, spec = pixel_network(normalization, low=ends[0] * low, high=ends[1] * high)
+    graph, spec = pixel_network(normalization, ends=(ends[0] * low, ends[1] * high))
     found, integers = with_pixel_input(graph, spec)
     x = normalization.floats(every_pixel(1, 1))
     expected = quantize_input(x, spec.activations["input"])
@@ -78,9 +78,11 @@ def test_calibration_leaves_no_pixel_halfway():
 
 
 def test_the_layer_stands_in_front_of_all_that_read_the_input():
-    found, _ = with_pixel_input(*pixel_network(IMAGENET))
+    found, integers = with_pixel_input(*pixel_network(IMAGENET))
     source, layer, *others = found.nodes
     assert isinstance(layer, Conv)
     assert layer.inputs == (source.name,)
-    assert layer.groups == 3
+    assert (layer.kernel, layer.pads) == ((1, 1), (0, 0, 0, 0))
+    weight = integers.weights[layer.name].weight[:, :, 0, 0]
+    assert (weight[~np.eye(3, dtype=bool)] == 0).all()
     assert [node.name for node in others if source.name in node.inputs] == []
