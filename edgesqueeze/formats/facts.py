@@ -88,7 +88,7 @@ class FileFacts:
     @property
     def takes_pixels(self) -> bool:
         """Whether the input is pixels as they are, whose mean and std are in the file."""
-        return self.normalization is not None and self.inputs[0].dtype == "uint8"
+        return self.normalization is not None and [t.dtype for t in self.inputs] == ["uint8"]
 
     @property
     def input_lines(self) -> tuple[str, ...]:

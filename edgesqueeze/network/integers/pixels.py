@@ -8,8 +8,8 @@ white), nothing is left to compute. Else a 1 x 1 convolution of integers does it
 
 with a weight, bias and scale_w for each channel such that all 256 integers are right. (The weights are a
 diagonal: that takes both runtimes less time than a depthwise convolution of so few channels.) Padding of the
-first layer comes after it, so that it pads with real zero, as ever. (What has to hold of m for one channel is that
-it lies between 512 bounds; of all pairs of weight and bias the one that leaves it most room is taken.)
+first layer comes after it, so that it pads with real zero, as ever. (What has to hold of m for one channel is
+that it lies between 512 bounds; of all pairs of weight and bias the one that leaves it most room is taken.)
 """
 
 from dataclasses import replace
@@ -181,8 +181,9 @@ def _fitted(wanted: Int8s, offset: float, grid: ActivationQuant) -> WeightQuant:
         scale=np.array([multiplier * grid.scale], np.float32),
         bias=_biases(offset)[place].astype(np.int32).reshape(1),
     )
+    stored = np.asarray(found.weight.ravel() * _PIXELS.astype(np.int64) + found.bias, np.float64)
     factor = found.bias_scale(PIXEL_GRID.scale)[0] / np.float32(grid.scale)
-    if not np.array_equal(requantize(sums[place].astype(np.float64), factor, grid, "none"), wanted):
+    if not np.array_equal(requantize(stored, factor, grid, "none"), wanted):
         raise ExportError(
             "input: uint8 is not possible here: pixels lie halfway between two steps of the input's grid, "
             "where float preprocessing rounds by chance, so no integers give what it gives"
