@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from edgesqueeze.compression.stages import AnyStage
-from edgesqueeze.compression.state import load_state
+from edgesqueeze.compression.state import State, load_state
 from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.exports.base import Artifact, Export
 from edgesqueeze.exports.detections import check_detections, write_detections
@@ -65,7 +65,7 @@ def compress(
         environment = environment_of(run.environment, task.fingerprint)
         run.drop_outdated_report(complete=not plan.ahead)
         stages = runner.all(plan)
-        graph, spec = runner.load(stages[-1].folder).network(task.example_input)
+        graph, spec = network_of(runner.load(stages[-1].folder), task)
         written = write_exports(recipe.exports, (graph, spec), run.artifacts, recipe.unsupported)
         whole = write_detections(written.files, task.decoding) if task.decoding is not None else []
         verification = _verify(graph, spec, task, [artifact.path for _, artifact in written.files])
@@ -101,7 +101,7 @@ def check_fits(recipe: Recipe, task: Task) -> None:
         if isinstance(stage, TrainingSettings):
             check_training(stage, task, stage.stage)
     if recipe.exports or any(stage.makes_integers for stage in recipe.stages):
-        graph = build_graph(model, task.example_input)
+        graph = replace(build_graph(model, task.example_input), normalization=task.normalization)
         for export in recipe.exports if recipe.unsupported == "refuse" else ():
             export.check(graph)
 
@@ -116,7 +116,13 @@ def finished_network(recipe: Recipe, task: Task, run: RunDir) -> tuple[Graph, Qu
     if not folder.finished:
         raise OutputError(f"{run.path} is not finished; continue it with --resume {run.path}")
     folder.check_files()
-    return load_state(folder.model, task.build_model).network(task.example_input)
+    return network_of(load_state(folder.model, task.build_model), task)
+
+
+def network_of(state: State, task: Task) -> tuple[Graph, QuantSpec | None]:
+    """A state's graph, which knows how pixels become its input, and its integers if it has any."""
+    graph, spec = state.network(task.example_input)
+    return replace(graph, normalization=task.normalization), spec
 
 
 def _verify_detections(task: Task, files: Sequence[tuple[Export, Artifact]]) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.data.splits import fixed_order
 from edgesqueeze.data.task_data import LabelledImages, TaskData, labelled_data
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 _SIDE = 32
 _ORDER_SEED = 20_090_408

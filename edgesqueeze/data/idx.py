@@ -14,10 +14,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.data.splits import fixed_order
 from edgesqueeze.data.task_data import LabelledImages, TaskData, labelled_data
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 IDX_FILES = (
     "train-images-idx3-ubyte",

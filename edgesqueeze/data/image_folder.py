@@ -65,6 +65,7 @@ def load_image_folder(directory: Path, settings: ImageSettings) -> TaskData:
         classes=tuple(classes),
         image_shape=settings.image_shape,
         fingerprint=fingerprint_of(settings, classes, lines),
+        normalization=settings.normalization,
     )
 
 

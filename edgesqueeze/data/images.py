@@ -47,6 +47,7 @@ def load_images(directory: Path, settings: ImageSettings) -> TaskData:
         classes=(),
         image_shape=settings.image_shape,
         fingerprint=fingerprint_of(settings, (), lines),
+        normalization=settings.normalization,
     )
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.data.splits import fixed_order
 from edgesqueeze.data.task_data import LabelledImages, TaskData, labelled_data
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 MNIST_NORMALIZATION = Normalization(mean=(0.1307,), std=(0.3081,))
 """Mean and standard deviation of the 60,000 MNIST training images."""

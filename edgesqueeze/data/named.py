@@ -6,9 +6,9 @@ from edgesqueeze.data import DataName
 from edgesqueeze.data.cifar import CIFAR10_VERSION, CIFAR100_VERSION, find_cifar, load_cifar
 from edgesqueeze.data.idx import load_idx_directory, missing_idx_files
 from edgesqueeze.data.mnist_sample import DIGITS, MNIST_NORMALIZATION, find_mnist_sample, load_mnist_sample
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.data.task_data import TaskData
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 GARMENTS = (
     *("T-shirt/top", "trouser", "pullover", "dress", "coat"),

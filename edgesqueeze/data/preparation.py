@@ -9,29 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.trees import Tree, map_tree
 
 if TYPE_CHECKING:  # it brings torchvision, which most recipes do without
     from edgesqueeze.data.augmentation import Augmentation, Moved
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """(x - mean) / std per channel, on images scaled to [0, 1]; one value per channel."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def check(self, channels: int) -> None:
-        """Raise TaskError unless there is one value per channel and every std is above 0."""
-        if {len(self.mean), len(self.std)} != {channels}:
-            raise TaskError(
-                f"mean has {len(self.mean)} and std {len(self.std)} values, "
-                f"but the images have {channels} channels"
-            )
-        if min(self.std) <= 0:
-            raise TaskError(f"std must be above 0, found {list(self.std)}")
 
 
 @dataclass(frozen=True)

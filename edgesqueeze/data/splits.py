@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from edgesqueeze.data.preparation import Normalization, Preparation, Sizing
+from edgesqueeze.data.preparation import Preparation, Sizing
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.trees import Tree, leaves, rows_of
 
 _RANKS = (2, 3, 4)

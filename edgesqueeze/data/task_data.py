@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgesqueeze.data.augmentation import Augmentation
-from edgesqueeze.data.preparation import Normalization, Sizing
+from edgesqueeze.data.preparation import Sizing
 from edgesqueeze.data.splits import ArraySplit, DataSplit
 from edgesqueeze.errors import TaskError
 from edgesqueeze.kinds import TaskKind
+from edgesqueeze.normalization import Normalization, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class TaskData:
 
     ``image_shape`` is (channels, height, width). ``classes`` names what labels 0, 1, … mean (of segmentation
     the background too); a reconstruction has none. ``fingerprint`` is a SHA-256 over everything that decides
-    what a model sees: the images, their targets, their order and their normalization.
+    what a model sees: the images, their targets, their order and their normalization. ``normalization`` is
+    how pixels 0 to 255 become those images; None where they do not come from pixels.
 
     Targets are, for n images:
 
@@ -41,6 +43,7 @@ class TaskData:
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     fingerprint: str
+    normalization: Normalization | None = None
 
     @property
     def num_classes(self) -> int:
@@ -88,6 +91,7 @@ def labelled_data(
         classes=classes,
         image_shape=(channels[0] if channels else 1, height, width),
         fingerprint=_fingerprint([train, test], normalization),
+        normalization=normalization,
     )
 
 
@@ -105,6 +109,7 @@ def resized(data: TaskData, sizing: Sizing) -> TaskData:
         test=_in_memory(data.test, sizing=sizing),
         image_shape=(data.image_shape[0] * sizing.channels, height, width),
         fingerprint=digest.hexdigest(),
+        normalization=None if data.normalization is None else data.normalization.repeated(sizing.channels),
     )
 
 
@@ -128,6 +133,7 @@ def reconstruction(data: TaskData) -> TaskData:
         classes=(),
         image_shape=data.image_shape,
         fingerprint=digest.hexdigest(),
+        normalization=plain(data.image_shape[0]),
     )
 
 

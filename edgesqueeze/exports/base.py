@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,6 +38,11 @@ class Export(BaseModel):
         return False
 
     @property
+    def pixel_file(self) -> str | None:
+        """The name of the file that takes pixels, where one is asked for."""
+        return None
+
+    @property
     def precisions(self) -> tuple[Precision, ...]:
         """The precisions that are written."""
         return ("fp32",)
@@ -62,6 +68,10 @@ class Export(BaseModel):
     def load(self, artifact: Artifact, threads: int) -> Predictor:
         """A file back from disk, ready to run in the runtime users deploy."""
         raise NotImplementedError
+
+
+InputType = Literal["float32", "uint8"]
+"""What an int8 file takes: what data gives (TFLite's on its int8 grid), or pixels 0 to 255 as they are."""
 
 
 def model_file_name(precision: str, file_format: FileFormat) -> str:

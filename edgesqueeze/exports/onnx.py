@@ -5,24 +5,27 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
+from edgesqueeze.exports.base import Artifact, Export, InputType, model_file_name, write_artifact
 from edgesqueeze.formats.names import FileFormat, Precision
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.int4 import int4_weights
+from edgesqueeze.network.integers.pixels import check_pixel_input, with_pixel_input
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.integers.weight_only import check_form, int8_weights
 
 
 class OnnxExport(Export):
-    """``model.onnx``, ``model_int8.onnx`` and so on; input and output are float32."""
+    """``model.onnx``, ``model_int8.onnx`` and so on; they take float32, or pixels, and give float32."""
 
     export: Literal["onnx"] = "onnx"
     precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32",)
     int8_form: Literal["qdq", "qoperator"] = "qdq"
     """How int8 is written: pairs of QuantizeLinear and DequantizeLinear (uint8 activations), or integer
     operators, in ``model_int8_qoperator.onnx``. The integers are the same."""
+    input: InputType = "float32"
+    """What the int8 file takes: with uint8 pixels 0 to 255, the data's mean and std being inside."""
     detections: bool = False
     """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.onnx``."""
 
@@ -30,7 +33,14 @@ class OnnxExport(Export):
     def _every_setting_counts(self) -> Self:
         if self.int8_form != "qdq" and "int8" not in self.precision:
             raise ValueError("int8_form needs int8 among the precisions")
+        if self.input != "float32" and "int8" not in self.precision:
+            raise ValueError("input: uint8 needs int8 among the precisions")
         return self
+
+    @property
+    def pixel_file(self) -> str | None:
+        """See :class:`Export`."""
+        return model_file_name(self._name("int8"), FileFormat.ONNX) if self.input == "uint8" else None
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -47,7 +57,9 @@ class OnnxExport(Export):
         return tuple(self.model_copy(update={"precision": (precision,)}) for precision in self.precision)
 
     def check(self, graph: Graph) -> None:
-        """Not every network has something to quantize at run time."""
+        """Not every network has something to quantize at run time, or takes pixels."""
+        if self.input == "uint8":
+            check_pixel_input(graph)
         if "dynamic" in self.precision:
             check_form(graph, "dynamic")
 
@@ -84,6 +96,8 @@ class OnnxExport(Export):
             return emit_onnx_int4(graph, int4_weights(graph, spec))
         if precision != "int8":
             return emit_onnx_weights(graph, precision, int8_weights(graph, spec))
+        if self.input == "uint8" and spec is not None:
+            graph, spec = with_pixel_input(graph, spec)
         if self.int8_form == "qoperator" and spec is not None:
             return emit_onnx_qoperator(graph, spec)
         return emit_onnx(graph, spec)

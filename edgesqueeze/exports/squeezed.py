@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -63,11 +63,10 @@ class SqueezedExport(Export):
         """Write the file; ``others`` have been written from the same network by the other exports."""
         from edgesqueeze.formats.sqz.file import Coding, emit_model_file, emit_sqz
 
-        if self.templates is None:
-            files = {artifact.path.name: artifact.path.read_bytes() for artifact in others}
-        else:
+        files = {artifact.path.name: artifact.path.read_bytes() for artifact in others}
+        if self.templates is not None:
             names = [_file_name(template) for template in self.templates]
-            files = {name: emit_model_file(name, graph, spec) for name in names}
+            files = {name: files.get(name) or emit_model_file(name, graph, spec) for name in names}
         data = emit_sqz(graph, spec, files, Coding(self.coder, self.index_bits))
         return [
             write_artifact(directory / model_file_name("fp32", FileFormat.SQZ), data, FileFormat.SQZ, "fp32")
@@ -85,6 +84,23 @@ class SqueezedExport(Export):
 def _file_name(template: TemplateName) -> str:
     file_format, precision = template.split("_")
     return model_file_name(precision, FileFormat(file_format))
+
+
+def check_templates(exports: Sequence[Export]) -> None:
+    """Refuse a squeezed file without a template of a file that only a template gives back.
+
+    Raises:
+        ValueError: another export writes a file that takes pixels, and ``templates`` leaves it out.
+    """
+    decoded = {_file_name(template): template for template in get_args(TemplateName)}
+    pixel_files = [export.pixel_file for export in exports]
+    for squeezed in (export for export in exports if isinstance(export, SqueezedExport)):
+        for name in (name for name in pixel_files if name in decoded):
+            if squeezed.templates is not None and decoded[name] not in squeezed.templates:
+                raise ValueError(
+                    f"{name} is to take pixels (input: uint8), and only a template gives it back: add "
+                    f"{decoded[name]} to the templates of export 'squeezed', or leave templates out"
+                )
 
 
 def check_decoded(squeezed: Artifact, others: list[Artifact]) -> None:

@@ -5,11 +5,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
+from edgesqueeze.exports.base import Artifact, Export, InputType, model_file_name, write_artifact
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.pixels import check_pixel_input, with_pixel_input
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.integers.weight_only import check_form, int8_weights
 
@@ -23,6 +24,9 @@ class TfliteExport(Export):
     precision: Annotated[tuple[TflitePrecision, ...], Field(min_length=1)] = ("fp32",)
     int8_io: Literal["int8", "float32"] = "int8"
     """What the int8 file takes and gives. With float32, ``model_int8_float32_io.tflite`` quantizes inside."""
+    input: InputType = "float32"
+    """With uint8 the int8 file takes pixels 0 to 255, the data's mean and std being inside, and ``int8_io``
+    says only what it gives."""
     detections: bool = False
     """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.tflite``."""
 
@@ -30,7 +34,14 @@ class TfliteExport(Export):
     def _every_setting_counts(self) -> Self:
         if self.int8_io != "int8" and "int8" not in self.precision:
             raise ValueError("int8_io needs int8 among the precisions")
+        if self.input != "float32" and "int8" not in self.precision:
+            raise ValueError("input: uint8 needs int8 among the precisions")
         return self
+
+    @property
+    def pixel_file(self) -> str | None:
+        """See :class:`Export`."""
+        return model_file_name(self._name("int8"), FileFormat.TFLITE) if self.input == "uint8" else None
 
     @property
     def precisions(self) -> tuple[TflitePrecision, ...]:
@@ -50,6 +61,8 @@ class TfliteExport(Export):
         """TFLite cannot express every graph; writing one in memory tells."""
         from edgesqueeze.formats.tflite.write import emit_tflite
 
+        if self.input == "uint8":
+            check_pixel_input(graph)
         emit_tflite(graph, None)
         if "dynamic" in self.precision:
             check_form(graph, "dynamic")
@@ -76,6 +89,8 @@ class TfliteExport(Export):
     def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: TflitePrecision) -> bytes:
         from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
 
+        if precision == "int8" and self.input == "uint8" and spec is not None:
+            graph, spec = with_pixel_input(graph, spec)
         if precision == "fp32" or precision == "int8":  # noqa: PLR1714 (mypy narrows this form only)
             return emit_tflite(graph, spec if precision == "int8" else None, self.int8_io)
         return emit_tflite_weights(graph, precision, int8_weights(graph, spec))

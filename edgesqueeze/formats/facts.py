@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgesqueeze.normalization import Normalization
+
 PRECISIONS = {
     "float32": "fp32",
     "float16": "fp16",
@@ -24,11 +26,16 @@ PRECISIONS = {
 
 @dataclass(frozen=True)
 class TensorFact:
-    """An input or output; a dimension that is only known at run time is None."""
+    """An input or output; a dimension that is only known at run time is None.
+
+    ``scale`` and ``zero_point`` are those of integers that stand for scale × (q - zero_point).
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,8 @@ class FileFacts:
     ``float_weights`` names the weights that are kept in float in a file whose other weights are integers.
     ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic), dynamic (integer weights, and
     activations that become integers at run time), int8_weights (integer weights that become floats before
-    use), int4 (likewise), codebook (weights that are taken from tables) or mixed.
+    use), int4 (likewise), codebook (weights that are taken from tables) or mixed. ``normalization`` is how
+    pixels become the input, where the file says so, as ours do.
     """
 
     path: Path
@@ -75,6 +83,18 @@ class FileFacts:
     weight_dtypes: dict[str, int]
     float_weights: tuple[str, ...]
     precision: str
+    normalization: Normalization | None = None
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the input is pixels as they are, whose mean and std are in the file."""
+        return self.normalization is not None and [t.dtype for t in self.inputs] == ["uint8"]
+
+    @property
+    def input_lines(self) -> tuple[str, ...]:
+        """What each input expects, in one line."""
+        layout = {"onnx": "NCHW", "tflite": "NHWC"}[self.format]
+        return tuple(input_line(tensor, layout, self.normalization) for tensor in self.inputs)
 
     @property
     def flops(self) -> int | None:
@@ -84,6 +104,30 @@ class FileFacts:
     def to_json(self) -> dict[str, object]:
         """All facts as plain JSON values."""
         return {**asdict(self), "path": str(self.path), "flops": self.flops}
+
+
+def input_line(tensor: TensorFact, layout: str, normalization: Normalization | None) -> str:
+    """What an input expects: layout, type, range of values, and the mean and std of its pixels.
+
+    Args:
+        tensor: the input.
+        layout: of images, ``NCHW`` or ``NHWC``.
+        normalization: how pixels become it, if that is known.
+    """
+    shape = ", ".join("?" if size is None else str(size) for size in tensor.shape)
+    start = f"input {tensor.name!r}: {tensor.dtype}"
+    if normalization is None:
+        return f"{start} [{shape}], not said how pixels become it"
+    start = f"{start} {layout} [{shape}]"
+    if tensor.dtype == "uint8":
+        return f"{start}, pixels 0 to 255 as they are, {normalization.summary()} are inside"
+    if tensor.scale is not None and tensor.zero_point is not None:
+        steps = (
+            f"round(x / {tensor.scale:.6g}) {'-' if tensor.zero_point < 0 else '+'} {abs(tensor.zero_point)}"
+        )
+        return f"{start}, -128 to 127: {steps}, x = {normalization.formula()}"
+    low, high = normalization.limits()
+    return f"{start}, {low:.4g} to {high:.4g}: {normalization.formula()}"
 
 
 Arithmetic = Literal["float", "integer", "dynamic"]

@@ -50,6 +50,25 @@ def inspect_file(path: Path) -> Inspection:
     raise ExportError(f"{path}: found a {suffix or 'nameless'} file; {kinds} are allowed")
 
 
+def input_lines(path: Path) -> tuple[str, ...]:
+    """What each input of a .sqz, .onnx or .tflite file expects, in one line; of .sqz its network's.
+
+    Raises:
+        ExportError: the file is not what its suffix says.
+        CodecError: a .sqz file is damaged.
+    """
+    if FileFormat.known(path) is not FileFormat.SQZ:
+        from edgesqueeze.formats.any_file import read_model_file
+
+        return read_model_file(path).input_lines
+    from edgesqueeze.formats.sqz.file import naming_file, read_sqz
+    from edgesqueeze.formats.sqz.inputs import network_input_lines
+
+    with naming_file(path):
+        graph, _ = read_sqz(path.read_bytes())
+    return network_input_lines(graph)
+
+
 def _inspect_sqz(path: Path) -> Inspection:
     from edgesqueeze.coding.decoder.container import VERSION, file_version
     from edgesqueeze.formats.sqz.file import naming_file
@@ -103,6 +122,7 @@ def _inspect_v2(path: Path, data: bytes) -> Inspection:
         _table(header, tensors),
         "values: distinct ones. The entropy bound in bytes is of order zero, for all values as symbols.",
         *_kept_in_float(found.float_layers),
+        *found.input_lines,
     )
     return Inspection(title, tables, asdict(found))
 
@@ -190,8 +210,9 @@ def _inspect_model(path: Path) -> Inspection:
         _table(["operator", "count"], [list(item) for item in facts.operators.items()]),
         _table(["parameters stored as", "count"], [list(item) for item in facts.weight_dtypes.items()]),
         *([f"weights kept in float: {', '.join(facts.float_weights)}"] if facts.float_weights else []),
+        *facts.input_lines,
     )
-    return Inspection(title, tables, facts.to_json())
+    return Inspection(title, tables, {**facts.to_json(), "input_lines": list(facts.input_lines)})
 
 
 def _inspect_safetensors(path: Path) -> Inspection:

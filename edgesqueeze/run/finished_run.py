@@ -18,6 +18,7 @@ from edgesqueeze.measure.checks.integer_operators import check_integer_operators
 from edgesqueeze.measure.checks.layer_facts import LayerEvidence
 from edgesqueeze.measure.checks.pruned_and_shared import check_techniques
 from edgesqueeze.measure.checks.smaller import check_smaller
+from edgesqueeze.measure.inspect import input_lines
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.run.facts_of_a_run import (
@@ -54,6 +55,11 @@ class Finished:
     spec: QuantSpec | None
     whole: tuple[tuple[Export, Artifact], ...] = ()
     """Files of a detector that find boxes themselves."""
+
+    @property
+    def files(self) -> tuple[tuple[Export, Artifact], ...]:
+        """All of them, those that find boxes last."""
+        return (*self.written.files, *self.whole)
 
     @property
     def baseline(self) -> FinishedStage:
@@ -115,6 +121,7 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         measures=facts_of(task.metrics),
         classes=task.classes,
         code=task.code,
+        inputs={artifact.path.name: input_lines(artifact.path) for _, artifact in finished.files},
     )
 
 

@@ -10,6 +10,7 @@ from edgesqueeze.bundled import bundled_recipes
 from edgesqueeze.compression.stages import AnyStage, check_order
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.exports import AnyExport
+from edgesqueeze.exports.squeezed import check_templates
 from edgesqueeze.exports.writing import Unsupported
 from edgesqueeze.files import is_file
 from edgesqueeze.measure.runtimes.latency import MOST_THREADS
@@ -63,6 +64,7 @@ class Recipe(BaseModel):
                 raise ValueError(
                     f"export {export.export!r} asks for codebook, which needs a 'share' or 'squeeze' stage"
                 )
+        check_templates(self.exports)
         kinds = [export.export for export in self.exports]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"each export may be named once, found {', '.join(kinds)}")

@@ -27,6 +27,7 @@ from edgesqueeze.run.row_tables import (
     rows_table,
     said_of_chance,
     said_of_changes,
+    said_of_inputs,
     said_of_intervals,
     said_of_latency,
 )
@@ -65,6 +66,9 @@ class Report:
     code: tuple[str, ...] = ()
     """What of the user's own code made the task, and from which files."""
 
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Label of a file's row to what each of its inputs expects. Reports of earlier versions have none."""
+
     def require_checks(self) -> None:
         """Raise if a check has fired.
 
@@ -89,6 +93,11 @@ class Report:
             "unwritten": list(self.unwritten),
             "measures": {name: asdict(facts) for name, facts in self.measures.items()},
             "classes": list(self.classes),
+            **(
+                {"inputs": {label: list(lines) for label, lines in self.inputs.items()}}
+                if self.inputs
+                else {}
+            ),
             "details": [row.details for row in self.rows],
             **({"code": list(self.code)} if self.code else {}),
         }
@@ -119,6 +128,7 @@ class Report:
                 {name: MeasureFacts(**facts) for name, facts in data.get("measures", {}).items()},
                 tuple(data.get("classes", ())),
                 tuple(data.get("code", ())),
+                {label: tuple(lines) for label, lines in data.get("inputs", {}).items()},
             )
         except ValidationError as error:
             first = error.errors()[0]
@@ -140,7 +150,10 @@ class Report:
             "Latency: median [quartiles], batch 1.",
             *said_of_chance(rows, self.baseline),
         ]
-        parts = [rows_table(rows, tablefmt), "\n".join(notes + self._notes())]
+        parts = [
+            rows_table(rows, tablefmt),
+            "\n".join([*notes, *self._notes(), *said_of_inputs(self.inputs)]),
+        ]
         if len(self.measures) > 1:
             parts.append(other_metrics_table(rows, self.measures, tablefmt))
         if self.references:

@@ -187,6 +187,15 @@ def said_of_latency(rows: Sequence[Row]) -> str:
     return f"Latency: median in milliseconds, batch {latency.batch_size}, {threads}."
 
 
+def said_of_inputs(inputs: Mapping[str, Sequence[str]]) -> list[str]:
+    """What each file expects, a sentence for all that expect the same."""
+    files: dict[str, list[str]] = {}
+    for label, lines in inputs.items():
+        for line in lines:
+            files.setdefault(line, []).append(label)
+    return [f"{', '.join(labels)}: {line}." for line, labels in files.items()]
+
+
 def _latency(latency: Latency) -> str:
     middle, low, high = (
         _milliseconds(seconds, latency) for seconds in (latency.median_s, latency.p25_s, latency.p75_s)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgesqueeze.data.splits import ArraySplit, DatasetSplit, Split
+    from edgesqueeze.normalization import Normalization
     from edgesqueeze.task.loading import load_task
     from edgesqueeze.task.metrics import Measure, Metric, metrics_of, top1_accuracy
     from edgesqueeze.task.task import Task
@@ -17,6 +18,7 @@ __all__ = [
     "DatasetSplit",
     "Measure",
     "Metric",
+    "Normalization",
     "Split",
     "Task",
     "load_task",
@@ -29,6 +31,7 @@ _HOME = {
     "DatasetSplit": "data.splits",
     "Measure": "task.metrics",
     "Metric": "task.metrics",
+    "Normalization": "normalization",
     "Split": "data.splits",
     "Task": "task.task",
     "load_task": "task.loading",

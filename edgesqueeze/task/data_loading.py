@@ -14,7 +14,7 @@ from edgesqueeze.data.idx import load_idx_directory
 from edgesqueeze.data.image_folder import load_image_folder
 from edgesqueeze.data.images import load_images
 from edgesqueeze.data.named import load_named
-from edgesqueeze.data.preparation import Normalization, Sizing
+from edgesqueeze.data.preparation import Sizing
 from edgesqueeze.data.scenes.composing import SceneSettings
 from edgesqueeze.data.scenes.loading import SceneKind, SceneSource, load_scenes
 from edgesqueeze.data.segmentation.masks import load_masks
@@ -23,6 +23,7 @@ from edgesqueeze.data.segmentation.voc import load_voc_masks
 from edgesqueeze.data.task_data import TaskData, augmented, fewer, reconstruction, resized
 from edgesqueeze.errors import TaskError
 from edgesqueeze.kinds import TaskKind
+from edgesqueeze.normalization import Normalization, plain
 from edgesqueeze.task.data_config import (
     AugmentConfig,
     CocoData,
@@ -142,7 +143,7 @@ def _normalization(
 ) -> Normalization:
     if kind == "reconstruction":
         _check_plain(mean)
-        return Normalization((0.0,) * channels, (1.0,) * channels)
+        return plain(channels)
     return IMAGENET if mean is None or std is None else Normalization(mean, std)
 
 

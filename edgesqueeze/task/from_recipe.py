@@ -49,6 +49,7 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
         kind=data.kind,
         classes=data.classes,
         decoding=decoding,
+        normalization=data.normalization,
     )
 
 

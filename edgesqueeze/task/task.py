@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from edgesqueeze.data.splits import Split
 from edgesqueeze.kinds import TaskKind
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.checkpoint import Choice, load_checkpoint
 from edgesqueeze.task.metrics import (
@@ -37,7 +38,8 @@ class Task:
     plain function is a share of which more is better, a :class:`~edgesqueeze.task.metrics.Measure` says
     otherwise. ``classes`` are names in the order of the outputs, for kinds that have any.
     ``validation`` is what epochs are judged on while training, where there is such a split; ``test`` only
-    measures. ``decoding`` is how a detector's raw outputs are read.
+    measures. ``decoding`` is how a detector's raw outputs are read. ``normalization`` is how pixels 0 to 255
+    become the inputs, where they do: a file that takes pixels (``input: uint8``) needs it.
     ``fingerprint`` identifies the data: equal data, equal text. ``code`` says which code of the user's made
     the task, and which files that is in, for the report; :func:`~edgesqueeze.task.load_task` fills it in.
     """
@@ -58,6 +60,7 @@ class Task:
     validation: Split | None = None
     decoding: BoxDecoding | None = None
     code: tuple[str, ...] = ()
+    normalization: Normalization | None = None
 
     @property
     def primary_metric(self) -> str:

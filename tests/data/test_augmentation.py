@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from edgesqueeze.data.augmentation import IGNORED, Augmentation
-from edgesqueeze.data.preparation import Normalization, Preparation
+from edgesqueeze.data.preparation import Preparation
 from edgesqueeze.data.splits import ArraySplit
+from edgesqueeze.normalization import Normalization
 
 SIZE = (24, 32)
 

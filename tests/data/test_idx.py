@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesqueeze.data.idx import IDX_FILES, load_idx_directory, missing_idx_files, read_idx
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 
 def idx_bytes(array):

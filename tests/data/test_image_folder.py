@@ -11,8 +11,8 @@ from torchvision import transforms
 
 from edgesqueeze.data.files.split import ImageSettings
 from edgesqueeze.data.image_folder import load_image_folder
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 RGB = ImageSettings((12, 16), Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3)))
 GRAY = ImageSettings((12, 16), Normalization((0.5,), (0.25,)))

@@ -8,8 +8,8 @@ from PIL import Image
 from edgesqueeze.data.augmentation import Augmentation
 from edgesqueeze.data.files.split import ImageSettings
 from edgesqueeze.data.images import load_images
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 SETTINGS = ImageSettings(
     (8, 10), Normalization((0.0,) * 3, (1.0,) * 3), augmentation=Augmentation(flip=True, crop=2)

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
-from edgesqueeze.data.preparation import Normalization, Sizing
+from edgesqueeze.data.preparation import Sizing
 from edgesqueeze.data.splits import ArraySplit, DatasetSplit, DataSplit, Split, fixed_order
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 
 def numbered(count):

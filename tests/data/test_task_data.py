@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.data.preparation import Normalization, Sizing
+from edgesqueeze.data.preparation import Sizing
 from edgesqueeze.data.task_data import (
     LabelledImages,
     fewer,
@@ -14,6 +14,7 @@ from edgesqueeze.data.task_data import (
     resized,
 )
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 ABC = ("a", "b", "c")
 

@@ -22,7 +22,7 @@ SCENES = {"scenes": {"items": "mnist_sample", "image_size": [64, 64], "train": 2
 def recipe_of(task, **changes):
     exports = [
         {"export": "onnx", "precision": ["fp32", "int8"], "detections": True},
-        {"export": "tflite", "precision": ["int8"], "detections": True},
+        {"export": "tflite", "precision": ["int8"], "detections": True, "input": "uint8"},
     ]
     known = {"version": 1, "name": "boxes", "seed": 0, "references": [], "stages": [], "exports": exports}
     return parse_recipe(known | {"task": task} | changes, "test")
@@ -53,6 +53,8 @@ def test_the_files_have_rows_with_the_metric_of_their_network(finished):
         assert whole.metrics == pytest.approx(raw.metrics, abs=2e-3)
         assert whole.latency is not None
         assert whole.interval is not None
+    for name in ("model_int8.tflite", "model_int8_detections.tflite"):
+        assert "uint8 NHWC [1, 64, 64, 3], pixels 0 to 255" in report.inputs[name][0]
 
 
 @pytest.mark.slow

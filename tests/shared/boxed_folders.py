@@ -12,8 +12,8 @@ from edgesqueeze.data.detection.coco import load_coco
 from edgesqueeze.data.detection.voc import load_voc
 from edgesqueeze.data.detection.yolo import load_yolo
 from edgesqueeze.data.files.split import ImageSettings
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 WIDTH, HEIGHT = 40, 30
 # Half as wide and twice as high: boxes are resized along.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Graph
+from edgesqueeze.network.integers.pixels import without_halves
 from edgesqueeze.network.integers.ranges import Range, merge_ranges, share_groups
 from edgesqueeze.numerics.ranges import NUM_BINS, Histogram, entropy_range, mse_range, percentile_range
 from edgesqueeze.trees import Tree
@@ -23,7 +24,7 @@ MOMENTUM = 0.9
 def calibrate(
     graph: Graph, batches: Sequence[Tree], method: RangeMethod, percentile: float = 99.99
 ) -> dict[str, Range]:
-    """The range of every node's output, equal within a share-group.
+    """The range of every node's output, equal within a share-group; that of an input lets it take pixels.
 
     Args:
         graph: the float network.
@@ -34,6 +35,12 @@ def calibrate(
             pictures have peaks, such as an even background, that divergence cannot deal with.
         percentile: used by the method of that name.
     """
+    return without_halves(graph, _calibrated(graph, batches, method, percentile))
+
+
+def _calibrated(
+    graph: Graph, batches: Sequence[Tree], method: RangeMethod, percentile: float
+) -> dict[str, Range]:
     if method == "moving_average":
         return calibrate_moving_average(graph, batches)
     extremes = calibrate_min_max(graph, batches)

@@ -87,7 +87,7 @@ class Ptq(Stage):
                 f"ptq.{found} would give the shared values of layer {shared[0]!r} different integers; "
                 f"leave {found} or the 'share' stage out"
             )
-        graph = build_graph(bake(model), task.example_input)
+        graph = replace(build_graph(bake(model), task.example_input), normalization=task.normalization)
         kept = kept_layers(graph, self.keep_float, "ptq.keep_float", session)
         session.progress.message(f"calibrating on {len(task.calibration)} images")
         batches = [x for x, _ in task.calibration.batches(CALIBRATION_BATCH)]

@@ -1,5 +1,6 @@
 """Quantization-aware training: the network is trained with the rounding that its int8 form will have."""
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -75,7 +76,7 @@ class Qat(TrainingSettings, Stage):
         """Return a :class:`GraphModel` with the trained floats and the integers they were trained for."""
         if isinstance(model, GraphModel):
             raise RecipeError("the model is quantized already; 'qat' must come before 'ptq', or without it")
-        graph = build_graph(bake(model), task.example_input)
+        graph = replace(build_graph(bake(model), task.example_input), normalization=task.normalization)
         kept = kept_layers(graph, self.keep_float, "qat.keep_float", session)
         loss = self._distilled(graph, task) if self.distill else None
         session.progress.message(f"calibrating on {len(task.calibration)} images")

@@ -81,6 +81,7 @@ def detection_data(
         classes=classes,
         image_shape=settings.image_shape,
         fingerprint=fingerprint_of(settings, classes, lines),
+        normalization=settings.normalization,
     )
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from edgesqueeze.data.augmentation import Augmentation, Moved
 from edgesqueeze.data.files.decoding import ImageDecoding
 from edgesqueeze.data.files.reading import DecodedFiles, Examined, Reading, batches_in_order
-from edgesqueeze.data.preparation import Normalization, Preparation
+from edgesqueeze.data.preparation import Preparation
 from edgesqueeze.data.splits import check_batch_size
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.trees import Tree, rows_of
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from edgesqueeze.data import ItemName
 from edgesqueeze.data.augmentation import Augmentation, Moved
-from edgesqueeze.data.preparation import Normalization, Preparation
+from edgesqueeze.data.preparation import Preparation
 from edgesqueeze.data.scenes.composing import Scene, SceneSettings, compose
 from edgesqueeze.data.scenes.draws import Draws
 from edgesqueeze.data.scenes.items import Items, ItemSets, load_items
 from edgesqueeze.data.splits import ArraySplit
 from edgesqueeze.data.task_data import SelfTargets, TaskData
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.trees import Tree
 
 SceneKind = Literal["detection", "segmentation", "reconstruction"]
@@ -73,6 +74,7 @@ def load_scenes(
         classes=_classes(sets, kind),
         image_shape=(3, *source.settings.image_size),
         fingerprint=_fingerprint(f"{kind} {normalization!r} {sets.classes!r}", [train, test]),
+        normalization=normalization,
     )
 
 

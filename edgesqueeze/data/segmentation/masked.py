@@ -62,6 +62,7 @@ def segmentation_data(
         classes=meanings.classes,
         image_shape=settings.image_shape,
         fingerprint=fingerprint_of(settings, (*meanings.classes, str(meanings.values)), lines),
+        normalization=settings.normalization,
     )
 
 

@@ -30,6 +30,8 @@ _INTEGER_KERNELS = {
     "Transpose",
 }
 """What ONNX Runtime computes in integers between two grids, or by nothing but moving and choosing values."""
+_ON_GRIDS = {"QuantizeLinear", "QLinearConv", "QGemm"}
+"""Of which a file of integers has one."""
 _FLOAT_ENDINGS = ("/raw", "/relu", "/relu6", "/max")
 
 
@@ -40,7 +42,8 @@ class OnnxFile:
         self.model = onnx.load(path)
         self.makers = {name: node for node in self.model.graph.node for name in node.output}
         self._ends: dict[str, NodeProto] = {}
-        quantized = any(node.op_type == "QuantizeLinear" for node in self.model.graph.node)
+        # One of QOperators that takes pixels has no QuantizeLinear.
+        quantized = any(node.op_type in _ON_GRIDS for node in self.model.graph.node)
         for node in self.model.graph.node:
             name = self._quantized_name(node) if quantized else _float_name(node)
             if name is not None:
@@ -125,6 +128,7 @@ class OnnxFile:
         )
         model = helper.make_model(body, opset_imports=self.model.opset_import)
         model.ir_version = self.model.ir_version
+        model.metadata_props.extend(self.model.metadata_props)
         return bytes(model.SerializeToString(deterministic=True))
 
     def watched(self, names: Sequence[str]) -> bytes:

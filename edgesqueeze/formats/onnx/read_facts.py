@@ -34,6 +34,7 @@ from edgesqueeze.formats.onnx.operators import (
     WEIGHTED,
     ZERO_POINTS,
 )
+from edgesqueeze.normalization import METADATA_KEY, Normalization, normalization_from
 
 _SMALL = 1024
 
@@ -149,7 +150,13 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
         weight_dtypes=dtype_totals(weights),
         float_weights=float_weights(weights),
         precision=precision_label(weights, _arithmetic(nodes, constants), on_grids=_quantizes(nodes)),
+        normalization=_normalization(model),
     )
+
+
+def _normalization(model: ModelProto) -> Normalization | None:
+    said = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), "")
+    return normalization_from(said)
 
 
 def _quantizes(nodes: Sequence[NodeProto]) -> bool:

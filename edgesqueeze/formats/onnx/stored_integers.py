@@ -22,8 +22,12 @@ def onnx_layers(file: OnnxFile) -> Layers:
         return _QOperators(file, constants).layers()
     layers: Layers = {}
     grids: Layers = {}
+    taken = {value.name for value in file.model.graph.input}
     for node in file.model.graph.node:
-        if node.op_type == "QuantizeLinear":
+        if node.op_type == "DequantizeLinear" and node.input[0] in taken:  # pixels
+            scale, zero_point = (constants[name] for name in node.input[1:3])
+            grids[node.input[0]] = grid_of(float(scale), int(zero_point) - _UINT8_OFFSET)
+        elif node.op_type == "QuantizeLinear":
             if not _is_node(file, node):
                 continue
             scale, zero_point = (constants[name] for name in _grid_read(file, node))
@@ -130,6 +134,7 @@ class _QOperators:
     def layers(self) -> Layers:
         found: Layers = {}
         for node in self.file.model.graph.node:
+            found |= self._pixels(node)
             parts = {**self._parameters(node), **self._misread(node)}
             grid = self._output_grid(node)
             if grid is not None:
@@ -145,6 +150,18 @@ class _QOperators:
             elif parts:  # the DequantizeLinear at the end belongs to no layer
                 found[str(node.name)] = parts
         return {name: parts for name, parts in found.items() if not name.endswith("/before")}
+
+    def _pixels(self, node: NodeProto) -> Layers:
+        """The grid of an input of pixels, which nothing makes: that on which it is read first."""
+        taken = {value.name for value in self.file.model.graph.input}
+        found: Layers = {}
+        for value, scale, zero_point in self._places(node):
+            name = str(node.input[value])
+            if name in taken and name not in self.grids:
+                grid = self.constants[node.input[scale]], self.constants[node.input[zero_point]]
+                self.grids[name] = grid
+                found[name] = grid_of(float(grid[0]), int(grid[1]) - _UINT8_OFFSET)
+        return found
 
     def _output_grid(self, node: NodeProto) -> tuple[Array, Array] | None:
         if node.op_type in _OPERATORS:

@@ -47,6 +47,7 @@ from edgesqueeze.network.integers.reference import clamp_limits, dequantize, qua
 from edgesqueeze.network.integers.rules.resizes import exact_bits
 from edgesqueeze.network.integers.spec import QMAX, QMIN, QuantSpec
 from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
+from edgesqueeze.normalization import METADATA_KEY
 
 OPSET = 17
 OPSET_OF_INT4 = 21
@@ -58,7 +59,8 @@ UINT8_OFFSET = 128
 def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
     """The bytes of an ONNX model with one float input "input" [1, C, H, W] and one float output "output".
 
-    Several inputs and outputs have the names that the graph gives them.
+    Several inputs and outputs have the names that the graph gives them. The input is uint8 if the graph takes
+    pixels.
 
     The same graph and spec always give the same bytes.
 
@@ -122,12 +124,13 @@ class Emitter:
     def _finished(self) -> bytes:
         for output in self.graph.outputs:
             self._name_output(self.values[output.node], output.name)
+        taken = TensorProto.UINT8 if self.graph.takes_pixels else TensorProto.FLOAT
         inputs, outputs = (
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, node.shape)
-                for name, node in ends.items()
-            ]
-            for ends in ({node.name: node for node in self.graph.inputs}, self.graph.output_nodes)
+            [helper.make_tensor_value_info(name, kind, node.shape) for name, node in ends.items()]
+            for ends, kind in (
+                ({node.name: node for node in self.graph.inputs}, taken),
+                (self.graph.output_nodes, TensorProto.FLOAT),
+            )
         )
         body = helper.make_graph(self.nodes, "edgesqueeze", inputs, outputs, self.initializers)
         model = helper.make_model(
@@ -136,6 +139,8 @@ class Emitter:
             opset_imports=[helper.make_opsetid(*opset) for opset in self._opsets],
             ir_version=_IR_VERSIONS[self.opset],
         )
+        if self.graph.normalization is not None:
+            helper.set_model_props(model, {METADATA_KEY: self.graph.normalization.text()})
         return bytes(model.SerializeToString(deterministic=True))
 
     @property
@@ -145,6 +150,10 @@ class Emitter:
     def _node(self, node: AnyNode) -> None:
         if isinstance(node, Constant):
             self.values[node.name] = self._stored_constant(node)
+            return
+        if self.spec is not None and isinstance(node, Input) and self.graph.takes_pixels:
+            inputs = [node.name, *self._grid(self.spec, node.name)]
+            self.values[node.name] = self._op("DequantizeLinear", inputs, f"{node.name}/out", {})
             return
         if self.spec is not None and isinstance(node, Resize):
             integers = self._lifted(node, self.spec)

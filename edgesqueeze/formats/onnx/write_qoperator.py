@@ -74,6 +74,8 @@ class _QOperatorEmitter(Emitter):
     def _node(self, node: AnyNode) -> None:
         if isinstance(node, Constant):
             self._store_integers(node)
+        elif isinstance(node, Input) and self.graph.takes_pixels:
+            self.uint8[node.name] = node.name
         elif isinstance(node, Input):
             self._quantize(node, node.name)
         elif isinstance(node, Resize) and (lifted := self._lifted(node, self.integers)) is not None:

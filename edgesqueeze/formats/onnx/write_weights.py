@@ -118,7 +118,7 @@ class Int8Store:
         inputs = [writer.constant(name, integers), weight_scale(writer, f"{name}_scale", scale, self.spec)]
         if integers.dtype == np.int8:
             inputs.append(weight_zeros(writer, scale, self.spec))
-        attributes: dict[str, object] = {"axis": 0} if self.spec.per_channel else {}
+        attributes: dict[str, object] = {"axis": 0} if _has_axis(scale, self.spec) else {}
         return writer.op("DequantizeLinear", inputs, f"{name}/out", attributes)
 
 
@@ -130,14 +130,19 @@ def arranged(node: WeightedNode, weight: NDArray[Any]) -> NDArray[Any]:
 def weight_scale(writer: LayerWriter, name: str, scale: Floats, spec: QuantSpec) -> str:
     """Store the scale of a weight or bias of an int8 file: a vector, or a scalar."""
     # Not by constant: a scalar has no axis, and ascontiguousarray adds one.
-    return writer.constant(name, scale) if spec.per_channel else writer.shared(name, scale.reshape(()))
+    return writer.constant(name, scale) if _has_axis(scale, spec) else writer.shared(name, scale.reshape(()))
 
 
 def weight_zeros(writer: LayerWriter, scale: Floats, spec: QuantSpec) -> str:
     """Store the zero points that go with :func:`weight_scale`."""
-    if spec.per_channel:
+    if _has_axis(scale, spec):
         return writer.shared(f"zeros_{len(scale)}", np.zeros(len(scale), np.int8))
     return writer.shared("zero_int8", np.array(0, np.int8))
+
+
+def _has_axis(scale: Floats, spec: QuantSpec) -> bool:
+    """Whether scales run along an axis; what normalizes pixels has a scale per channel in any network."""
+    return spec.per_channel or len(scale) > 1
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from edgesqueeze.coding.decoder.container import HEADER_BYTES, VERSION
 from edgesqueeze.coding.decoder.layers import BIASES, SCALES, WEIGHTS, Layer, Part, read_steps
 from edgesqueeze.coding.decoder.meta import encode_sections
 from edgesqueeze.coding.decoder.unsqueeze import SqueezedFile, open_squeezed
+from edgesqueeze.formats.sqz.inputs import network_input_lines, template_input_lines
 from edgesqueeze.formats.sqz.version2 import network_of
 from edgesqueeze.network.graph.nodes import Graph, ParametricNode, bias_name, weight_name
 from edgesqueeze.network.integers.spec import float_layers
@@ -88,7 +89,8 @@ class CodedDescription:
 class SqzDescription:
     """A .sqz file byte by byte: ``blocks`` sum to ``num_bytes``, ``tensors`` to the payload of T.
 
-    ``float_layers`` are the layers that the int8 form keeps in float.
+    ``float_layers`` are the layers that the int8 form keeps in float; ``input_lines`` say what inputs expect,
+    of the network and of each file that there is a template of.
     """
 
     version: int
@@ -100,6 +102,7 @@ class SqzDescription:
     templates: tuple[TemplateDescription, ...]
     tensors: tuple[CodedDescription, ...]
     float_layers: tuple[str, ...]
+    input_lines: tuple[str, ...]
 
 
 def describe_v2(data: bytes) -> SqzDescription:
@@ -129,6 +132,7 @@ def describe_v2(data: bytes) -> SqzDescription:
         tuple(templates),
         tuple(_describe_tensors(squeezed, graph)),
         () if spec is None else float_layers(graph, spec),
+        (*network_input_lines(graph), *template_input_lines(squeezed.meta.files)),
     )
 
 

@@ -2,8 +2,8 @@
 
 A row is kind, inputs, numbers as in docs/format.md; inputs count backwards (1 is the node just before).
 Kernels and channels of weighted nodes are left out, since the file says the shapes of all weights. Behind the
-names stand, if there are any, the layers that use the weights of another, and outputs other than the one of
-the last node.
+names stand, if there are any, the layers that use the weights of another, outputs other than the one of the
+last node, and how pixels become the input.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from edgesqueeze.network.graph.check import check_structure, complete_shapes
 from edgesqueeze.network.graph.node_json import parameter_count, structure_from_json
 from edgesqueeze.network.graph.nodes import NODE_KINDS, AnyNode, Graph, Output, Pointwise
 from edgesqueeze.network.graph.nodes.node import Parametric
+from edgesqueeze.normalization import Normalization, normalization_from
 
 Shape = tuple[int, ...]
 Row = tuple[list[int], dict[str, object]]
@@ -48,6 +49,8 @@ def encode_graph(graph: Graph) -> bytes:
     lines += [f"{_SHARED} {places[name]} {places[owner]}" for name, owner in shared]
     if graph.outputs != (Output("output", nodes[-1].name),):
         lines += [f"{_OUTPUT} {places[output.node]} {output.name}" for output in graph.outputs]
+    if graph.normalization is not None:
+        lines.append(graph.normalization.text())
     names = "".join(f"{line}\n" for line in lines)
     return b"".join(encode_varint(number) for number in numbers) + names.encode("utf-8")
 
@@ -73,7 +76,7 @@ def decode_graph(data: bytes, shapes: Sequence[Shape]) -> Graph:
     nodes = complete_shapes(structure_from_json(items))
     outputs = tuple(Output(name, names[place]) for place, name in extras.outputs)
     check_structure(nodes, outputs)
-    return Graph(nodes, {}, outputs)
+    return Graph(nodes, {}, outputs, normalization=extras.normalization)
 
 
 def _add_weights(
@@ -185,21 +188,25 @@ def _lines(data: bytes, count: int) -> list[str]:
 
 @dataclass
 class _Extras:
-    """What stands behind the names: layers that use the weights of others, by their places, and outputs."""
+    """What stands behind the names: ``owners`` are the layers whose weights others use, by their places."""
 
     owners: dict[int, int] = dataclasses.field(default_factory=dict)
     outputs: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    normalization: Normalization | None = None
 
 
 def _extras(lines: Sequence[str], count: int) -> _Extras:
     found = _Extras()
     for line in lines:
         word, _, rest = line.partition(" ")
+        normalization = normalization_from(line)
         number, _, what = rest.partition(" ")
         if word == _SHARED:
             found.owners[_place(number, count)] = _place(what, count)
         elif word == _OUTPUT:
             found.outputs.append((_place(number, count), what))
+        elif normalization is not None and found.normalization is None:
+            found.normalization = normalization
         else:
             raise CorruptFileError(f"behind the names of the nodes stands {line[:60]!r}")
     return found

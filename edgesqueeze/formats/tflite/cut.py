@@ -66,6 +66,7 @@ class TfliteFile:
         graph.name, graph.tensors, graph.operators = self.graph.name, self.graph.tensors, operators
         graph.inputs, graph.outputs = self.graph.inputs, np.array(ends, np.int32)
         model.version, model.operatorCodes = self.model.version, self.model.operatorCodes
+        model.description = self.model.description
         model.subgraphs, model.buffers = [graph], buffers
         return pack_tflite(model)
 

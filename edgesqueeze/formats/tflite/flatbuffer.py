@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.normalization import Normalization, normalization_from
 
 Generated = Any
 """An object of a class that flatc generated; those carry no types."""
@@ -21,10 +22,12 @@ _TYPES = {
     "float32": schema.TensorType.FLOAT32,
     "float16": schema.TensorType.FLOAT16,
     "int8": schema.TensorType.INT8,
+    "uint8": schema.TensorType.UINT8,
     "int32": schema.TensorType.INT32,
 }
 _FILE_ID = b"TFL3"
 _SCHEMA_VERSION = 3
+_WRITER = "edgesqueeze"
 _ALIGNMENT = 16
 
 
@@ -35,6 +38,16 @@ class Quantization:
     scale: Floats
     zero_point: NDArray[np.int64]
     axis: int = 0
+
+
+def description(normalization: Normalization | None) -> str:
+    """What a file says of itself: who wrote it and, if that is known, how pixels become its input."""
+    return _WRITER if normalization is None else f"{_WRITER} {normalization.text()}"
+
+
+def described_normalization(text: str) -> Normalization | None:
+    """How pixels become a file's input, from its description; None if it does not say."""
+    return normalization_from(text.removeprefix(f"{_WRITER} "))
 
 
 class AlignedBuffer:
@@ -120,6 +133,11 @@ class FlatModel:
         like = self._tensors[index]
         return self.tensor(f"{like.name}/float", tuple(like.shape), "float32")
 
+    def uint8_form(self, index: int, quantization: Quantization) -> int:
+        """Likewise a uint8 tensor on a grid; its index."""
+        like = self._tensors[index]
+        return self.tensor(f"{like.name}/uint8", tuple(like.shape), "uint8", quantization)
+
     def shape(self, index: int) -> tuple[int, ...]:
         """The shape of a tensor."""
         return tuple(int(n) for n in self._tensors[index].shape)
@@ -141,12 +159,22 @@ class FlatModel:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
         self._operators.append(operator)
 
-    def pack(self, sources: Mapping[str, int], results: Mapping[str, int]) -> bytes:
-        """The file, with one signature that names the tensors of inputs and outputs."""
+    def pack(
+        self,
+        sources: Mapping[str, int],
+        results: Mapping[str, int],
+        normalization: Normalization | None = None,
+    ) -> bytes:
+        """The file, with one signature that names the tensors of inputs and outputs.
+
+        ``normalization`` is said in the description, see :func:`description`.
+        """
         self._zero_points.clear()  # they are offsets in one file
         # Room for the constants from the start: the library grows by doubling and copying.
         builder = flatbuffers.Builder(self._data_bytes + 64 * len(self._buffers) + (1 << 20))
-        builder.Finish(self._model(sources, results).Pack(builder), _FILE_ID)
+        model = self._model(sources, results)
+        model.description = description(normalization)
+        builder.Finish(model.Pack(builder), _FILE_ID)
         return bytes(builder.Output())
 
     def _model(self, sources: Mapping[str, int], results: Mapping[str, int]) -> Generated:
@@ -161,7 +189,6 @@ class FlatModel:
         )
         model = schema.ModelT()
         model.version = _SCHEMA_VERSION
-        model.description = "edgesqueeze"
         model.operatorCodes = list(self._codes.values())
         model.subgraphs = [graph]
         model.buffers = self._buffers

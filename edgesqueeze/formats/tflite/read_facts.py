@@ -2,6 +2,7 @@
 
 import struct
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -24,6 +25,7 @@ from edgesqueeze.formats.facts import (
     float_weights,
     precision_label,
 )
+from edgesqueeze.formats.tflite.flatbuffer import described_normalization
 
 Shape = tuple[int, ...]
 Table = Any
@@ -116,7 +118,7 @@ def _facts(path: Path, data: bytes) -> FileFacts:
         nonzero_params=sum(w.nonzero for w in weights),
         macs=macs,
         effective_macs=effective_macs,
-        inputs=tuple(main.tensor_fact(int(i)) for i in main.graph.inputs),
+        inputs=tuple(main.tensor_fact(int(i), _signature_names(model)) for i in main.graph.inputs),
         outputs=tuple(main.tensor_fact(int(i)) for i in main.graph.outputs),
         operators=dict(operators.most_common()),
         weight_dtypes=dtype_totals(weights),
@@ -126,7 +128,15 @@ def _facts(path: Path, data: bytes) -> FileFacts:
             {kind for graph in graphs for kind in graph.arithmetic()},
             on_grids=main.tensor_fact(int(main.graph.inputs[0])).dtype in ("int8", "uint8"),
         ),
+        normalization=described_normalization((model.description or b"").decode(errors="replace")),
     )
+
+
+def _signature_names(model: Table) -> dict[int, str]:
+    """Tensor to the name of the input that it is, in a model of one signature."""
+    signatures = model.signatureDefs or []
+    ends = (signatures[0].inputs or []) if len(signatures) == 1 else []
+    return {int(end.tensorIndex): end.name.decode() for end in ends}
 
 
 class _Subgraph:
@@ -155,11 +165,13 @@ class _Subgraph:
             return np.frombuffer(self.data, np.uint8, buffer.size, buffer.offset)
         return None
 
-    def tensor_fact(self, index: int) -> TensorFact:
+    def tensor_fact(self, index: int, names: Mapping[int, str] | None = None) -> TensorFact:
+        """An input or output; ``names`` are those of a signature, where it has some."""
         tensor = self.graph.tensors[index]
         shape = self._signature(index)
         dims = tuple(None if d < 0 else d for d in shape)
-        return TensorFact(tensor.name.decode() if tensor.name else "", dims, _TYPES[tensor.type])
+        name = (names or {}).get(index) or (tensor.name.decode() if tensor.name else "")
+        return TensorFact(name, dims, _TYPES[tensor.type], *_grid(tensor))
 
     def _signature(self, index: int) -> Shape:
         """The shape, with -1 where it is only known at run time."""
@@ -245,6 +257,15 @@ class _Subgraph:
                 stored = self.origin.get(int(op.inputs[weight]))
                 counted.append((macs, effective(macs, None if stored is None else self.weights[stored])))
         return sum(macs for macs, _ in counted), sum(useful for _, useful in counted)
+
+
+def _grid(tensor: Table) -> tuple[float, int] | tuple[None, None]:
+    """Scale and zero point of a tensor that has one of each."""
+    quantization = tensor.quantization
+    parts = () if quantization is None else (quantization.scale, quantization.zeroPoint)
+    if len(parts) < 2 or any(part is None or len(part) != 1 for part in parts):
+        return None, None
+    return float(parts[0][0]), int(parts[1][0])
 
 
 def _zero_point(tensor: Table) -> NDArray[np.int64] | int:

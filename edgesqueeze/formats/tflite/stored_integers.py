@@ -25,6 +25,9 @@ def tflite_layers(file: TfliteFile) -> Layers:
     for name, index in file.indices.items():
         quantization = file.graph.tensors[index].quantization
         computed = index in file.makers or index in file.graph.inputs
+        computed = (
+            computed and file.graph.tensors[index].type != schema.TensorType.UINT8
+        )  # pixels, shifted next
         if computed and quantization is not None and quantization.scale is not None:
             layers[name] = grid_of(float(quantization.scale[0]), int(quantization.zeroPoint[0]))
     for name, parameters in tflite_weights(file).items():

@@ -62,7 +62,7 @@ from edgesqueeze.network.graph.nodes import (
 )
 from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.reference import quantize_input
-from edgesqueeze.network.integers.spec import ActivationQuant, QuantSpec
+from edgesqueeze.network.integers.spec import QMIN, ActivationQuant, QuantSpec
 from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
 
 _FUSED: dict[Activation, int] = {
@@ -82,9 +82,10 @@ def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8")
     """The bytes of a TFLite model; the same graph and spec always give the same bytes.
 
     Args:
-        graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file.
+        graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file, uint8 if it takes pixels.
         spec: the integers of an int8 file, or None for float32.
-        int8_io: what an int8 file takes and gives; float32 adds a QUANTIZE and a DEQUANTIZE at the ends.
+        int8_io: what an int8 file takes and gives; float32 adds a QUANTIZE and a DEQUANTIZE at the ends. What
+            takes pixels takes them in either case.
 
     Raises:
         ExportError: a flattened map reaches something for which the order of its values matters, or the
@@ -141,7 +142,7 @@ class _Emitter:
             else:
                 self._node(node)
         results = {output.name: self._result(output.node) for output in self.graph.outputs}
-        return self.model.pack(self.sources, results)
+        return self.model.pack(self.sources, results, self.graph.normalization)
 
     def _result(self, name: str) -> int:
         tensor = self.tensors[name]
@@ -153,8 +154,14 @@ class _Emitter:
 
     def _input(self, name: str, tensor: int) -> None:
         self.sources[name] = tensor
-        if self.float_ends:
+        if self.graph.takes_pixels and self.spec is not None:
+            # int8 kernels take no uint8: LiteRT's QUANTIZE flips the highest bit, which is exact.
+            grid = self.spec.activations[name]
+            shifted = _per_tensor(ActivationQuant(grid.scale, grid.zero_point - QMIN))
+            self.sources[name] = self.model.uint8_form(tensor, shifted)
+        elif self.float_ends:
             self.sources[name] = self.model.float_form(tensor)
+        if self.sources[name] != tensor:
             self.operator(_OP.QUANTIZE, [self.sources[name]], tensor, schema.QuantizeOptionsT())
 
     # -- tensors -----------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ class Int8Store:
         if node.name not in self.spec.weights:
             return FloatStore(self.graph).store(model, node, layout)
         layer = self.spec.weights[node.name]
-        grid = _grid(layer.scale, layout.channel_axis if self.spec.per_channel else 0)
+        grid = _grid(layer.scale, layout.channel_axis if self.spec.per_channel or len(layer.scale) > 1 else 0)
         bias_grid = _grid(layer.bias_scale(self.spec.activations[node.inputs[0]].scale), 0)
         return [
             model.constant(weight_name(node), layout.arrange(layer.weight), grid),

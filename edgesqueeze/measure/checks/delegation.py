@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgesqueeze.errors import ExportError
 from edgesqueeze.measure.checks.file_facts import PlacedOperator
 from edgesqueeze.measure.runtimes.litert import silent_stderr
@@ -33,11 +35,18 @@ def undelegated(path: Path) -> tuple[PlacedOperator, ...] | None:
     if tell is None:
         return None
     names = {entry["index"]: entry["name"] for entry in interpreter.get_tensor_details()}
-    given = {int(entry["index"]) for entry in interpreter.get_input_details()}
+    inputs = interpreter.get_input_details()
+    pixels = {int(entry["index"]) for entry in inputs if entry["dtype"] == np.uint8}
     return tuple(
         PlacedOperator(operator["op_name"], names.get(int(operator["outputs"][0]), ""))
-        for operator in left_over(tell(), given)
+        for operator in left_over(tell(), {int(entry["index"]) for entry in inputs})
+        if not _shifts(operator, pixels)
     )
+
+
+def _shifts(operator: Operator, pixels: set[int]) -> bool:
+    """Whether an operator makes int8 of pixels: no delegate does, LiteRT's kernel flips one bit of each."""
+    return operator["op_name"] == "QUANTIZE" and int(operator["inputs"][0]) in pixels
 
 
 def left_over(operators: Sequence[Operator], inputs: set[int]) -> list[Operator]:

@@ -33,6 +33,7 @@ from edgesqueeze.measure.proof.places import compared_by, scores_at
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Add, GlobalAvgPool, Graph, Resize
 from edgesqueeze.network.integers.inexact import inexact_nodes
+from edgesqueeze.network.integers.pixels import with_pixel_input
 from edgesqueeze.network.integers.reference import (
     Sums,
     dequantize,
@@ -117,7 +118,14 @@ class _Network:
         return float_reference(self.graph, self.spec, precision, rule)
 
     def read_by(self, facts: FileFacts) -> "_Network":
-        """The same network with the inputs that an int8 file with its own QUANTIZE, XNNPACK's, works on."""
+        """The same network with the inputs that an int8 file works on.
+
+        Of pixels these are what float preprocessing makes of them; its own QUANTIZE is XNNPACK's.
+        """
+        normalization = self.graph.normalization
+        if facts.takes_pixels and normalization is not None:
+            (x,) = leaves(self.x)
+            return replace(self, x=normalization.floats(normalization.pixels(x)), known={})
         if facts.format != "tflite" or facts.inputs[0].dtype != "float32" or self.spec is None:
             return self
         grids = [self.spec.activations[node.name] for node in self.graph.inputs]
@@ -144,9 +152,18 @@ def _compare(path: Path, network: _Network) -> list[FileParity]:
     _check_answers(path, network.graph, found)
     if network.spec is None or not integers:
         return _compare_floats(path, network, found, facts.precision)
-    inexact = inexact_nodes(network.graph, network.spec, sums)
-    reference = Reference(network.graph, network.spec, sums, inexact)
+    graph, spec = network_in_file(facts, network.graph, network.spec)
+    reference = Reference(graph, spec, sums, inexact_nodes(graph, spec, sums))
     return _compare_integers(path, network.read_by(facts), reference, found)
+
+
+def network_in_file(facts: FileFacts, graph: Graph, spec: QuantSpec) -> tuple[Graph, QuantSpec]:
+    """The int8 network that a file holds: behind pixels, if it takes them.
+
+    Raises:
+        ExportError: this network cannot take pixels.
+    """
+    return with_pixel_input(graph, spec) if facts.takes_pixels else (graph, spec)
 
 
 def _check_answers(path: Path, graph: Graph, found: Outputs) -> None:
@@ -193,7 +210,9 @@ def _compare_integers(
         walk = reference.follow(path, network.x, reference.around_inexact())
     else:
         nothing_wrong = np.zeros(length_of(network.x), np.bool_)
-        walk = Walk(network.integers(reference.spec, reference.sums), nothing_wrong, {})
+        assert network.spec is not None
+        # Of a file that takes pixels: the network that takes floats, behind float preprocessing.
+        walk = Walk(network.integers(network.spec, reference.sums), nothing_wrong, {})
     entries = _differences(path.name, found, walk.outputs)
     first, wrong = walk.first(), walk.wrong.copy()
     entries[0] = replace(entries[0], first=first, inexact=walk.layers(reference.inexact))

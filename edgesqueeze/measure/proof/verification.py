@@ -7,9 +7,10 @@ from typing import Any
 
 from edgesqueeze.errors import ParityError
 from edgesqueeze.formats.any_file import read_model_file
+from edgesqueeze.formats.facts import FileFacts
 from edgesqueeze.measure.proof.equal_integers import IntegersProof, prove_equal, prove_weights
 from edgesqueeze.measure.proof.low_bits import prove_low_bits
-from edgesqueeze.measure.proof.parity import check_parity
+from edgesqueeze.measure.proof.parity import check_parity, network_in_file
 from edgesqueeze.measure.proof.parity_report import ParityReport
 from edgesqueeze.measure.proof.two_files import compare_files
 from edgesqueeze.network.graph.nodes import Graph
@@ -70,9 +71,16 @@ def verify_files(graph: Graph, spec: QuantSpec | None, files: Sequence[Path], x:
     Raises:
         ExportError: a file cannot be run.
     """
-    proofs = prove_equal(_of_precision(files, "int8", "mixed"), graph, spec)
-    proofs += prove_weights(_of_precision(files, "dynamic", "int8_weights"), graph, spec)
-    proofs += prove_low_bits(_of_precision(files, "int4", "codebook"), graph, spec)
+    proofs = []
+    for takes_pixels in (False, True):
+        same = [
+            facts for facts in _of_precision(files, "int8", "mixed") if facts.takes_pixels is takes_pixels
+        ]
+        if same and spec is not None:
+            proofs += prove_equal([facts.path for facts in same], *network_in_file(same[0], graph, spec))
+    dynamic, low = _of_precision(files, "dynamic", "int8_weights"), _of_precision(files, "int4", "codebook")
+    proofs += prove_weights([facts.path for facts in dynamic], graph, spec)
+    proofs += prove_low_bits([facts.path for facts in low], graph, spec)
     return Verification(check_parity(graph, spec, files, x), tuple(proofs))
 
 
@@ -86,6 +94,6 @@ def verify_pair(one: Path, other: Path, x: Tree) -> Verification:
     return Verification(parity, tuple(prove_equal([one, other])))
 
 
-def _of_precision(files: Sequence[Path], *wanted: str) -> list[Path]:
+def _of_precision(files: Sequence[Path], *wanted: str) -> list[FileFacts]:
     """The files of these precisions; an int8 one with layers kept in float is mixed."""
-    return [path for path in files if read_model_file(path).precision in wanted]
+    return [facts for facts in map(read_model_file, files) if facts.precision in wanted]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import TaskError
+from edgesqueeze.formats.tflite.flatbuffer import described_normalization
 from edgesqueeze.measure.runtimes.predictor import (
     UINT8_OFFSET,
     Predictor,
@@ -22,11 +23,13 @@ from edgesqueeze.measure.runtimes.predictor import (
     from_int8,
     not_quantized,
     other_input,
+    pixels_behind,
     unreadable,
 )
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s, dequantize, quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.trees import Tree, by_name, length_of, rows_of
 
 
@@ -55,6 +58,7 @@ class _TflitePredictor(SinglePredictor):
         runner = self._interpreter.get_signature_runner(signatures[0]) if len(signatures) == 1 else None
         self._inputs = _by_name(inputs, {} if runner is None else runner.get_input_details())
         self._outputs = _by_name(outputs, {} if runner is None else runner.get_output_details())
+        self._normalization = _tflite_normalization(path)
         self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
         self.threads = threads
 
@@ -103,20 +107,26 @@ class _TflitePredictor(SinglePredictor):
         return {self._inputs[n]["index"]: self._one(self._inputs[n], part, x) for n, part in given.items()}
 
     def _one(self, details: dict[str, Any], part: Floats, x: Tree) -> NDArray[Any]:
-        shape, kind = tuple(int(n) for n in details["shape"]), np.dtype(details["dtype"])
-        grid = _tflite_grid(details)
-        channels_last = part.transpose(0, 2, 3, 1) if part.ndim == 4 else part
-        fitting = [layout for layout in (channels_last, part) if layout.shape == shape]
-        if not fitting or (grid is None and kind != np.float32):
+        kind, grid = np.dtype(details["dtype"]), _tflite_grid(details)
+        pixels = pixels_behind(self._normalization, part) if kind == np.uint8 else None
+        y = _laid_out(part if pixels is None else pixels, details)
+        if y is None or (grid is None and kind != np.float32):
             raise other_input(self._path, self._takes, x)
-        y = np.ascontiguousarray(fitting[0], np.float32)
-        return y if grid is None else from_int8(quantize_input(y, grid), kind)
+        return y if grid is None or pixels is not None else from_int8(quantize_input(y, grid), kind)
 
     @property
     def _takes(self) -> str:
         return ", ".join(
             f"{name} {np.dtype(d['dtype'])} {d['shape'].tolist()}" for name, d in self._inputs.items()
         )
+
+
+def _laid_out(part: NDArray[Any], details: dict[str, Any]) -> NDArray[Any] | None:
+    """An input in the layout of its tensor, channels last or as it is; None if it has another shape."""
+    shape = tuple(int(n) for n in details["shape"])
+    channels_last = part.transpose(0, 2, 3, 1) if part.ndim == 4 else part
+    fitting = next((layout for layout in (channels_last, part) if layout.shape == shape), None)
+    return None if fitting is None else np.ascontiguousarray(fitting)
 
 
 def _by_name(details: Sequence[dict[str, Any]], named: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -151,6 +161,14 @@ def _tflite_grid(details: dict[str, Any]) -> ActivationQuant | None:
     if kind not in (np.int8, np.uint8) or scale == 0.0:
         return None
     return ActivationQuant(float(scale), int(zero_point) - (UINT8_OFFSET if kind == np.uint8 else 0))
+
+
+def _tflite_normalization(path: Path) -> Normalization | None:
+    """How pixels become the input of a file, if it says so."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    said = schema.Model.GetRootAs(path.read_bytes(), 0).Description()
+    return described_normalization((said or b"").decode(errors="replace"))
 
 
 def _tflite_output_grid(path: Path, place: int) -> ActivationQuant:

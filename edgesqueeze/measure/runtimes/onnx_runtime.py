@@ -18,11 +18,13 @@ from edgesqueeze.measure.runtimes.predictor import (
     from_int8,
     not_quantized,
     other_input,
+    pixels_behind,
     unreadable,
 )
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s, quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant
+from edgesqueeze.normalization import METADATA_KEY, normalization_from
 from edgesqueeze.trees import Tree, by_name, length_of, rows_of
 
 ORT_FATAL = 4
@@ -64,6 +66,8 @@ class _OnnxPredictor(SinglePredictor):
         except Exception as error:  # its exceptions share no base
             raise unreadable(path, "ONNX Runtime", error) from error
         self._path = path
+        said = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
+        self._normalization = normalization_from(said)
         self.runtime = f"onnxruntime {version('onnxruntime')}"
         self.threads = threads
 
@@ -103,24 +107,30 @@ class _OnnxPredictor(SinglePredictor):
             for name, y in found.items()
         }
 
-    def _feed(self, x: Tree, given: Collection[str] = ()) -> dict[str, Floats]:
+    def _feed(self, x: Tree, given: Collection[str] = ()) -> dict[str, NDArray[Any]]:
         inputs = [entry for entry in self._session.get_inputs() if entry.name not in given]
         try:
             found = by_name(x, [entry.name for entry in inputs])
-            fits = all(_takes(entry, found[entry.name]) for entry in inputs)
+            feed = {entry.name: self._converted(entry, found[entry.name]) for entry in inputs}
         except TaskError:
-            fits = False
-        if not fits:
+            feed = {"": None}
+        known = {name: values for name, values in feed.items() if values is not None}
+        if len(known) < len(feed):
             takes = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in inputs)
             raise other_input(self._path, takes, x)
-        return {name: np.ascontiguousarray(part, np.float32) for name, part in found.items()}
+        return known
 
-
-def _takes(entry: Any, x: Floats) -> bool:
-    """Whether an input of a session is float and of a shape."""
-    shape = [n if isinstance(n, int) else None for n in entry.shape]
-    fits = len(shape) == x.ndim and all(n in (None, m) for n, m in zip(shape, x.shape, strict=True))
-    return bool(entry.type == "tensor(float)" and fits)
+    def _converted(self, entry: Any, x: Floats) -> NDArray[Any] | None:
+        """Floats as an input takes them: as they are, or the pixels behind them; None if it takes neither."""
+        shape = [n if isinstance(n, int) else None for n in entry.shape]
+        if len(shape) != x.ndim or not all(n in (None, m) for n, m in zip(shape, x.shape, strict=True)):
+            return None
+        match entry.type:
+            case "tensor(float)":
+                return np.ascontiguousarray(x, np.float32)
+            case "tensor(uint8)":
+                return pixels_behind(self._normalization, x)
+        return None
 
 
 def _onnx_output_grid(path: Path, name: str) -> ActivationQuant:

@@ -11,6 +11,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.files import is_file
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.trees import Tree, leaves
 
 UINT8_OFFSET = 128
@@ -19,8 +20,9 @@ UINT8_OFFSET = 128
 class Predictor(Protocol):
     """A loaded file. ``runtime`` is name and version; ``threads`` is how many it may use.
 
-    Inputs are float32 [N, C, H, W]; of several inputs a tuple, or a dictionary by their names. Every example
-    is one inference.
+    Inputs are float32 [N, C, H, W]; of several inputs a tuple, or a dictionary by their names. A file that
+    takes pixels is given those that the floats come from, rounded where they come from none. Every example is
+    one inference.
     """
 
     runtime: str
@@ -109,6 +111,13 @@ def as_int8(q: NDArray[Any]) -> Int8s:
 def from_int8(q: Int8s, kind: np.dtype[Any]) -> NDArray[Any]:
     """Integers of the int8 grid as another 8-bit type."""
     return (q.astype(np.int16) + (UINT8_OFFSET if kind == np.uint8 else 0)).astype(kind)
+
+
+def pixels_behind(normalization: Normalization | None, x: Floats) -> NDArray[np.uint8] | None:
+    """The pixels that floats [N, C, ...] come from; None where it is not known how they became floats."""
+    if normalization is None or x.ndim < 2 or len(normalization.mean) != x.shape[1]:
+        return None
+    return normalization.pixels(x)
 
 
 def existing(path: Path) -> Path:

@@ -19,6 +19,7 @@ import numpy as np
 from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph, Input, last_readers
 from edgesqueeze.network.integers.grid import ActivationQuant
 from edgesqueeze.network.integers.lower import lower
+from edgesqueeze.network.integers.pixels import pixel_integers
 from edgesqueeze.network.integers.rules.layers import LAYERS
 from edgesqueeze.network.integers.rules.moves import MOVES
 from edgesqueeze.network.integers.rules.pools import POOLS
@@ -93,6 +94,11 @@ def run_integer_tensors(graph: Graph, spec: QuantSpec, x: Tree, sums: Sums = "xn
     return {node.name: kept[node.name] for node in graph.nodes}
 
 
+def _integers_read(graph: Graph, node: Input, x: Floats, spec: QuantSpec) -> Int8s:
+    """An input as a network reads it: on its grid, or the pixels that it comes from."""
+    return pixel_integers(graph, x) if graph.takes_pixels else quantize_input(x, spec.activations[node.name])
+
+
 def integer_steps(
     graph: Graph, spec: QuantSpec, x: Tree, sums: Sums = "xnnpack"
 ) -> Iterator[tuple[str, dict[str, Int8s]]]:
@@ -109,7 +115,7 @@ def integer_steps(
     last_reader = last_readers(graph)
     for node in graph.nodes:
         if isinstance(node, Input):
-            values[node.name] = quantize_input(given[node.name], spec.activations[node.name])
+            values[node.name] = _integers_read(graph, node, given[node.name], spec)
         else:
             values[node.name] = RULES[type(node)](node, [values[name] for name in node.inputs], setting)
         yield node.name, values

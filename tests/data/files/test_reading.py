@@ -15,9 +15,9 @@ from edgesqueeze.data.augmentation import Augmentation
 from edgesqueeze.data.files.reading import Reading
 from edgesqueeze.data.files.split import ImageSettings
 from edgesqueeze.data.image_folder import load_image_folder
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.data.splits import DataSplit
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 SETTINGS = ImageSettings(
     (12, 16), Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3)), augmentation=Augmentation(flip=True, crop=2)

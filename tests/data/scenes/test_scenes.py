@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from edgesqueeze.data.augmentation import Augmentation
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.data.scenes.composing import SceneSettings
 from edgesqueeze.data.scenes.draws import Draws
 from edgesqueeze.data.scenes.items import load_items
 from edgesqueeze.data.scenes.loading import SceneSource, load_scenes, scenes_of
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 PLAIN = Normalization((0.0,) * 3, (1.0,) * 3)
 BARE = SceneSettings((40, 48), clutter=0, shading=0.0, noise=0.0)

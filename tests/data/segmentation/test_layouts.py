@@ -12,11 +12,11 @@ from PIL import Image
 from edgesqueeze.data.augmentation import Augmentation
 from edgesqueeze.data.files.reading import Reading
 from edgesqueeze.data.files.split import ImageSettings
-from edgesqueeze.data.preparation import Normalization
 from edgesqueeze.data.segmentation.masks import load_masks
 from edgesqueeze.data.segmentation.oxford_pets import load_oxford_pets
 from edgesqueeze.data.segmentation.voc import VOC_CLASSES, load_voc_masks
 from edgesqueeze.errors import TaskError
+from edgesqueeze.normalization import Normalization
 
 # Twice as high and as wide as the files.
 SETTINGS = ImageSettings((16, 24), Normalization((0.0,) * 3, (1.0,) * 3))

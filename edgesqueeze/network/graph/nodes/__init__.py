@@ -54,6 +54,7 @@ from edgesqueeze.network.graph.nodes.values import (
     Which,
     is_spread_over,
 )
+from edgesqueeze.normalization import Normalization
 from edgesqueeze.trees import Tree
 
 __all__ = [
@@ -171,13 +172,17 @@ class Graph:
 
     ``outputs`` are its results, by default the last node's tensor, called "output". ``returns`` is what the
     torch module returns, with the names of the outputs in the place of the tensors: a name, or a tuple or
-    dictionary of such; by default the one output, or a tuple of all.
+    dictionary of such; by default the one output, or a tuple of all. ``normalization`` is how pixels 0 to 255
+    become the one input, if that is known; where it ``takes_pixels``, the network does it by itself, and is a
+    network of integers, see :func:`edgesqueeze.network.integers.pixels.with_pixel_input`.
     """
 
     nodes: tuple[AnyNode, ...]
     tensors: dict[str, Floats]
     outputs: tuple[Output, ...] = ()
     returns: Tree = None
+    normalization: Normalization | None = None
+    takes_pixels: bool = False
 
     def __post_init__(self) -> None:
         if not self.outputs:
