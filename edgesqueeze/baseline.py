@@ -10,7 +10,7 @@ from edgesqueeze.compression.stages import Train
 from edgesqueeze.compression.state import answers_of, state_of
 from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.files import write_atomically
-from edgesqueeze.pipeline import active_stages, same_environment
+from edgesqueeze.pipeline import active_stages, place_of, same_environment
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.confusion import confusion_of
 from edgesqueeze.run.history import History
@@ -24,7 +24,7 @@ from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
 from edgesqueeze.run.tensorboard import tensorboard_in
 from edgesqueeze.run.train_report import TrainReport
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import check_training
+from edgesqueeze.task.training import Place, check_training
 
 CHECKPOINT = "model.safetensors"
 
@@ -35,10 +35,11 @@ def train(
     run: RunDir,
     progress: Progress | None = None,
     tensorboard: Path | None = None,
+    place: Place | None = None,
 ) -> TrainReport:
     """Train a recipe's leading ``train`` stages, write the checkpoint, and measure it from its file.
 
-    A training that was killed goes on behind its last whole epoch and ends with the same bytes. The
+    A training that was killed goes on from the state it kept last and ends with the same bytes. The
     directory is one that ``compress`` goes on from too, with the rest of the recipe.
 
     Args:
@@ -47,16 +48,18 @@ def train(
         run: where everything goes.
         progress: who is told; nobody by default.
         tensorboard: a directory for TensorBoard's event files, or None.
+        place: where it trains; by default this process, on the device that the recipe names.
 
     Raises:
         EdgeSqueezeError: the recipe does not begin with training, or asks for what the task does not have.
     """
-    stages = check_baseline(recipe, task)
+    stages, place = check_baseline(recipe, task), place or place_of(recipe)
     with run.locked():
         _refuse_compressed(run)
-        environment = same_environment(run, task)
+        environment = same_environment(run, task, place)
         with tensorboard_in(tensorboard) as watch:
-            runner = StageRunner(task, run, recipe.seed, progress or SilentProgress(), watch)
+            told = progress or SilentProgress()
+            runner = StageRunner(task, run, recipe.seed, told, watch, place, recipe.save_minutes)
             finished = runner.all(stages)
         write_atomically(run.path / CHECKPOINT, finished[-1].folder.model.read_bytes())
         report = _measured(finished, recipe, task, run, environment)

@@ -21,19 +21,26 @@ from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.finished_run import Finished, measure_run
+from edgesqueeze.run.follower import Follower
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import StageRunner
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import TrainingSettings, check_training
+from edgesqueeze.task.training import Place, TrainingSettings, check_training, open_place
 from edgesqueeze.trees import Tree, map_tree
 
 VERIFIED_IMAGES = 16
 """Test images on which the files must agree with the network before anything is measured."""
 
 
-def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None = None) -> Report:
+def compress(
+    recipe: Recipe,
+    task: Task,
+    run: RunDir,
+    progress: Progress | None = None,
+    place: Place | None = None,
+) -> Report:
     """Run a recipe from the first unfinished stage to the table.
 
     Every stage starts from the file the one before it wrote, so that a resumed run and an unbroken one
@@ -44,16 +51,17 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
         task: the model and its data.
         run: where everything goes; finished stages found there are not repeated.
         progress: who is told; nobody by default.
+        place: where stages train; by default this process, on the device that the recipe names.
 
     Raises:
         EdgeSqueezeError: the recipe does not fit the model, or a file cannot be written or verified.
     """
-    progress = progress or SilentProgress()
+    progress, place = progress or SilentProgress(), place or place_of(recipe)
     with run.locked():
         run.drop_training_report()
         check_fits(recipe, task)
-        environment = same_environment(run, task)
-        runner = StageRunner(task, run, recipe.seed, progress)
+        environment = same_environment(run, task, place)
+        runner = StageRunner(task, run, recipe.seed, progress, None, place, recipe.save_minutes)
         stages = runner.all(active_stages(recipe, task))
         graph, spec = runner.load(stages[-1].folder).network(task.example_input)
         written = write_exports(recipe.exports, (graph, spec), run.artifacts, recipe.unsupported)
@@ -67,6 +75,25 @@ def compress(recipe: Recipe, task: Task, run: RunDir, progress: Progress | None 
         report = replace(measure_run(finished, runner), parity=verification)
         run.write_report(report)
     return report
+
+
+def place_of(recipe: Recipe, *, together: bool = False) -> Place:
+    """Where the stages of a recipe train; ``together`` with the processes that torchrun has started, if any.
+
+    Raises:
+        RecipeError: the device is not there, or cannot do what the recipe asks.
+    """
+    needed = recipe.trains_integers
+    return open_place(recipe.device, recipe.precision, needs_float64=needed, together=together)
+
+
+def follow(recipe: Recipe, stages: Sequence[AnyStage], task: Task, run: RunDir, place: Place) -> None:
+    """Train along with the process that runs ``stages``: what all other processes do.
+
+    Raises:
+        EdgeSqueezeError: the training fails, or another process has ended.
+    """
+    Follower(task, run, recipe.seed, place, recipe.save_minutes).all(stages)
 
 
 def active_stages(recipe: Recipe, task: Task) -> list[AnyStage]:
@@ -109,15 +136,19 @@ def finished_network(recipe: Recipe, task: Task, run: RunDir) -> tuple[Graph, Qu
     return load_state(folder.model, task.build_model).network(task.example_input)
 
 
-def same_environment(run: RunDir, task: Task) -> dict[str, object]:
-    """Record where the run happens; refuse to continue one on other data.
+def same_environment(run: RunDir, task: Task, place: Place) -> dict[str, object]:
+    """Record where the run begins; refuse to continue one on other data.
 
     Raises:
         RecipeError: the run was started with other data.
     """
     known = run.environment()
     if known is None:
-        known = {**host_facts().to_json(), "data_fingerprint": task.fingerprint}
+        known = {
+            **host_facts().to_json(),
+            "data_fingerprint": task.fingerprint,
+            "training": place.facts(),
+        }
         run.write_json("environment.json", known)
     if known.get("data_fingerprint") != task.fingerprint:
         raise RecipeError(f"the data is not the data {run.path} was started with; start a new run")

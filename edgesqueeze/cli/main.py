@@ -60,7 +60,7 @@ def compress(
         Path | None, typer.Option(help="Directory of the run. Default: runs/<recipe>-<UTC time>.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Continue the run in this directory from its last finished stage.")
+        Path | None, typer.Option(help="Continue the run in this directory from where it was kept last.")
     ] = None,
     strict: Annotated[
         bool,
@@ -69,13 +69,17 @@ def compress(
 ) -> None:
     """Run a recipe: train, prune, share, quantize, export, and print the size/accuracy table."""
     from edgesqueeze.cli.painting import painter
-    from edgesqueeze.cli.starting import Request, start
-    from edgesqueeze.pipeline import check_fits
+    from edgesqueeze.cli.starting import Request, start, train_along
+    from edgesqueeze.pipeline import active_stages, check_fits
     from edgesqueeze.pipeline import compress as run_recipe
 
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_fits)
+    begun = start(Request(recipe, settings or [], output, resume), check_fits)
+    if not begun.place.is_first:
+        train_along(begun, active_stages(begun.recipe, begun.task))
+        return
+    run = begun.run
     with painter() as progress:
-        report = run_recipe(parsed, task, run, progress)
+        report = run_recipe(begun.recipe, begun.task, run, progress, begun.place)
     typer.echo(report.table("simple"))
     typer.echo(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
@@ -95,7 +99,7 @@ def train(
         Path | None, typer.Option(help="Directory of the run. Default: runs/<recipe>-<UTC time>.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Continue the training in this directory behind its last epoch.")
+        Path | None, typer.Option(help="Continue the training in this directory where it was kept last.")
     ] = None,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
@@ -105,14 +109,18 @@ def train(
     from edgesqueeze.baseline import check_baseline
     from edgesqueeze.baseline import train as train_baseline
     from edgesqueeze.cli.painting import painter
-    from edgesqueeze.cli.starting import Request, start
+    from edgesqueeze.cli.starting import Request, start, train_along
     from edgesqueeze.run.tensorboard import check_tensorboard
 
     if tensorboard is not None:
         check_tensorboard()
-    parsed, task, run = start(Request(recipe, settings or [], output, resume), check_baseline)
+    begun = start(Request(recipe, settings or [], output, resume), check_baseline)
+    run = begun.run
+    if not begun.place.is_first:
+        train_along(begun, check_baseline(begun.recipe, begun.task))
+        return
     with painter() as progress:
-        report = train_baseline(parsed, task, run, progress, tensorboard)
+        report = train_baseline(begun.recipe, begun.task, run, progress, tensorboard, begun.place)
     typer.echo(report.table("simple"))
     typer.echo(f"\ncheckpoint: {report.checkpoint}\ncurves: {run.path / 'history.png'}")
 

@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesqueeze.errors import RecipeError
+from edgesqueeze.compression.stages import AnyStage
+from edgesqueeze.errors import EdgeSqueezeError, RecipeError
+from edgesqueeze.pipeline import follow, place_of
 from edgesqueeze.run.recipe import Recipe, load_recipe
 from edgesqueeze.run.rundir import RunDir, new_run, open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import Place
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,21 @@ class Request:
     resume: Path | None
 
 
-def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Recipe, Task, RunDir]:
-    """The recipe, its task, and the directory of the run.
+@dataclass(frozen=True)
+class Begun:
+    """A run that can go on: its recipe, its task, its directory, and where its stages train."""
 
-    ``check`` is asked before there is a directory: a mistake leaves nothing behind.
+    recipe: Recipe
+    task: Task
+    run: RunDir
+    place: Place
+
+
+def start(request: Request, check: Callable[[Recipe, Task], object]) -> Begun:
+    """The recipe, its task, the directory of the run, and where it trains.
+
+    ``check`` is asked before there is a directory: a mistake leaves nothing behind. Of several processes that
+    torchrun has started, the first checks and makes the directory.
 
     Raises:
         EdgeSqueezeError: options that do not go together, or what is wrong with recipe, task or directory.
@@ -37,10 +51,38 @@ def start(request: Request, check: Callable[[Recipe, Task], object]) -> tuple[Re
                 f"--resume continues a run with its own recipe; leave {' and '.join(given)} out"
             )
         run, recipe = open_run(request.resume)
-        return recipe, load_task(recipe.task, recipe.seed), run
+        place = place_of(recipe, together=True)
+        return Begun(recipe, load_task(recipe.task, recipe.seed), run, place)
     if request.recipe is None:
         raise RecipeError("nothing to do: give --recipe FILE or --resume DIR")
     recipe = load_recipe(request.recipe, request.settings)
+    place = place_of(recipe, together=True)
     task = load_task(recipe.task, recipe.seed)
-    check(recipe, task)
-    return recipe, task, new_run(recipe, request.output)
+    mistakes: list[EdgeSqueezeError] = []
+
+    def directory() -> Path | None:
+        try:
+            check(recipe, task)
+            return new_run(recipe, request.output).path
+        except EdgeSqueezeError as error:  # which the others must hear of before this process ends
+            mistakes.append(error)
+            return None
+
+    path = place.from_first(directory)
+    if mistakes:
+        raise mistakes[0]
+    if path is None:
+        raise SystemExit(2)  # the first process says why
+    return Begun(recipe, task, RunDir(path), place)
+
+
+def train_along(begun: Begun, stages: Sequence[AnyStage]) -> None:
+    """What a process does that is not the first.
+
+    Raises:
+        EdgeSqueezeError: the training fails, or another process has ended.
+    """
+    try:
+        follow(begun.recipe, stages, begun.task, begun.run, begun.place)
+    except EdgeSqueezeError as error:
+        raise type(error)(f"in process {begun.place.rank}, {error}") from error

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import torch
@@ -18,10 +18,21 @@ from edgesqueeze.run.report import Row, row_from_json
 from edgesqueeze.run.rows import scored, state_row
 from edgesqueeze.run.rundir import RunDir, StageFolder
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Epoch, Session, TrainingStateFile
+from edgesqueeze.task.training import (
+    SAVE_MINUTES,
+    Epoch,
+    Place,
+    Session,
+    TrainingSettings,
+    TrainingStateFile,
+)
 
 LOGGER = logging.getLogger(__name__)
 RANDOM_WEIGHTS = "random weights"
+NO_METRIC = (
+    "the task has no validation split, so epochs show their loss alone; "
+    "task.validation: 0.1 holds a tenth of the training split out for a metric"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,9 @@ class FinishedStage:
 class StageRunner:
     """A run's task, its directory, the seed of its recipe, and who is told.
 
-    ``watch`` is told of every epoch, with the name of its stage's folder.
+    ``watch`` is told of every epoch, with the name of its stage's folder. Stages train at ``place``, and keep
+    their state every ``save_minutes``. Of several processes the first is the runner, and the others are
+    each a :class:`~edgesqueeze.run.follower.Follower`.
     """
 
     task: Task
@@ -45,12 +58,18 @@ class StageRunner:
     seed: int
     progress: Progress
     watch: Callable[[str, Epoch], None] | None = None
+    place: Place = field(default_factory=Place)
+    save_minutes: float = SAVE_MINUTES
 
     def all(self, stages: Sequence[AnyStage]) -> tuple[FinishedStage, ...]:
         """The model before the first stage, then every stage; what has finished earlier is not repeated."""
+        if self.task.validation is None and any(trains(stage) for stage in stages):
+            self.progress.message(NO_METRIC)
         done = [self._start()]
+        self.place.wait()
         for index, stage in enumerate(stages, start=1):
             done.append(self._stage(index, stage, done[-1].folder))
+            self.place.wait()
         return tuple(done)
 
     def load(self, folder: StageFolder) -> State:
@@ -69,16 +88,22 @@ class StageRunner:
     def _stage(self, index: int, stage: AnyStage, before: StageFolder) -> FinishedStage:
         name, folder = stage.stage, self.run.stage(index, stage.stage)
         state_file = TrainingStateFile(folder.training)
-        if folder.row() is not None:
+        if self.place.from_first(lambda: folder.row() is not None):
             state_file.remove()
             self.progress.message(f"{name}: finished earlier")
             return FinishedStage(folder, _row_of(folder), stage)
         LOGGER.info("stage %d %s: %s", index, name, stage)
-        seed = self.seed * 1000 + index  # the stage's own, so that a resumed run draws the same numbers
-        torch.manual_seed(seed)
-        keeper = state_file if stage.can_resume else None
         watch = None if self.watch is None else partial(self.watch, folder.path.name)
-        session = Session(name, seed, self.progress, keeper=keeper, watch=watch)
+        session = Session(
+            name,
+            stage_seed(self.seed, index),
+            self.progress,
+            keeper=state_file,
+            save_minutes=self.save_minutes,
+            watch=watch,
+            place=self.place if trains(stage) else Place(),
+        )
+        torch.manual_seed(session.seed)
         folder.save(state_of(stage.apply(self.load(before).module, self.task, session)).save())
         if session.history:
             history = History.of(self.task, folder.path.name, session.history)
@@ -96,6 +121,16 @@ class StageRunner:
         folder.save_answers(worth.answers)
         file = folder.model, self.run.relative(folder.model)
         return state_row(label, state, file, self.task, worth)
+
+
+def trains(stage: AnyStage) -> bool:
+    """Whether a stage goes through the training loop."""
+    return isinstance(stage, TrainingSettings) and stage.epochs > 0
+
+
+def stage_seed(seed: int, index: int) -> int:
+    """A stage's own seed, so that a resumed run draws the same numbers."""
+    return seed * 1000 + index
 
 
 def _row_of(folder: StageFolder) -> Row:

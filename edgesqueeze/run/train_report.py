@@ -35,4 +35,5 @@ class TrainReport:
         history = self.history
         last = history.epochs[-1][1]
         said = f"{len(history.epochs)} epochs, the last with loss {last.loss:.4f}"
-        return f"{self.report.table(tablefmt)}\n\nTrained for {said} ({history.split} split: history.csv)."
+        where = "no validation split" if history.split is None else f"{history.split} split"
+        return f"{self.report.table(tablefmt)}\n\nTrained for {said} ({where}: history.csv)."
