@@ -9,7 +9,7 @@ from edgesqueeze.compression.stages import Train
 from edgesqueeze.compression.state import answers_of, state_of
 from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.files import write_atomically
-from edgesqueeze.pipeline import active_stages
+from edgesqueeze.pipeline import active_stages, place_of
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.confusion import confusion_of
 from edgesqueeze.run.folders.environment import environment_of
@@ -25,20 +25,21 @@ from edgesqueeze.run.tensorboard import tensorboard_in
 from edgesqueeze.run.train_report import TrainReport
 from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import check_training
+from edgesqueeze.task.training import Place, check_training
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917 (what a command can be asked)
     recipe: Recipe,
     task: Task,
     run: RunDir,
     progress: Progress | None = None,
     tensorboard: Path | None = None,
     redo_from: str | None = None,
+    place: Place | None = None,
 ) -> TrainReport:
     """Train a recipe's leading ``train`` stages, write the checkpoint, and measure it from its file.
 
-    A training that was killed goes on behind its last whole epoch and ends with the same bytes. The
+    A training that was killed goes on from the state it kept last and ends with the same bytes. The
     directory is one that ``compress`` goes on from too, with the rest of the recipe.
 
     Args:
@@ -48,18 +49,19 @@ def train(
         progress: who is told; nobody by default.
         tensorboard: a directory for TensorBoard's event files, or None.
         redo_from: a stage to do again with all behind it, by its name or that of its folder.
+        place: where it trains; by default this process, on the device that the recipe names.
 
     Raises:
         ResumeError: a finished stage is damaged, or would be made from something else now.
         EdgeSqueezeError: the recipe does not begin with training, or asks for what the task does not have.
     """
-    stages = check_baseline(recipe, task)
+    stages, place = check_baseline(recipe, task), place or place_of(recipe)
     with run.locked():
         if run.is_compressed():
             raise OutputError(f"{run.path} holds a finished run of compress; choose another --output")
-        runner = StageRunner(task, run, recipe, progress or SilentProgress())
+        runner = StageRunner(task, run, recipe, progress or SilentProgress(), place=place)
         plan = runner.plan(stages, redo_from)
-        environment = environment_of(run.environment, task.fingerprint)
+        environment = environment_of(run.environment, task.fingerprint, place.facts())
         with tensorboard_in(tensorboard) as watch:
             finished = replace(runner, watch=watch).all(plan)
         write_atomically(run.path / CHECKPOINT, finished[-1].folder.model.read_bytes())

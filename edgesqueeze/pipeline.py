@@ -21,13 +21,14 @@ from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.finished_run import Finished, measure_run
 from edgesqueeze.run.folders.environment import environment_of
+from edgesqueeze.run.follower import Follower
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import StageRunner
 from edgesqueeze.run.steps import steps_of
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import TrainingSettings, check_training
+from edgesqueeze.task.training import Place, TrainingSettings, check_training, open_place
 from edgesqueeze.trees import Tree, map_tree
 
 VERIFIED_IMAGES = 16
@@ -40,6 +41,7 @@ def compress(
     run: RunDir,
     progress: Progress | None = None,
     redo_from: str | None = None,
+    place: Place | None = None,
 ) -> Report:
     """Run a recipe from the first unfinished stage to the table.
 
@@ -52,17 +54,18 @@ def compress(
         run: where everything goes; finished stages found there are not repeated.
         progress: who is told; nobody by default.
         redo_from: a stage to do again with all behind it, by its name or that of its folder.
+        place: where stages train; by default this process, on the device that the recipe names.
 
     Raises:
         ResumeError: a finished stage is damaged, or would be made from something else now.
         EdgeSqueezeError: the recipe does not fit the model, or a file cannot be written or verified.
     """
-    progress = progress or SilentProgress()
+    progress, place = progress or SilentProgress(), place or place_of(recipe)
     with run.locked():
         check_fits(recipe, task)
-        runner = StageRunner(task, run, recipe, progress)
+        runner = StageRunner(task, run, recipe, progress, place=place)
         plan = runner.plan(active_stages(recipe, task), redo_from)
-        environment = environment_of(run.environment, task.fingerprint)
+        environment = environment_of(run.environment, task.fingerprint, place.facts())
         run.drop_outdated_report(complete=not plan.ahead)
         stages = runner.all(plan)
         graph, spec = network_of(runner.load(stages[-1].folder), task)
@@ -77,6 +80,25 @@ def compress(
         report = replace(measure_run(finished, runner), parity=verification)
         run.write_report(report)
     return report
+
+
+def place_of(recipe: Recipe, *, together: bool = False) -> Place:
+    """Where the stages of a recipe train; ``together`` with the processes that torchrun has started, if any.
+
+    Raises:
+        RecipeError: the device is not there, or cannot do what the recipe asks.
+    """
+    needed = recipe.trains_integers
+    return open_place(recipe.device, recipe.precision, needs_float64=needed, together=together)
+
+
+def follow(recipe: Recipe, stages: Sequence[AnyStage], task: Task, run: RunDir, place: Place) -> None:
+    """Train along with the process that runs ``stages``: what all other processes do.
+
+    Raises:
+        EdgeSqueezeError: the training fails, or another process has ended.
+    """
+    Follower(task, run, recipe, place).all(stages)
 
 
 def active_stages(recipe: Recipe, task: Task) -> list[AnyStage]:

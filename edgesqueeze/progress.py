@@ -16,13 +16,17 @@ class Course:
     steps: int
     trained: int = 0
     """Epochs that an earlier process has done; the next one is ``trained + 1``."""
+    begun: int = 0
+    """Batches of the next epoch that it has done."""
     metric: str = "metric"
-    """What the number behind each epoch is called."""
+    """What the number behind each epoch is called, where there is one."""
     percent: bool = True
     """Whether that number is a share."""
 
-    def said(self, metric: float) -> str:
-        """The metric of an epoch in words."""
+    def said(self, metric: float | None) -> str:
+        """The metric of an epoch in words, none of them without a metric."""
+        if metric is None:
+            return ""
         return f"{self.metric} {100 * metric:.2f} %" if self.percent else f"{self.metric} {metric:.5g}"
 
 
@@ -35,11 +39,8 @@ class Progress(Protocol):
     def step(self, loss: float) -> None:
         """One batch is done."""
 
-    def epoch(self, number: int, loss: float, metric: float) -> None:
-        """One epoch is done: its mean training loss and the primary metric.
-
-        The metric is of the validation split, or of the test split where the task has no validation split.
-        """
+    def epoch(self, number: int, loss: float, metric: float | None) -> None:
+        """One epoch is done: its mean training loss, and the primary metric of a validation split."""
 
     def end(self) -> None:
         """The stage is over."""
@@ -57,7 +58,7 @@ class SilentProgress:
     def step(self, loss: float) -> None:
         """Show nothing."""
 
-    def epoch(self, number: int, loss: float, metric: float) -> None:
+    def epoch(self, number: int, loss: float, metric: float | None) -> None:
         """Show nothing."""
 
     def end(self) -> None:

@@ -268,8 +268,9 @@ def test_a_task_without_classes_or_validation_split_is_trained_too(tmp_path):
     recipe = recipe_with(task="my:task", stages=[{"stage": "train", "epochs": 1}])
     report = edgesqueeze.train(recipe, task, new_run(recipe, tmp_path / "out"))
     assert report.confusion is None
-    assert report.history.split == "test"
-    assert report.history.epochs[-1][1].metric == pytest.approx(report.row.metrics["mse"])
+    assert report.history.split is None
+    assert report.history.epochs[-1][1].metric is None
+    assert "(no validation split: history.csv)" in report.table("simple")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"model.safetensors", "history.png", "report.json"} <= names
     assert not {"confusion.png", "confusion.json"} & names

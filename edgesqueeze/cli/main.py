@@ -93,7 +93,7 @@ def compress(
         Path | None, typer.Option(help="Directory of the run. Default: runs/<recipe>-<UTC time>.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Continue the run in this directory from its last finished stage.")
+        Path | None, typer.Option(help="Continue the run in this directory from where it was kept last.")
     ] = None,
     redo_from: RedoFrom = None,
     strict: Annotated[
@@ -109,12 +109,12 @@ def compress(
 
     A recipe with your own code is a program: run only those you trust.
     """
-    begun = partial(context.ensure_object(Ending).works_in, "compress")
+    tell = partial(context.ensure_object(Ending).works_in, "compress")
     if resume is not None:
-        begun(resume)
+        tell(resume)
     from edgesqueeze.cli.painting import painter
-    from edgesqueeze.cli.starting import Request, read_request, start
-    from edgesqueeze.pipeline import check_fits
+    from edgesqueeze.cli.starting import Request, read_request, start, train_along
+    from edgesqueeze.pipeline import active_stages, check_fits
     from edgesqueeze.pipeline import compress as run_recipe
 
     request = Request(recipe, settings or [], output, resume, redo_from)
@@ -123,9 +123,13 @@ def compress(
 
         say(look(*read_request(request)).text())
         return
-    parsed, task, run = start(request, check_fits, begun)
+    begun = start(request, check_fits, tell)
+    if not begun.place.is_first:
+        train_along(begun, active_stages(begun.recipe, begun.task))
+        return
+    run = begun.run
     with painter() as progress:
-        found = run_recipe(parsed, task, run, progress, redo_from)
+        found = run_recipe(begun.recipe, begun.task, run, progress, redo_from, begun.place)
     say(found.table("simple") if wide else found.brief())
     say(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     if strict:
@@ -152,7 +156,7 @@ def train(
         Path | None, typer.Option(help="Directory of the run. Default: runs/<recipe>-<UTC time>.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Continue the training in this directory behind its last epoch.")
+        Path | None, typer.Option(help="Continue the training in this directory where it was kept last.")
     ] = None,
     redo_from: RedoFrom = None,
     tensorboard: Annotated[
@@ -164,21 +168,25 @@ def train(
 
     A recipe with your own code is a program: run only those you trust.
     """
-    begun = partial(context.ensure_object(Ending).works_in, "train")
+    tell = partial(context.ensure_object(Ending).works_in, "train")
     if resume is not None:
-        begun(resume)
+        tell(resume)
     from edgesqueeze.baseline import check_baseline
     from edgesqueeze.baseline import train as train_baseline
     from edgesqueeze.cli.painting import painter
-    from edgesqueeze.cli.starting import Request, start
+    from edgesqueeze.cli.starting import Request, start, train_along
     from edgesqueeze.run.tensorboard import check_tensorboard
 
     if tensorboard is not None:
         check_tensorboard()
     request = Request(recipe, settings or [], output, resume, redo_from)
-    parsed, task, run = start(request, check_baseline, begun)
+    begun = start(request, check_baseline, tell)
+    run = begun.run
+    if not begun.place.is_first:
+        train_along(begun, check_baseline(begun.recipe, begun.task))
+        return
     with painter() as progress:
-        found = train_baseline(parsed, task, run, progress, tensorboard, redo_from)
+        found = train_baseline(begun.recipe, begun.task, run, progress, tensorboard, redo_from, begun.place)
     say(found.table("simple") if wide else found.brief())
     say(f"\ncheckpoint: {found.checkpoint}\ncurves: {run.path / 'history.png'}")
 

@@ -42,7 +42,7 @@ class BarPainter:
         """Start a bar, where an earlier process has left it."""
         self._course, self._epoch, self._metric, self._task = course, course.trained, "", None
         if course.epochs:
-            total, done = course.epochs * course.steps, course.trained * course.steps
+            total, done = course.epochs * course.steps, course.trained * course.steps + course.begun
             self._task = self._bars.add_task(course.label, total=total, completed=done, facts="")
 
     def step(self, loss: float) -> None:
@@ -51,11 +51,11 @@ class BarPainter:
             facts = f"epoch {self._epoch + 1}/{self._course.epochs} loss {loss:.4f}{self._metric}"
             self._bars.update(self._task, advance=1, facts=facts)
 
-    def epoch(self, number: int, loss: float, metric: float) -> None:
+    def epoch(self, number: int, loss: float, metric: float | None) -> None:
         """Remember the metric for the coming steps."""
         epochs = self._course.epochs
         self._epoch = min(number, epochs - 1)
-        self._metric = f" {self._course.said(metric)}"
+        self._metric = f" {self._course.said(metric)}".rstrip()
         if self._task is not None:
             self._bars.update(self._task, facts=f"epoch {number}/{epochs} loss {loss:.4f}{self._metric}")
 
@@ -76,18 +76,21 @@ class LinePainter:
     def begin(self, course: Course) -> None:
         """Remember what runs, and say so if it goes on."""
         self._course, self._start = course, monotonic()
-        if course.trained:
-            self.message(f"{course.label}: goes on behind epoch {course.trained}/{course.epochs}")
+        where = f"epoch {course.trained}/{course.epochs}"
+        if course.begun:
+            where = f"batch {course.begun}/{course.steps} of epoch {course.trained + 1}/{course.epochs}"
+        if course.trained or course.begun:
+            self.message(f"{course.label}: goes on behind {where}")
 
     def step(self, loss: float) -> None:
         """Say nothing for a single batch."""
 
-    def epoch(self, number: int, loss: float, metric: float) -> None:
+    def epoch(self, number: int, loss: float, metric: float | None) -> None:
         """Print the line."""
         course, spent = self._course, monotonic() - self._start
         left = spent / (number - course.trained) * (course.epochs - number)
-        facts = f"loss {loss:.4f} {course.said(metric)} left {left:.0f} s"
-        self.message(f"{course.label}: epoch {number}/{course.epochs} {facts}")
+        facts = [f"loss {loss:.4f}", course.said(metric), f"left {left:.0f} s"]
+        self.message(f"{course.label}: epoch {number}/{course.epochs} {' '.join(filter(None, facts))}")
 
     def end(self) -> None:
         """Say nothing."""

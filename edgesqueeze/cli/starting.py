@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesqueeze.errors import RecipeError
+from edgesqueeze.compression.stages import AnyStage
+from edgesqueeze.errors import EdgeSqueezeError, RecipeError
+from edgesqueeze.pipeline import follow, place_of
 from edgesqueeze.run.recipe import Recipe, load_recipe
 from edgesqueeze.run.rundir import RunDir, check_place, default_place, new_run, open_run
 from edgesqueeze.task.loading import load_task
 from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import Place
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,16 @@ class Request:
     output: Path | None
     resume: Path | None
     redo_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run that can go on: its recipe, its task, its directory, and where its stages train."""
+
+    recipe: Recipe
+    task: Task
+    run: RunDir
+    place: Place
 
 
 def read_request(request: Request) -> tuple[Recipe, Task]:
@@ -38,13 +51,12 @@ def read_request(request: Request) -> tuple[Recipe, Task]:
     return recipe, load_task(recipe.task, recipe.seed)
 
 
-def start(
-    request: Request, check: Callable[[Recipe, Task], object], begun: Callable[[Path], None]
-) -> tuple[Recipe, Task, RunDir]:
-    """The recipe, its task, and the directory of the run.
+def start(request: Request, check: Callable[[Recipe, Task], object], tell: Callable[[Path], None]) -> Begun:
+    """The recipe, its task, the directory of the run, and where it trains.
 
-    ``check`` is asked before there is a directory: a mistake leaves nothing behind. ``begun`` is told of a
-    new directory before anything is in it.
+    ``check`` is asked before there is a directory: a mistake leaves nothing behind. ``tell`` is told of a new
+    directory before anything is in it. Of several processes that torchrun has started, the first checks and
+    makes the directory.
 
     Raises:
         EdgeSqueezeError: options that do not go together, or what is wrong with recipe, task or directory.
@@ -57,11 +69,39 @@ def start(
                 f"--resume continues a run with its own recipe; leave {' and '.join(given)} out"
             )
         run, recipe = open_run(request.resume)
-        return recipe, load_task(recipe.task, recipe.seed), run
+        place = place_of(recipe, together=True)
+        return Begun(recipe, load_task(recipe.task, recipe.seed), run, place)
     if request.redo_from is not None:
         raise RecipeError("--from redoes a stage of an earlier run: give --resume DIR with it")
     recipe, task = read_request(request)
-    check(recipe, task)
-    place = request.output or default_place(recipe)
-    begun(place)
-    return recipe, task, new_run(recipe, place)
+    place = place_of(recipe, together=True)
+    mistakes: list[EdgeSqueezeError] = []
+
+    def directory() -> Path | None:
+        try:
+            check(recipe, task)
+            path = request.output or default_place(recipe)
+            tell(path)
+            return new_run(recipe, path).path
+        except EdgeSqueezeError as error:  # which the others must hear of before this process ends
+            mistakes.append(error)
+            return None
+
+    path = place.from_first(directory)
+    if mistakes:
+        raise mistakes[0]
+    if path is None:
+        raise SystemExit(2)  # the first process says why
+    return Begun(recipe, task, RunDir(path), place)
+
+
+def train_along(begun: Begun, stages: Sequence[AnyStage]) -> None:
+    """What a process does that is not the first.
+
+    Raises:
+        EdgeSqueezeError: the training fails, or another process has ended.
+    """
+    try:
+        follow(begun.recipe, stages, begun.task, begun.run, begun.place)
+    except EdgeSqueezeError as error:
+        raise type(error)(f"in process {begun.place.rank}, {error}") from error

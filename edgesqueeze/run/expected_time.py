@@ -64,8 +64,10 @@ def expected_time(stage: AnyStage, task: Task, seed: int) -> ExpectedTime | None
 
 
 def _judging(task: Task) -> float:
-    """Seconds for the answers of the split that epochs are judged on, from a few of its images."""
-    split = task.test if task.validation is None else task.validation
+    """Seconds for the answers of the split that epochs are judged on, if there is one, from a few images."""
+    split = task.validation
+    if split is None:
+        return 0.0
     model = task.build_model().eval()
     begun = perf_counter()
     x, _ = next(iter(split.batches(_JUDGED_AT_ONCE)))
@@ -98,7 +100,7 @@ class _StopWatch:
         if len(self.steps) == _MOST_STEPS or (len(self.steps) > 1 and spent > _MOST_SECONDS):
             raise _EnoughError
 
-    def epoch(self, number: int, loss: float, metric: float) -> None:
+    def epoch(self, number: int, loss: float, metric: float | None) -> None:
         """An epoch of so few batches is enough too."""
         del number, loss, metric
         raise _EnoughError

@@ -15,18 +15,18 @@ from edgesqueeze.task.training import Epoch
 class History:
     """The epochs of one stage, or of several one behind the other.
 
-    ``metric`` is the name of the primary metric, ``split`` what it was computed over: ``validation``, or
-    ``test`` where the task has no validation split. With every epoch stands the folder of its stage.
+    ``metric`` is the name of the primary metric, ``split`` what it was computed over: ``validation``, or None
+    where the task has no such split and epochs no metric. With every epoch stands the folder of its stage.
     """
 
     metric: str
-    split: str
+    split: str | None
     epochs: tuple[tuple[str, Epoch], ...]
 
     @classmethod
     def of(cls, task: Task, stage: str, epochs: Sequence[Epoch]) -> "History":
         """What a stage's training of a task has told."""
-        split = "test" if task.validation is None else "validation"
+        split = None if task.validation is None else "validation"
         return cls(task.primary_metric, split, tuple((stage, epoch) for epoch in epochs))
 
     def followed_by(self, other: "History") -> "History":
@@ -53,10 +53,12 @@ class History:
             raise OutputError(f"history.json is not a history of this version: {error}") from error
 
     def to_csv(self) -> str:
-        """One line per epoch below a line of names; the metric's says its split."""
+        """One line per epoch below a line of names; the metric, if any, is named with its split."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["stage", "epoch", "loss", f"{self.split}_{self.metric}", "learning_rate"])
+        metric = [] if self.split is None else [f"{self.split}_{self.metric}"]
+        writer.writerow(["stage", "epoch", "loss", *metric, "learning_rate"])
         for stage, epoch in self.epochs:
-            writer.writerow([stage, epoch.number, epoch.loss, epoch.metric, epoch.learning_rate])
+            value = [] if self.split is None else [epoch.metric]
+            writer.writerow([stage, epoch.number, epoch.loss, *value, epoch.learning_rate])
         return text.getvalue()

@@ -17,18 +17,17 @@ _MOST_NUMBERS = 20
 
 
 def draw_history(history: History) -> bytes:
-    """Loss, metric and learning rate over the epochs, one panel each; a line where a stage begins."""
-    figure = _figure(12, 3.6)
+    """Loss, any metric, and learning rate over the epochs, one panel each; a line where a stage begins."""
     epochs = [epoch for _, epoch in history.epochs]
     places = range(1, len(epochs) + 1)
     stages = [stage for stage, _ in history.epochs]
     starts = [place for place in places if place > 1 and stages[place - 1] != stages[place - 2]]
-    curves = {
-        "training loss": [epoch.loss for epoch in epochs],
-        f"{history.metric} on the {history.split} split": [epoch.metric for epoch in epochs],
-        "learning rate": [epoch.learning_rate for epoch in epochs],
-    }
-    for axes, (title, values) in zip(figure.subplots(1, 3), curves.items(), strict=True):
+    curves: dict[str, list[float | None]] = {"training loss": [epoch.loss for epoch in epochs]}
+    if history.split is not None:
+        curves[f"{history.metric} on the {history.split} split"] = [epoch.metric for epoch in epochs]
+    curves["learning rate"] = [epoch.learning_rate for epoch in epochs]
+    figure = _figure(4 * len(curves), 3.6)
+    for axes, (title, values) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
         axes.plot(places, values, marker="o" if len(epochs) <= 30 else None, markersize=3)
         for start in starts:
             axes.axvline(start - 0.5, color="gray", linewidth=0.8, linestyle=":")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from edgesqueeze.bundled import bundled_recipes
 from edgesqueeze.compression.stages import AnyStage, check_order
@@ -17,11 +17,17 @@ from edgesqueeze.measure.runtimes.latency import MOST_THREADS
 from edgesqueeze.printable import shown
 from edgesqueeze.settings import read_yaml, settings_error
 from edgesqueeze.task.task_config import TaskConfig, is_reference
+from edgesqueeze.task.training import SAVE_MINUTES, DeviceName, Precision, TrainingSettings
 from edgesqueeze.yaml_text import parse_yaml
 
 _MOST_DIGITS = 4
 """Of a position in a list."""
 ReferenceModel = Literal["alexnet", "lenet5", "lenet300_100", "squeezenet1_0", "squeezenet1_1"]
+
+
+def _precision_name(value: object) -> object:
+    """YAML reads the name 32 as a number."""
+    return "32" if value == 32 and not isinstance(value, bool) else value
 
 
 class Recipe(BaseModel):
@@ -46,6 +52,12 @@ class Recipe(BaseModel):
     one point, 0.3 dB, or 1 % of a plain number."""
     threads: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Threads each runtime may use while latency is measured."""
+    device: DeviceName = "auto"
+    """Where stages train; ``auto`` is the first that is there of cuda, mps and cpu."""
+    precision: Annotated[Precision, BeforeValidator(_precision_name)] = "32"
+    """``bf16-mixed`` computes in bfloat16 what loses little by it; weights stay float32."""
+    save_minutes: Annotated[float, Field(gt=0, le=1440)] = SAVE_MINUTES
+    """Minutes between two states that are kept within an epoch; one is kept after every epoch besides."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
@@ -65,10 +77,20 @@ class Recipe(BaseModel):
                     f"export {export.export!r} asks for codebook, which needs a 'share' or 'squeeze' stage"
                 )
         check_templates(self.exports)
+        if self.precision != "32" and self.trains_integers:
+            raise ValueError(
+                f"precision is {self.precision}, but qat's integers need more digits than bfloat16 has; "
+                "train in a recipe of its own first, give this one its task.checkpoint and precision: '32'"
+            )
         kinds = [export.export for export in self.exports]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"each export may be named once, found {', '.join(kinds)}")
         return self
+
+    @property
+    def trains_integers(self) -> bool:
+        """Whether a stage trains on the integers of the files, and rounds in float64 for that."""
+        return any(stage.makes_integers and isinstance(stage, TrainingSettings) for stage in self.stages)
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:

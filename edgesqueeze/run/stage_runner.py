@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -21,10 +21,21 @@ from edgesqueeze.run.rows import scored, state_row
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.steps import Step, named_step, steps_of
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Epoch, Session, TrainingStateFile, left_worse
+from edgesqueeze.task.training import (
+    Epoch,
+    Place,
+    Session,
+    TrainingSettings,
+    TrainingStateFile,
+    left_worse,
+)
 
 LOGGER = logging.getLogger(__name__)
 RANDOM_WEIGHTS = "random weights"
+NO_METRIC = (
+    "the task has no validation split, so epochs show their loss alone; "
+    "task.validation: 0.1 holds a tenth of the training split out for a metric"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,9 @@ class Plan:
 class StageRunner:
     """A run's task, its directory, its recipe, and who is told.
 
-    ``watch`` is told of every epoch, with the name of its stage's folder.
+    ``watch`` is told of every epoch, with the name of its stage's folder. Stages train at ``place``. Of several
+    processes the first is the runner, and the others are each a
+    :class:`~edgesqueeze.run.follower.Follower`.
     """
 
     task: Task
@@ -56,6 +69,7 @@ class StageRunner:
     recipe: Recipe
     progress: Progress
     watch: Callable[[str, Epoch], None] | None = None
+    place: Place = field(default_factory=Place)
 
     def plan(self, stages: Sequence[AnyStage], redo_from: str | None = None) -> Plan:
         """What is done and can stay: every file of it has been compared with what was written.
@@ -80,9 +94,14 @@ class StageRunner:
             TrainingStateFile(finished.folder.training).remove()
             if finished.stage is not None:
                 self.progress.message(f"{finished.stage.stage}: finished earlier")
-        done = list(plan.kept)
+        if self.task.validation is None and any(step.stage and trains(step.stage) for step in plan.ahead):
+            self.progress.message(NO_METRIC)
+        done = list(plan.kept) or [self._start(plan.ahead[0])]
+        self.place.from_first(lambda: len(done))
         for step in plan.ahead:
-            done.append(self._stage(step, step.stage, done[-1]) if step.stage else self._start(step))
+            if step.stage:
+                done.append(self._stage(step, step.stage, done[-1]))
+                self.place.wait()
         return tuple(done)
 
     def load(self, folder: StageFolder) -> State:
@@ -157,11 +176,16 @@ class StageRunner:
 
     def _session(self, step: Step, stage: AnyStage) -> Session:
         """What the stage is given; its seed is its own, so that a resumed run draws the same numbers."""
-        folder = step.folder
-        seed = self.recipe.seed * 1000 + step.number
-        keeper = TrainingStateFile(folder.training) if stage.can_resume else None
-        watch = None if self.watch is None else partial(self.watch, folder.path.name)
-        return Session(stage.stage, seed, self.progress, keeper=keeper, watch=watch)
+        watch = None if self.watch is None else partial(self.watch, step.folder.path.name)
+        return Session(
+            stage.stage,
+            stage_seed(self.recipe.seed, step.number),
+            self.progress,
+            keeper=TrainingStateFile(step.folder.training),
+            save_minutes=self.recipe.save_minutes,
+            watch=watch,
+            place=self.place if trains(stage) else Place(),
+        )
 
     def _row(self, label: str, folder: StageFolder) -> Row:
         """What torch computes from the state on disk."""
@@ -170,3 +194,13 @@ class StageRunner:
         folder.save_answers(worth.answers)
         file = folder.model, self.run.relative(folder.model)
         return state_row(label, state, file, self.task, worth)
+
+
+def trains(stage: AnyStage) -> bool:
+    """Whether a stage goes through the training loop."""
+    return isinstance(stage, TrainingSettings) and stage.epochs > 0
+
+
+def stage_seed(seed: int, index: int) -> int:
+    """A stage's own seed, so that a resumed run draws the same numbers."""
+    return seed * 1000 + index

@@ -38,8 +38,10 @@ def tensorboard_in(directory: Path | None) -> Iterator[Callable[[str, Epoch], No
     with SummaryWriter(str(directory)) as writer:
 
         def tell(stage: str, epoch: Epoch) -> None:
-            for name in ("loss", "metric", "learning_rate"):
-                writer.add_scalar(f"{stage}/{name}", getattr(epoch, name), epoch.number)
+            values = {"loss": epoch.loss, "metric": epoch.metric, "learning_rate": epoch.learning_rate}
+            for name, value in values.items():
+                if value is not None:
+                    writer.add_scalar(f"{stage}/{name}", value, epoch.number)
             writer.flush()
 
         yield tell

@@ -43,4 +43,5 @@ class TrainReport:
         history = self.history
         last = history.epochs[-1][1]
         said = f"{len(history.epochs)} epochs, the last with loss {last.loss:.4f}"
-        return f"Trained for {said} ({history.split} split: history.csv)."
+        where = "no validation split" if history.split is None else f"{history.split} split"
+        return f"Trained for {said} ({where}: history.csv)."

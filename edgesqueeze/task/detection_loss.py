@@ -55,7 +55,7 @@ class DetectionLoss:
             targets: "boxes" float32 [N, M, 4] as x1, y1, x2, y2 in pixels, "labels" int64 [N, M] with -1
                 where there is no object, "crowd" bool [N, M] for what does not count.
         """
-        places = torch.from_numpy(self.decoding.places())
+        places = torch.from_numpy(self.decoding.places()).to(outputs["boxes"].device)
         boxes, logits = boxes_at(outputs["boxes"], places), outputs["scores"]
         assigned = assign(boxes.detach(), logits.detach().sigmoid(), targets, places)
         taken = assigned.objects >= 0

@@ -19,6 +19,12 @@ def test_json_and_csv_hold_every_number():
     ]
 
 
+def test_without_a_validation_split_there_is_no_column_for_a_metric():
+    history = History("accuracy", None, (("01-train", Epoch(1, 0.5, None, 0.1)),))
+    assert History.from_json(history.to_json()) == history
+    assert history.to_csv().splitlines() == ["stage,epoch,loss,learning_rate", "01-train,1,0.5,0.1"]
+
+
 @pytest.mark.parametrize("data", [[], {}, {"metric": "a", "split": "test", "epochs": [{"stage": "s"}]}])
 def test_what_is_no_history_is_refused(data):
     with pytest.raises(OutputError, match="history.json is not a history of this version"):

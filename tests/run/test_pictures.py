@@ -19,15 +19,17 @@ def pixels(data):
 
 
 def test_curves_show_the_epochs():
-    def history(metrics):
+    def history(metrics, split="validation"):
         return History(
-            "psnr", "test", tuple(("01-train", Epoch(i, 0.5, m, 0.1)) for i, m in enumerate(metrics))
+            "psnr", split, tuple(("01-train", Epoch(i, 0.5, m, 0.1)) for i, m in enumerate(metrics))
         )
 
     rising, falling = (pixels(draw_history(history(m))) for m in ([1, 2, 3], [3, 2, 1]))
     assert rising.shape == falling.shape
     assert (rising != falling).any()
     assert pixels(draw_history(history([float("nan")]))).shape[2] == 3  # one epoch, of no metric
+    loss_and_rate = pixels(draw_history(history([None, None, None], split=None)))
+    assert loss_and_rate.shape[1] * 3 == rising.shape[1] * 2
 
 
 @pytest.mark.parametrize("size", [3, 40])

@@ -111,7 +111,7 @@ class _Activation(torch.autograd.Function):
         total = _dot(gradient, y) - _dot(passed, x)
         if clip.stops_at_six:
             total -= 6 * _between(gradient, x, 6.0, float("inf")).sum()
-        return passed, total / clip.scale * step.gradient_scale, None, None
+        return passed, total / clip.scale * step.gradient_scale.to(x.device), None, None
 
 
 class _Weight(torch.autograd.Function):

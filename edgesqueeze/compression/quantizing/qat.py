@@ -7,7 +7,7 @@ dropout gone, as in every graph.
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -160,12 +160,23 @@ class QatNetwork(nn.Module):
         scales = {}
         for node in self._quantized_nodes:
             weight, bias = self._floats(node)
-            scale = self.steps.scales(node.name, weight).double().numpy()
+            scale = self.steps.scales(node.name, weight).cpu().double().numpy()
             if not np.isfinite(scale).all():
                 raise TaskError(f"the weights of {node.name!r} became no numbers; lower the learning_rate")
-            usable = usable_scale(scale, bias.numpy(), grids[node.inputs[0]].scale)
+            usable = usable_scale(scale, bias.cpu().numpy(), grids[node.inputs[0]].scale)
             scales[node.name] = torch.from_numpy(usable)
         self.steps = FixedSteps(grids, scales)
+
+    def steps_state(self) -> dict[str, Any]:
+        """What of the grids is no parameter, for :meth:`load_steps_state`: tensors and plain values."""
+        return {"settled": self.is_settled, "steps": self.steps.moving_state()}
+
+    def load_steps_state(self, state: dict[str, Any]) -> None:
+        """Have the grids of a network that this one was, when it was made; parameters come behind it."""
+        if state["settled"]:
+            self.steps = FixedSteps.from_moving_state(state["steps"])
+        else:
+            self.steps.load_moving_state(state["steps"])
 
     @torch.no_grad()
     def finished(self) -> GraphModel:

@@ -5,7 +5,9 @@ channel of a weight or one per layer. It applies them in training, and says what
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +29,8 @@ from edgesqueeze.network.integers.spec import QuantSpec, min_max_scales, usable_
 
 MOMENTUM = 0.99
 """What a moving average keeps per step."""
+Seen = dict[str, Range]
+"""The extremes of a batch in each share-group."""
 SMALLEST_FACTOR = 1 / 16
 """How far a learned step may shrink: below, a wild gradient would turn it negative."""
 
@@ -54,6 +58,16 @@ class Steps(nn.Module):
         """To be called once the parameters have moved."""
         raise NotImplementedError
 
+    def agree(self, gathered: Callable[[Seen], list[Seen]]) -> None:
+        """Take in what other processes have seen of the batch; ``gathered`` asks them all."""
+
+    def moving_state(self) -> dict[str, Any]:
+        """What moves and is no parameter: plain values and tensors."""
+        return {}
+
+    def load_moving_state(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`moving_state`, for grids of the same network that have not moved yet."""
+
 
 class FixedSteps(Steps):
     """Grids that no longer change: those that go into the files."""
@@ -68,11 +82,11 @@ class FixedSteps(Steps):
 
     def weight(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
-        return quantize_weight(weight, self._scales[name], None)
+        return quantize_weight(weight, self.scales(name, weight), None)
 
-    def scales(self, name: str, weight: Tensor) -> Tensor:  # noqa: ARG002 (others need it)
+    def scales(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
-        return self._scales[name]
+        return self._scales[name].to(weight.device)
 
     def grids(self) -> dict[str, ActivationQuant]:
         """See :class:`Steps`."""
@@ -80,6 +94,16 @@ class FixedSteps(Steps):
 
     def after_step(self) -> None:
         """Nothing moves."""
+
+    def moving_state(self) -> dict[str, Any]:
+        """See :class:`Steps`; all there is."""
+        grids = {name: (grid.scale, grid.zero_point) for name, grid in self._grids.items()}
+        return {"grids": grids, "scales": self._scales}
+
+    @classmethod
+    def from_moving_state(cls, state: dict[str, Any]) -> "FixedSteps":
+        """The grids that the state is of."""
+        return cls({name: ActivationQuant(*grid) for name, grid in state["grids"].items()}, state["scales"])
 
 
 class LearnedSteps(Steps):
@@ -126,13 +150,14 @@ class LearnedSteps(Steps):
     def weight(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
         factor = self.weight_factors[self._layers[name]]
-        gradient_scale = 1 / (math.sqrt(weight.numel() * WEIGHT_MAX) * self._scales[name])
+        initial = self._scales[name].to(factor.device)
+        gradient_scale = 1 / (math.sqrt(weight.numel() * WEIGHT_MAX) * initial)
         return quantize_weight(weight, self.scales(name, weight), Step(factor, gradient_scale))
 
     def scales(self, name: str, weight: Tensor) -> Tensor:  # noqa: ARG002 (others need it)
         """See :class:`Steps`."""
         factor: Tensor = self.weight_factors[self._layers[name]].detach()
-        return self._scales[name] * factor
+        return self._scales[name].to(factor.device) * factor
 
     def grids(self) -> dict[str, ActivationQuant]:
         """See :class:`Steps`."""
@@ -166,7 +191,7 @@ class MovingAverages(Steps):
         self._fixed = {name: spec.activations[name] for name, group in self._groups.items() if group in fixed}
         self._ranges = {group: ranges[group] for group in self._groups.values()}
         self._per_channel = spec.per_channel
-        self._seen: dict[str, Range] = {}
+        self._seen: Seen = {}
 
     def activation(self, node: AnyNode, y: Tensor) -> Tensor:
         """See :class:`Steps`."""
@@ -191,10 +216,10 @@ class MovingAverages(Steps):
 
     def scales(self, name: str, weight: Tensor) -> Tensor:
         """See :class:`Steps`."""
-        largest = min_max_scales(weight.detach().numpy(), per_channel=self._per_channel)
+        largest = min_max_scales(weight.detach().cpu().numpy(), per_channel=self._per_channel)
         source = self._graph.by_name[name].inputs[0]
         bias = self._graph.tensors[bias_name(self._graph.by_name[name])]
-        return torch.from_numpy(usable_scale(largest, bias, self._grid(source).scale))
+        return torch.from_numpy(usable_scale(largest, bias, self._grid(source).scale)).to(weight.device)
 
     def grids(self) -> dict[str, ActivationQuant]:
         """See :class:`Steps`."""
@@ -211,7 +236,24 @@ class MovingAverages(Steps):
                 for old, new in zip(self._ranges[group], seen, strict=True)
             )
             self._ranges[group] = (low, high)
-        self._seen.clear()
+        self._seen = {}
+
+    def agree(self, gathered: Callable[[Seen], list[Seen]]) -> None:
+        """See :class:`Steps`."""
+        widest: Seen = {}
+        for seen in gathered(self._seen):
+            for group, (low, high) in seen.items():
+                known = widest.get(group, (low, high))
+                widest[group] = (min(known[0], low), max(known[1], high))
+        self._seen = widest
+
+    def moving_state(self) -> dict[str, Any]:
+        """See :class:`Steps`."""
+        return {"ranges": self._ranges, "seen": self._seen}
+
+    def load_moving_state(self, state: dict[str, Any]) -> None:
+        """See :class:`Steps`."""
+        self._ranges, self._seen = state["ranges"], state["seen"]
 
 
 def activation_of(node: AnyNode) -> Activation:

@@ -21,9 +21,6 @@ class Stage(BaseModel):
     stage: str
     makes_integers: ClassVar[bool] = False
     """Whether what comes out is a ``compression.quantizing.graph_model.GraphModel``, every integer fixed."""
-    can_resume: ClassVar[bool] = False
-    """Whether the module's state and the number of the step are all that moves while it trains, so that a
-    training that was killed can go on behind its last epoch."""
     shares_weights: ClassVar[bool] = False
     """Whether the layers it covers come out with few distinct weights."""
 

@@ -13,7 +13,7 @@ from edgesqueeze.errors import RecipeError
 from edgesqueeze.layers import match_layers, weighted_layers
 from edgesqueeze.numerics.schedule import cubic_sparsity
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Session, TrainingSettings, fit
+from edgesqueeze.task.training import OwnPart, Session, TrainingSettings, fit
 
 UPDATE_EVERY = 10
 """Steps between two mask updates: finer steps cost time and change nothing measurable."""
@@ -26,7 +26,6 @@ class Prune(TrainingSettings, Stage):
     """
 
     stage: Literal["prune"] = "prune"
-    can_resume: ClassVar[bool] = True
     can_choose: ClassVar[bool] = False
     sparsity: Sparsity | dict[str, Sparsity]
     """Fraction of zeros per layer: one number for all, or globs over layer names; first match wins."""
@@ -56,7 +55,7 @@ class Prune(TrainingSettings, Stage):
                 sparsity = cubic_sparsity(step, ramp_steps, initial[name], target) if ramp_steps else target
                 _update(layers[name], masks[name], sparsity)
 
-        fit(model, task, self, session, grow)
+        fit(model, task, self, session, OwnPart(grow))
         for name, target in targets.items():
             _update(layers[name], masks[name], target)
         return model

@@ -1,7 +1,7 @@
 """Quantization-aware training: the network is trained with the rounding that its int8 form will have."""
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -20,7 +20,7 @@ from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Loss, Session, TrainingSettings, fit, training_loss
+from edgesqueeze.task.training import Loss, OwnPart, Session, TrainingSettings, fit, training_loss
 from edgesqueeze.trees import Tree
 
 CALIBRATION_BATCH = 64
@@ -85,12 +85,21 @@ class Qat(TrainingSettings, Stage):
         forms = _forms(model, graph)
         network = QatNetwork(graph, ranges, self.method, forms, kept, per_channel=self.per_channel)
 
+        def agree() -> None:
+            network.steps.agree(session.place.gathered)
+
         def settle(step: int, num_steps: int) -> None:
+            agree()
             network.after_step()
             if step >= self.freeze_after * num_steps:
                 network.settle()
 
-        fit(network, task, self, session, settle, loss)
+        def state() -> dict[str, Any]:
+            agree()
+            return network.steps_state()
+
+        fit(network, task, self, session, OwnPart(settle, loss, state, network.load_steps_state))
+        agree()
         return network.finished()
 
     def _distilled(self, graph: Graph, task: Task) -> Loss:

@@ -29,7 +29,6 @@ class Share(TrainingSettings, Stage):
 
     stage: Literal["share"] = "share"
     shares_weights: ClassVar[bool] = True
-    can_resume: ClassVar[bool] = True
     num_bits: NumBits | dict[str, NumBits]
     """Bits per index: one number for all layers, or globs over layer names; first match wins."""
     learning_rate: float = 1e-3

@@ -9,7 +9,7 @@ with the entropy in the loss while training: Oktay et al. 2020, arXiv 1906.06624
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ from edgesqueeze.numerics.rate_distortion import (
     total_bits,
 )
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Session, TrainingSettings, call, fit
+from edgesqueeze.task.training import OwnPart, Session, TrainingSettings, call, fit
 from edgesqueeze.trees import length_of
 
 UPDATE_EVERY = 50
@@ -130,7 +130,14 @@ def _train(
             if step % UPDATE_EVERY == 0:
                 layer.refresh()
 
-    fit(model, task, settings, session, before_step)
+    def state() -> dict[str, Any]:
+        return {"layers": [layer.state() for layer in squeezed]}
+
+    def load_state(state: dict[str, Any]) -> None:
+        for layer, kept in zip(squeezed, state["layers"], strict=True):
+            layer.load_state(kept)
+
+    fit(model, task, settings, session, OwnPart(before_step, None, state, load_state))
 
 
 @dataclass(eq=False)
@@ -171,6 +178,11 @@ class _Squeezed:
         """From now on every gradient of the weight has price · d bits / d weight in it."""
         self.payment = self.weight.register_post_accumulate_grad_hook(self._pay)  # type: ignore[no-untyped-call]
 
+    def _stop_paying(self) -> None:
+        if self.payment is not None:
+            self.payment.remove()
+            self.payment = None
+
     @property
     def pays(self) -> bool:
         """Whether the price is part of the gradient."""
@@ -178,9 +190,21 @@ class _Squeezed:
 
     def _pay(self, weight: Tensor) -> None:
         assert weight.grad is not None
-        weight.grad = weight.grad.contiguous()
+        gradient = weight.grad.cpu().contiguous()
         price, step = self.price * self.part, float(self.grid.step)
-        add_rate_slope(_matrix(weight.grad), _matrix(weight), self.costs, step, price)
+        add_rate_slope(_matrix(gradient), _matrix(weight), self.costs, step, price)
+        weight.grad = gradient.to(weight.device)
+
+    def state(self) -> dict[str, Any]:
+        """What moves in training beside grid and weight: tensors and plain values."""
+        odds = [torch.from_numpy(values) for values in vars(self.costs).values()]
+        return {"pays": self.pays, "costs": odds}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state`, for a layer that has begun to pay."""
+        self.costs = LevelCosts(*(values.numpy() for values in state["costs"]))
+        if not state["pays"]:
+            self._stop_paying()
 
     @torch.no_grad()
     def round_by_cost(self) -> None:
@@ -195,9 +219,7 @@ class _Squeezed:
     @torch.no_grad()
     def settle(self) -> None:
         """Fix which weights are zero as they are now; the others go to the nearest level, free."""
-        if self.payment is not None:
-            self.payment.remove()
-            self.payment = None
+        self._stop_paying()
         self.grid.kept &= self.grid.levels(self.weight) != 0
         self.grid.dead_zone.fill_(0.5)
 
@@ -222,7 +244,7 @@ def _levels(grid: Grid, weight: Tensor) -> Levels:
 
 
 def _matrix(values: Tensor) -> Floats:
-    return np.asarray(matrix_view(values.detach().numpy()), np.float32)
+    return np.asarray(matrix_view(values.detach().cpu().numpy()), np.float32)
 
 
 def _sensitivities(

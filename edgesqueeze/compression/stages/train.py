@@ -1,6 +1,6 @@
 """Plain training, for a model that has none yet, or for more of it anywhere in the chain."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -13,7 +13,6 @@ class Train(TrainingSettings, Stage):
     """Train all weights; masks and codebooks of earlier stages stay as they are."""
 
     stage: Literal["train"] = "train"
-    can_resume: ClassVar[bool] = True
     unless_checkpoint: bool = False
     """Leave the stage out when the task brings a checkpoint."""
 

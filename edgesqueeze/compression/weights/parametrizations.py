@@ -70,8 +70,9 @@ class Grid(nn.Module):
 
     def in_units(self, weight: Tensor, unit: float) -> Tensor:
         """The levels times ``unit``."""
-        values, kept = weight.detach().contiguous().numpy(), self.kept.contiguous().numpy()
-        return torch.from_numpy(on_grid(values, kept, float(self.step), float(self.dead_zone), unit))
+        values, kept = weight.detach().cpu().contiguous().numpy(), self.kept.cpu().contiguous().numpy()
+        on_its_grid = on_grid(values, kept, float(self.step), float(self.dead_zone), unit)
+        return torch.from_numpy(on_its_grid).to(weight.device)
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -95,7 +95,7 @@ def _mirror_pad(node: MirrorPad, inputs: list[Tensor], _: Weights) -> Tensor:
     (x,) = inputs
     for axis, (before, behind) in ((2, (node.pads[0], node.pads[2])), (3, (node.pads[1], node.pads[3]))):
         places = mirrored_places(x.shape[axis], before, behind, node.edge)
-        x = x.index_select(axis, torch.from_numpy(places))
+        x = x.index_select(axis, torch.from_numpy(places).to(x.device))
     return x
 
 

@@ -10,7 +10,7 @@ from edgesqueeze.network.floats.moves import MOVES
 from edgesqueeze.network.floats.rule import Rule, Weights
 from edgesqueeze.network.floats.values import VALUES
 from edgesqueeze.network.graph.nodes import AnyNode, FloatNode, Graph, Input
-from edgesqueeze.trees import Tree, by_name, filled
+from edgesqueeze.trees import Tree, by_name, filled, leaves
 
 Observe = Callable[[AnyNode, Tensor], Tensor]
 """Sees a node's output [N, …] and returns what the nodes behind it shall read."""
@@ -35,6 +35,11 @@ def norm_parameters(graph: Graph) -> Weights:
     }
 
 
+def weights_on(device: torch.device, weights: Weights) -> Weights:
+    """The same tensors on a device."""
+    return {name: (weight.to(device), bias.to(device)) for name, (weight, bias) in weights.items()}
+
+
 def run_graph(graph: Graph, x: Tree, weights: Weights, observe: Observe | None = None) -> Tree:
     """What the module that a graph was read from returns: the output [N, …], or a tree of several.
 
@@ -45,7 +50,7 @@ def run_graph(graph: Graph, x: Tree, weights: Weights, observe: Observe | None =
         observe: every tensor on the way passes through it.
     """
     given = by_name(x, [node.name for node in graph.inputs])
-    weights = norm_parameters(graph) | weights
+    weights = weights_on(next(leaves(x)).device, norm_parameters(graph)) | weights
     values: dict[str, Tensor] = {}
     for node in graph.nodes:
         inputs = [values[name] for name in node.inputs]

@@ -7,7 +7,7 @@ from edgesqueeze.measure.runtimes.host import host_facts
 from edgesqueeze.run.folders.json_files import read_json, write_json
 
 
-def environment_of(path: Path, data_fingerprint: str) -> dict[str, Any]:
+def environment_of(path: Path, data_fingerprint: str, training: dict[str, Any]) -> dict[str, Any]:
     """What a run's report says of where it happens, written to its file too.
 
     The files are measured by the process that ends the run, so its facts are told; of a run that goes on
@@ -16,11 +16,12 @@ def environment_of(path: Path, data_fingerprint: str) -> dict[str, Any]:
     Args:
         path: environment.json, which need not be there yet.
         data_fingerprint: of the task.
+        training: where stages train, :meth:`edgesqueeze.task.training.Place.facts`.
 
     Raises:
         OutputError: the file is damaged.
     """
-    facts = {**host_facts().to_json(), "data_fingerprint": data_fingerprint}
+    facts = {**host_facts().to_json(), "data_fingerprint": data_fingerprint, "training": training}
     if path.is_file():
         known = read_json(path, "delete it, and the run writes it anew when it goes on")
         began = known.get("began", known)

@@ -17,7 +17,20 @@ from edgesqueeze.task.task import Task
 from edgesqueeze.task.task_config import is_reference
 
 _NO_INFLUENCE: dict[str, Any] = {
-    **dict.fromkeys(("version", "name", "exports", "references", "unsupported", "threads"), True),
+    **dict.fromkeys(
+        (
+            "version",
+            "name",
+            "exports",
+            "references",
+            "unsupported",
+            "threads",
+            "max_drop",
+            "device",
+            "save_minutes",
+        ),
+        True,
+    ),
     "stages": True,  # those up to the stage take their place
     "task": {"data": {"workers"}},
 }

@@ -118,12 +118,13 @@ def _by_torchmetrics(
     )
 
     count = num_classes + 1
+    # Here and in the other metrics: one process of several evaluates, and must not wait for the others.
     metrics = MetricCollection(
         {
-            "precision": MulticlassPrecision(count, average="none"),
-            "recall": MulticlassRecall(count, average="none"),
-            "F1": MulticlassF1Score(count, average="none"),
-            "confusion": MulticlassConfusionMatrix(count),
+            "precision": MulticlassPrecision(count, average="none", sync_on_compute=False),
+            "recall": MulticlassRecall(count, average="none", sync_on_compute=False),
+            "F1": MulticlassF1Score(count, average="none", sync_on_compute=False),
+            "confusion": MulticlassConfusionMatrix(count, sync_on_compute=False),
         }
     )
     metrics.update(torch.from_numpy(predicted), torch.from_numpy(targets.astype(np.int64)))

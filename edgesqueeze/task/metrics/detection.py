@@ -150,6 +150,7 @@ def _by_torchmetrics(
         rec_thresholds=RECALLS.tolist(),
         max_detection_thresholds=[1, 10, MOST_DETECTIONS],
         extended_summary=True,
+        sync_on_compute=False,
     )
     metric.warn_on_many_detections = False  # the best are taken, as is said above
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints

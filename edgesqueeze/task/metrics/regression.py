@@ -32,7 +32,12 @@ def number_scores(outputs: NDArray[Any], targets: NDArray[Any]) -> Scores:
             f"MAE needs outputs and targets [N, K] of one shape with N at least 1, "
             f"found {list(outputs.shape)} and {list(targets.shape)}"
         )
-    metrics = MetricCollection({"MAE": MeanAbsoluteError(), "RMSE": MeanSquaredError(squared=False)})
+    metrics = MetricCollection(
+        {
+            "MAE": MeanAbsoluteError(sync_on_compute=False),
+            "RMSE": MeanSquaredError(squared=False, sync_on_compute=False),
+        }
+    )
     metrics.set_dtype(torch.float64)
     pair = [np.ascontiguousarray(part, np.float64).reshape(-1) for part in (outputs, targets)]
     metrics.update(*map(torch.from_numpy, pair))

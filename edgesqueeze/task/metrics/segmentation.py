@@ -71,9 +71,13 @@ class MaskScores:
         count = self.num_classes + 1
         metrics = MetricCollection(
             {
-                "iou": MulticlassJaccardIndex(count, average="none", ignore_index=IGNORED),
-                "confusion": MulticlassConfusionMatrix(count, ignore_index=IGNORED),
-                "accuracy": MulticlassAccuracy(count, average="micro", ignore_index=IGNORED),
+                "iou": MulticlassJaccardIndex(
+                    count, average="none", ignore_index=IGNORED, sync_on_compute=False
+                ),
+                "confusion": MulticlassConfusionMatrix(count, ignore_index=IGNORED, sync_on_compute=False),
+                "accuracy": MulticlassAccuracy(
+                    count, average="micro", ignore_index=IGNORED, sync_on_compute=False
+                ),
             }
         )
         for rows in _batches(len(targets)):

@@ -13,7 +13,7 @@ from edgesqueeze.task.training.settings import TrainingSettings
 
 @dataclass
 class Best:
-    """The best epoch so far by the primary metric; 0 before there is one. Of equals the first counts.
+    """The best epoch so far by the primary metric; 0 while none has one. Of equals the first counts.
 
     A metric that is no number is worse than all.
     """
@@ -27,7 +27,7 @@ class Best:
 
     def see(self, epoch: Epoch, model: nn.Module) -> None:
         """Take an epoch if it is better than all before."""
-        if math.isnan(epoch.metric) and self.epoch:
+        if epoch.metric is None or (math.isnan(epoch.metric) and self.epoch):
             return
         if self.measure.is_better(epoch.metric, than=self.metric) or math.isnan(self.metric):
             self.epoch, self.metric = epoch.number, epoch.metric

@@ -35,12 +35,14 @@ def answers(
 ) -> tuple[Tree, Tree]:
     """What torch computes for a split: outputs [N, ...] and targets [N, ...], or trees of them.
 
-    ``compact`` says what is kept of the outputs of a batch, if not all.
+    ``compact`` says what is kept of the outputs of a batch, if not all. It is computed where the model is.
     """
     model.eval()
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     outputs, targets = [], []
     for x, y in split.batches(EVALUATION_BATCH):
-        found = map_tree(Tensor.numpy, call(model, x))
+        found = call(model, map_tree(lambda part: part.to(device), x))
+        found = map_tree(lambda part: part.cpu().numpy(), found)
         outputs.append(found if compact is None else compact(found))
         targets.append(map_tree(Tensor.numpy, y))
     return joined(outputs, np.concatenate), joined(targets, np.concatenate)

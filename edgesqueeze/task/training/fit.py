@@ -1,8 +1,9 @@
 """The training loop."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict
+from time import monotonic
 from typing import Any
 
 import torch
@@ -17,43 +18,33 @@ from edgesqueeze.task.training.evaluation import call, evaluate_primary
 from edgesqueeze.task.training.history import Epoch
 from edgesqueeze.task.training.losses import training_loss
 from edgesqueeze.task.training.optimizers import make_optimizer, make_scheduler
+from edgesqueeze.task.training.own_part import OwnPart
 from edgesqueeze.task.training.session import Session
 from edgesqueeze.task.training.settings import TrainingSettings, check_training
 from edgesqueeze.task.training.worse import ended_worse
-from edgesqueeze.trees import Tree, length_of
-
-BeforeStep = Callable[[int, int], None]
-"""Called with the number of the coming step, from 0, and the number of all steps."""
-Loss = Callable[[Tree, Tree, Tree], Tensor]
-"""(inputs [N, C, H, W], outputs, targets) to a scalar, or trees of them."""
+from edgesqueeze.trees import Tree, length_of, map_tree, rows_of
 
 
 def fit(
-    model: nn.Module,
-    task: Task,
-    settings: TrainingSettings,
-    session: Session,
-    before_step: BeforeStep | None = None,
-    loss_of: Loss | None = None,
+    model: nn.Module, task: Task, settings: TrainingSettings, session: Session, own: OwnPart | None = None
 ) -> None:
-    """Train a model in place on the task's training split, by its loss or by ``loss_of`` in its place.
+    """Train a model in place on the task's training split, where the session says.
 
-    With a keeper in the session, a training that was killed goes on behind its last whole epoch and ends with
-    the same weights, bit for bit. That holds where the model's state and the number of the step are all that
-    moves, in ``before_step`` too.
+    The model comes from the CPU and goes back there. With a keeper in the session, a training that was killed
+    goes on from the state kept last and ends with the same weights, bit for bit on a CPU. That holds where
+    the model's state, the number of the step and the state of ``own`` are all that moves.
 
     Raises:
         RecipeError: the settings ask for what the task does not have.
-        TaskError: the loss stops being a number.
+        TaskError: the loss stops being a number, or another process has ended.
         OutputError: the kept state belongs to other settings, or cannot be read or written.
     """
     check_training(settings, task, session.label)
-    training = _Training(model, task, settings, session)
+    training = _Training(model, task, settings, session, own or OwnPart())
     training.resume()
     session.progress.begin(training.course())
-    step = training.steps_by(before_step, loss_of)
     while not training.is_over:
-        training.run_epoch(step)
+        training.run_epoch()
         training.keep()
         last = training.history[-1]
         session.progress.epoch(last.number, last.loss, last.metric)
@@ -64,10 +55,14 @@ def fit(
 
 
 class _Training:
-    """Everything that an epoch moves on, and that a resumed training needs back."""
+    """Everything that a step moves on, and that a resumed training needs back."""
 
-    def __init__(self, model: nn.Module, task: Task, settings: TrainingSettings, session: Session) -> None:
-        self.model, self.task, self.settings, self.session = model, task, settings, session
+    def __init__(
+        self, model: nn.Module, task: Task, settings: TrainingSettings, session: Session, own: OwnPart
+    ) -> None:
+        self.task, self.settings, self.session, self.own = task, settings, session, own
+        self.place = session.place
+        self.model = model.to(self.place.device)
         self.steps = math.ceil(len(task.train) / settings.batch_size)
         self.optimizer = make_optimizer(model, settings)
         self.scheduler = make_scheduler(self.optimizer, settings, self.steps)
@@ -75,6 +70,12 @@ class _Training:
         self.average = None if settings.ema is None else average_of(model, settings.ema)
         self.best = Best(settings, task.primary)
         self.history: list[Epoch] = []
+        self.loss_of = training_loss(settings, task)
+        self.order = self.generator.get_state()
+        """Of the generator when the epoch began."""
+        self.done, self.total, self.count = 0, 0.0, 0
+        """Batches of the epoch, their summed loss, their images."""
+        self.saved = monotonic()
 
     @property
     def is_over(self) -> bool:
@@ -95,62 +96,89 @@ class _Training:
             self.settings.epochs,
             self.steps,
             trained=len(self.history),
+            begun=self.done,
             metric=metric,
             percent=self.task.primary.unit == "share",
         )
 
-    def steps_by(
-        self, before_step: BeforeStep | None, loss_of: Loss | None
-    ) -> Callable[[int, Tree, Tree], float]:
-        """What one step is: its number and a batch in, its loss out."""
-        own, limit = training_loss(self.settings, self.task), self.settings.clip_norm
-        total = self.settings.epochs * self.steps
-
-        def step(number: int, x: Tree, y: Tree) -> float:
-            if before_step is not None:
-                before_step(number, total)
-            outputs = call(self.model, x)
-            loss = own(outputs, y) if loss_of is None else loss_of(x, outputs, y)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if limit is not None:
-                nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.model)
-            return loss.item()
-
-        return step
-
-    def run_epoch(self, step: Callable[[int, Tree, Tree], float]) -> None:
-        """Train for an epoch and judge it."""
+    def run_epoch(self) -> None:
+        """Train for an epoch, or for what an earlier process has left of it, and judge it."""
         self.model.train()
-        number = len(self.history)
-        total, count, rate = 0.0, 0, 0.0
-        batches = self.task.train.batches(self.settings.batch_size, self.generator)
-        for done, (x, y) in enumerate(batches, start=number * self.steps):
-            loss = step(done, x, y)
+        number, rate = len(self.history), 0.0
+        for x, y in self._batches():
+            loss, due = self._step(number * self.steps + self.done, x, y)
             rate = float(self.optimizer.param_groups[0]["lr"])
             self.scheduler.step()
-            total, count = total + loss * length_of(x), count + length_of(x)
+            self.total, self.count = self.total + loss * length_of(x), self.count + length_of(x)
+            self.done += 1
             self.session.progress.step(loss)
-        _check_finite(total, self.session.label, number)
-        split = self.task.test if self.task.validation is None else self.task.validation
-        metric = evaluate_primary(self.judged, split, self.task)
-        self.history.append(Epoch(number + 1, total / count, metric, rate))
+            if due and self.done < self.steps:
+                self.keep()
+        _check_finite(self.total, self.session.label, number)
+        metric = None if self.task.validation is None else self.place.from_first(self._metric)
+        self.history.append(Epoch(number + 1, self.total / self.count, metric, rate))
         self.best.see(self.history[-1], self.judged)
+        self.order = self.generator.get_state()
+        self.done, self.total, self.count = 0, 0.0, 0
+
+    def _batches(self) -> Iterator[tuple[Tree, Tree]]:
+        """Those of the epoch that are not done; the others are drawn again, since they move the order on."""
+        random = self.place.random_state()
+        batches = iter(self.task.train.batches(self.settings.batch_size, self.generator))
+        for _ in range(self.done):
+            next(batches)
+        self.place.set_random_state(random)
+        return batches
+
+    def _step(self, number: int, x: Tree, y: Tree) -> tuple[float, bool]:
+        """Train on a batch: its loss, and whether it is time to keep the state."""
+        if self.own.before_step is not None:
+            self.own.before_step(number, self.settings.epochs * self.steps)
+        size = length_of(x)
+        rows = self.place.share(size)
+        weight = (rows.stop - rows.start) / size
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.zeros((), device=self.place.device)
+        if weight:
+            part = (x, y) if weight == 1 else (rows_of(x, rows), rows_of(y, rows))
+            loss = self._loss(*map(self.place.put, part))
+            (loss if weight == 1 else loss * weight).backward()
+        told = self.place.combine(self.model, loss, weight, self._is_due)
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return told
+
+    def _loss(self, x: Tree, y: Tree) -> Tensor:
+        with self.place.computing():
+            outputs = call(self.model, x)
+        if self.place.precision != "32":
+            outputs = map_tree(_in_float32, outputs)
+        return self.loss_of(outputs, y) if self.own.loss_of is None else self.own.loss_of(x, outputs, y)
+
+    def _metric(self) -> float:
+        assert self.task.validation is not None
+        return evaluate_primary(self.judged, self.task.validation, self.task)
 
     def finish(self) -> None:
         """Leave in the model what the settings ask for, and say what was decided."""
         done = len(self.history)
         self.session.history.extend(self.history)
-        if not done:
-            return
+        if done:
+            self._choose(done)
+            self.model.eval()
+            where = self.place.note()
+            if where is not None:
+                self.session.note(where)
+        self.model.cpu()
+
+    def _choose(self, done: int) -> None:
         kept = self.best.weights if self.settings.keep == "best" else self.judged.state_dict()
         assert kept is not None
         if self.settings.keep == "best" or self.average is not None:
             self.model.load_state_dict(kept)
-        self.model.eval()
         if done < self.settings.epochs:
             epochs, best = self.settings.epochs, self.best.epoch
             self.session.note(f"training stopped after epoch {done} of {epochs}; the best was epoch {best}")
@@ -165,23 +193,36 @@ class _Training:
 
     # -- going on after a kill -------------------------------------------------------------------------
 
+    @property
+    def _is_due(self) -> bool:
+        minutes = (monotonic() - self.saved) / 60
+        return self.session.keeper is not None and minutes >= self.session.save_minutes
+
     def keep(self) -> None:
         """Give the keeper everything."""
         if self.session.keeper is None:
             return
-        self.session.keeper.save(
-            {
-                "settings": self._asked(),
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "average": None if self.average is None else self.average.state_dict(),
-                "best": self.best.state(),
-                "order": self.generator.get_state(),
-                "random": torch.get_rng_state(),
-                "history": [asdict(epoch) for epoch in self.history],
-            }
-        )
+        state = self._state()
+        if self.place.is_first:
+            ordinary = self.place.device.type == "cpu"
+            self.session.keeper.save(state if ordinary else map_tree(_on_the_cpu, state))
+        self.saved = monotonic()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "settings": self._asked(),
+            "place": self.place.facts(),
+            "own": self.own.state(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "best": self.best.state(),
+            "order": self.order,
+            "random": self.place.gathered(self.place.random_state()),
+            "epoch": {"done": self.done, "total": self.total, "count": self.count},
+            "history": [asdict(epoch) for epoch in self.history],
+        }
 
     def resume(self) -> None:
         """Take back what a keeper has of this training."""
@@ -193,18 +234,35 @@ class _Training:
                 f"the kept state of stage {self.session.label!r} was trained with other settings; "
                 "start a new run"
             )
+        if state.get("place") != self.place.facts():
+            raise OutputError(
+                f"the kept state of stage {self.session.label!r} is of {state.get('place')}, this is "
+                f"{self.place.facts()}, where it would not end with the same weights; go on there, "
+                "or start a new run"
+            )
+        self.own.load_state(state["own"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.best.load_state(state["best"])
-        self.generator.set_state(state["order"])
-        torch.set_rng_state(state["random"])
+        self.order = state["order"]
+        self.generator.set_state(self.order)
+        self.place.set_random_state(state["random"][self.place.rank])
+        self.done, self.total, self.count = (state["epoch"][name] for name in ("done", "total", "count"))
         self.history = [Epoch(**epoch) for epoch in state["history"]]
 
     def _asked(self) -> dict[str, Any]:
         return {**self.settings.model_dump(mode="json"), "seed": self.session.seed}
+
+
+def _in_float32(output: Tensor) -> Tensor:
+    return output.float() if output.is_floating_point() else output
+
+
+def _on_the_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def _check_finite(total: float, label: str, epoch: int) -> None:

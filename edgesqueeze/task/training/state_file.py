@@ -1,4 +1,4 @@
-"""A training's state on disk: written whole after every epoch, read back to go on."""
+"""A training's state on disk: written whole, after every epoch at least, read back to go on."""
 
 import hashlib
 import io

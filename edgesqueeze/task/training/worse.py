@@ -23,17 +23,24 @@ def ended_worse(measure: Measure, first: Epoch, last: Epoch) -> str | None:
     """What to say of a training whose last epoch is far worse than its first; None if it is not.
 
     It is if the metric is far worse; or if it is worse at all, by more than a small change, and the loss
-    has more than doubled. Losses alone do not tell: those near zero double without any harm.
+    has more than doubled. Losses alone tell less, those near zero double without any harm: without a
+    validation split one must be no number, or ten times what it was.
     """
-    worse = -measure.gain(first.metric, last.metric) > measure.point(first.metric)
-    grown = last.loss > LOSS_FACTOR * first.loss
-    if not (_far_worse(measure, first.metric, last.metric) or (worse and grown)):
+    if first.metric is None or last.metric is None:
+        is_worse = not last.loss <= FAR * first.loss
+    else:
+        worse = -measure.gain(first.metric, last.metric) > measure.point(first.metric)
+        grown = last.loss > LOSS_FACTOR * first.loss
+        is_worse = _far_worse(measure, first.metric, last.metric) or (worse and grown)
+    if not is_worse:
         return None
-    told = [
-        f"loss {epoch.loss:.4g} and metric {written(epoch.metric, measure.unit)} in epoch {epoch.number}"
-        for epoch in (first, last)
-    ]
-    return f"training ended worse than it began, {', '.join(told)}; a lower learning_rate may help"
+    told = ", ".join(_told(measure, epoch) for epoch in (first, last))
+    return f"training ended worse than it began, {told}; a lower learning_rate may help"
+
+
+def _told(measure: Measure, epoch: Epoch) -> str:
+    metric = "" if epoch.metric is None else f" and metric {written(epoch.metric, measure.unit)}"
+    return f"loss {epoch.loss:.4g}{metric} in epoch {epoch.number}"
 
 
 def _far_worse(measure: Measure, before: float, after: float) -> bool:

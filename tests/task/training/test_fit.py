@@ -1,6 +1,7 @@
 """What one training loop promises: today's numbers, what each setting does, and the same bytes after a kill."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -9,10 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 from training import Recorder
 
-from edgesqueeze.compression.stages import Prune, Share
+from edgesqueeze.compression.stages import Prune, Qat, Share, Squeeze, Train
 from edgesqueeze.compression.state import state_of
 from edgesqueeze.errors import OutputError
-from edgesqueeze.task import Measure
+from edgesqueeze.task import ArraySplit, Measure
 from edgesqueeze.task.training import Session, TrainingSettings, TrainingStateFile, evaluate, fit
 
 SEED = 7
@@ -85,14 +86,25 @@ def test_the_weights_are_those_of_the_loop_written_out(settings, optimizer, sche
     assert same(trained(**common, **settings)[0], plain_loop(3, optimizer, scheduler))
 
 
-def test_an_epoch_is_judged_on_the_validation_split_where_there_is_one():
-    for task, metric in ((small_task(), "validation accuracy"), (small_task(validation=None), "metric")):
-        recorder = Recorder()
-        model, session = trained(task, recorder, epochs=2, batch_size=32)
-        assert recorder.courses[0].metric == metric
-        split = task.validation or task.test
-        assert recorder.epochs[-1][2] == evaluate(model, split, task)["accuracy"]
-        assert [epoch.metric for epoch in session.history] == [value for _, _, value in recorder.epochs]
+class UntouchedSplit(ArraySplit):
+    """A test split that nobody may look at."""
+
+    def batches(self, batch_size, generator=None):
+        raise AssertionError("the test split was looked at while training")
+
+
+def test_an_epoch_is_judged_on_the_validation_split_and_never_on_the_test_split():
+    test = UntouchedSplit(torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64))
+    recorder, task = Recorder(), small_task(test=test)
+    model, session = trained(task, recorder, epochs=2, batch_size=32)
+    assert recorder.courses[0].metric == "validation accuracy"
+    assert recorder.epochs[-1][2] == evaluate(model, task.validation, task)["accuracy"]
+    assert [epoch.metric for epoch in session.history] == [value for _, _, value in recorder.epochs]
+    recorder = Recorder()
+    without, session = trained(small_task(test=test, validation=None), recorder, epochs=2, batch_size=32)
+    assert [value for _, _, value in recorder.epochs] == [None, None]
+    assert [epoch.metric for epoch in session.history] == [None, None]
+    assert same(without, model)
 
 
 def test_the_average_is_the_one_computed_by_hand():
@@ -200,15 +212,20 @@ class KilledError(Exception):
 
 
 class Killer(Recorder):
-    """Ends the process, so to say, behind an epoch."""
+    """Ends the process, so to say, behind an epoch, or in the progress of a step."""
 
-    def __init__(self, epoch):
+    def __init__(self, epoch=None, step=None):
         super().__init__()
-        self.last = epoch
+        self.last, self.last_step = epoch, step
 
     def epoch(self, number, loss, metric):
         super().epoch(number, loss, metric)
         if number == self.last:
+            raise KilledError
+
+    def step(self, loss):
+        super().step(loss)
+        if self.steps == self.last_step:
             raise KilledError
 
 
@@ -240,20 +257,58 @@ def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(settings, epoc
     assert [n for n, _, _ in recorder.epochs] == list(range(epoch + 1, len(unbroken.history) + 1))
 
 
-@pytest.mark.parametrize("stage", [Prune(sparsity=0.6, epochs=4), Share(num_bits=2, epochs=4, ema=0.5)])
-def test_killed_stages_of_compression_end_with_the_same_bytes_too(stage, tmp_path):
-    task, results = small_task(), []
+COMMON = {"epochs": 4, "batch_size": 16}
+"""Of five steps each: a state is kept behind every one, and the last of them is lost."""
+STAGES = [
+    Train(**COMMON, **EVERYTHING),
+    Prune(sparsity=0.6, **COMMON),
+    Share(num_bits=2, ema=0.5, **COMMON),
+    Squeeze(price=0.3, **COMMON),  # zeros are fixed before step 12
+    Squeeze(price=0.3, settle_after=0.3, learning_rate=0.2, **COMMON),  # before step 6; weights move on
+    Qat(**COMMON),  # grids are fixed before step 14
+    Qat(method="moving_average", distill=0.5, **COMMON),
+]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: f"{stage.stage}-{getattr(stage, 'method', '')}")
+def test_a_stage_killed_within_two_epochs_ends_with_the_same_bytes(stage, tmp_path):
+    task, results, notes = small_task(), [], []
     keeper = TrainingStateFile(tmp_path / "training.pt")
-    for recorder, kept in ((Recorder(), None), (Killer(2), keeper), (Recorder(), keeper)):
+    recorders = (Recorder(), Killer(step=8), Killer(step=11), Recorder())
+    for recorder, kept in zip(recorders, (None, keeper, keeper, keeper), strict=True):
         torch.manual_seed(3)
-        session = Session(stage.stage, SEED, recorder, keeper=kept)
+        session = Session(stage.stage, SEED, recorder, keeper=kept, save_minutes=1e-9)
         try:
             results.append(state_of(stage.apply(build_model(), task, session)).save())
         except KilledError:
             continue
-    assert [number for number, _, _ in recorder.epochs] == [3, 4]
+        notes.append(session.notes)
     assert len(results) == 2
     assert results[0] == results[1]
+    assert notes[0] == notes[1]
+    # Only the step is trained again whose progress killed it: behind 7 steps of 20, then behind 17.
+    begun = [(recorder.courses[0].trained, recorder.courses[0].begun) for recorder in recorders]
+    assert begun == [(0, 0), (0, 0), (1, 2), (3, 2)]
+    assert recorders[3].steps == 3
+    assert recorders[3].epochs == recorders[0].epochs[3:]
+
+
+def test_within_an_epoch_a_state_is_kept_when_its_minutes_are_over(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 25))  # every look is 25 seconds later
+    monkeypatch.setattr(sys.modules[fit.__module__], "monotonic", lambda: next(clock))
+    kept = []
+
+    class Keeper:
+        def load(self):
+            return None
+
+        def save(self, state):
+            kept.append((len(state["history"]), state["epoch"]["done"]))
+
+    session = Session("train", SEED, Recorder(), keeper=Keeper(), save_minutes=1.0)
+    fit(build_model(), small_task(), TrainingSettings(epochs=2, batch_size=8), session)
+    # Three looks are 75 seconds; the tenth batch ends the epoch.
+    assert kept == [(0, 3), (0, 6), (0, 9), (1, 0), (1, 3), (1, 6), (1, 9), (2, 0)]
 
 
 def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
@@ -261,6 +316,10 @@ def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
     trained(keeper=keeper, epochs=1)
     with pytest.raises(OutputError, match="stage 'train' was trained with other settings; start a new run"):
         trained(keeper=keeper, epochs=2)
+    kept = keeper.load()
+    keeper.save(kept | {"place": {**kept["place"], "device": "cuda"}})
+    with pytest.raises(OutputError, match="'cuda'.* would not end with the same weights; go on there, or"):
+        trained(keeper=keeper, epochs=1)
     whole = keeper.path.read_bytes()
     middle = len(whole) // 2  # a number, which torch.load would take as it is
     for damaged in (whole[:-100], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], b""):
