@@ -5,7 +5,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgesqueeze.exports.base import Artifact, Export, model_file_name, write_artifact
+from edgesqueeze.exports.base import (
+    Artifact,
+    BatchSetting,
+    Export,
+    check_one_image,
+    model_file_name,
+    write_artifact,
+)
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.predictor import Predictor
@@ -23,13 +30,18 @@ class TfliteExport(Export):
     precision: Annotated[tuple[TflitePrecision, ...], Field(min_length=1)] = ("fp32",)
     int8_io: Literal["int8", "float32"] = "int8"
     """What the int8 file takes and gives. With float32, ``model_int8_float32_io.tflite`` quantizes inside."""
+    batch: BatchSetting = 1
+    """How many images a file takes at once: a number, or ``open`` for any, by ``resize_tensor_input``. Every
+    input is answered as if it were alone."""
     detections: bool = False
-    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.tflite``."""
+    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.tflite``.
+    It takes one image at a time."""
 
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
         if self.int8_io != "int8" and "int8" not in self.precision:
             raise ValueError("int8_io needs int8 among the precisions")
+        check_one_image(self.batch, detections=self.detections)
         return self
 
     @property
@@ -50,7 +62,8 @@ class TfliteExport(Export):
         """TFLite cannot express every graph; writing one in memory tells."""
         from edgesqueeze.formats.tflite.write import emit_tflite
 
-        emit_tflite(graph, None)
+        in_float = self.precisions != ("int8",)
+        emit_tflite(graph, None, batch=self.batch if in_float else 1)
         if "dynamic" in self.precision:
             check_form(graph, "dynamic")
 
@@ -77,5 +90,5 @@ class TfliteExport(Export):
         from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
 
         if precision == "fp32" or precision == "int8":  # noqa: PLR1714 (mypy narrows this form only)
-            return emit_tflite(graph, spec if precision == "int8" else None, self.int8_io)
-        return emit_tflite_weights(graph, precision, int8_weights(graph, spec))
+            return emit_tflite(graph, spec if precision == "int8" else None, self.int8_io, self.batch)
+        return emit_tflite_weights(graph, precision, int8_weights(graph, spec), self.batch)

@@ -3,7 +3,7 @@
 Only the schema that ships with LiteRT and the flatbuffers library are used. Nothing here knows a network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,12 +141,26 @@ class FlatModel:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
         self._operators.append(operator)
 
-    def pack(self, sources: Mapping[str, int], results: Mapping[str, int]) -> bytes:
-        """The file, with one signature that names the tensors of inputs and outputs."""
+    def pack(
+        self,
+        sources: Mapping[str, int],
+        results: Mapping[str, int],
+        change: Callable[[Generated], None] | None = None,
+    ) -> bytes:
+        """The file, with one signature that names the tensors of inputs and outputs.
+
+        Args:
+            sources: input name to tensor.
+            results: output name to tensor.
+            change: what is to be done to the whole file, an object of the schema, before it becomes bytes.
+        """
         self._zero_points.clear()  # they are offsets in one file
+        model = self._model(sources, results)
+        if change is not None:
+            change(model)
         # Room for the constants from the start: the library grows by doubling and copying.
         builder = flatbuffers.Builder(self._data_bytes + 64 * len(self._buffers) + (1 << 20))
-        builder.Finish(self._model(sources, results).Pack(builder), _FILE_ID)
+        builder.Finish(model.Pack(builder), _FILE_ID)
         return bytes(builder.Output())
 
     def _model(self, sources: Mapping[str, int], results: Mapping[str, int]) -> Generated:
