@@ -20,6 +20,7 @@ from edgesqueeze.formats.detections import onnx_with_detections, tflite_with_det
 from edgesqueeze.formats.onnx.write import emit_onnx
 from edgesqueeze.formats.sqz.file import decode_sqz
 from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.measure.checks.float_operators import float_operators
 from edgesqueeze.measure.inspect import inspect_file
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.measure.runtimes.runtime import load_model
@@ -121,6 +122,8 @@ def test_the_gate_passes_files_of_any_batch_and_names_what_is_wrong_in_one(batch
     written += TfliteExport(precision=("fp32", "int8"), batch=batch).write(graph, spec, tmp_path)
     paths = [artifact.path for artifact in written]
     verify_files(graph, spec, paths, x.numpy()).require()
+    assert float_operators(tmp_path / "model_int8.onnx") == ()
+    assert float_operators(tmp_path / "model_int8.tflite") == ()
     graph, spec = network("tiny")
     (artifact,) = OnnxExport(precision=("fp32",), batch=batch).write(graph, spec, tmp_path)
     model = onnx.load(artifact.path)

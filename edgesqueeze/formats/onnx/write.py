@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.batch import repeated
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
@@ -180,19 +179,14 @@ class Emitter:
         """The value of a constant: stored float, or integers and their grid."""
         values = constant_values(self.graph, node)
         if self.spec is None:
-            return self._for_each(node, self._constant(node.name, values))
+            return spread(self._map_writer, self.graph, node, self._constant(node.name, values))
         integers = quantize_input(values, self.spec.activations[node.name])
         shifted = (integers.astype(np.int16) + UINT8_OFFSET).astype(np.uint8)
-        stored = self._for_each(node, self._constant(f"{node.name}/int", shifted))
+        stored = self._constant(f"{node.name}/int", shifted)
+        stored = spread(self._map_writer, self.graph, node, stored)
         return self._op(
             "DequantizeLinear", [stored, *self._grid(self.spec, node.name)], f"{node.name}/out", {}
         )
-
-    def _for_each(self, node: Constant, stored: str) -> str:
-        """A stored map, once for every example where that makes a difference."""
-        if self.batch == 1 or node.name not in repeated(self.graph):
-            return stored
-        return spread(self._map_writer, self.graph, node, stored)
 
     def _name_output(self, value: str, name: str) -> None:
         """Give a value the name of an output; one that has a name already is copied."""

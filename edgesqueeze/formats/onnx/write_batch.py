@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, ValueInfoProto, helper
 
+from edgesqueeze.formats.batch import repeated
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.network.graph.nodes import Constant, Graph
 
@@ -62,7 +63,9 @@ def reduced(writer: BatchWriter, kind: str, value: str, axes: list[int], output:
 
 
 def spread(writer: BatchWriter, graph: Graph, node: Constant, stored: str) -> str:
-    """A stored map [1, C, height, width], once for every example; the name of the result."""
+    """A stored map [1, C, height, width], once for every example where it must be; the name of the result."""
+    if writer.batch == 1 or node.name not in repeated(graph):
+        return stored
     if writer.batch == "open":
         size = writer.op("Shape", [graph.inputs[0].name], f"{node.name}/batch", {"start": 0, "end": 1})
         map_size = writer.constant(f"{node.name}.map", np.array(node.shape[1:], np.int64))

@@ -14,13 +14,12 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.batch import without_batch
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.order import file_orders
 from edgesqueeze.formats.tflite.versions import USUAL_VERSIONS, VERSIONS
-from edgesqueeze.formats.tflite.write_batch import set_batch, write_joined
+from edgesqueeze.formats.tflite.write_batch import set_batch, write_concatenation
 from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer_norm, write_mat_mul
 from edgesqueeze.formats.tflite.write_functions import write_function
 from edgesqueeze.formats.tflite.write_maps import write_map
@@ -261,22 +260,11 @@ class _Emitter:
             case Flatten():
                 self._reshape(inputs[0], output, node.shape, f"{node.name}.shape")
             case Concat() | Join():
-                self._join(node, inputs, output)
+                write_concatenation(self, self.graph, node, inputs, output)
             case Add() | Mul() | Extreme() | MatMul():
                 self._of_two(node, inputs, output)
             case _:
                 self._plain(node, inputs[0], output)
-
-    def _join(self, node: Concat | Join, inputs: list[int], output: int) -> None:
-        axis = len(node.shape) - 1 if isinstance(node, Concat) else node.axis - 1
-        alone = without_batch(self.graph) if self.batch != 1 else frozenset()
-        if alone.isdisjoint(node.inputs):
-            options = schema.ConcatenationOptionsT()
-            options.axis = axis
-            self.operator(_OP.CONCATENATION, inputs, output, options)
-            return
-        parts = [(tensor, name in alone) for tensor, name in zip(inputs, node.inputs, strict=True)]
-        write_joined(self, node.name, axis, parts, output)
 
     def _stored(self, node: Constant) -> int:
         values = constant_values(self.graph, node).transpose(0, 2, 3, 1)

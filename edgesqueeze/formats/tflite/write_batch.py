@@ -12,9 +12,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.errors import ExportError
+from edgesqueeze.formats.batch import without_batch
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer, Generated
 from edgesqueeze.formats.tflite.write_maps import TfliteWriter
+from edgesqueeze.network.graph.nodes import Concat, Graph, Join
 
 _OP = schema.BuiltinOperator
 _SHAPES = {_OP.RESHAPE: 1, _OP.TRANSPOSE_CONV: 0}
@@ -40,8 +42,9 @@ def set_batch(model: Generated, batch: Batch) -> None:
         result = graph.tensors[int(operator.outputs[0])]
         if code in _SHAPES and int(operator.outputs[0]) in dependent:
             if code == _OP.TRANSPOSE_CONV and batch == "open":
+                layer = str(result.name).removesuffix(".whole").removesuffix(".float")
                 raise ExportError(
-                    f"layer {result.name!r} is a transposed convolution in float, which a TFLite file tells "
+                    f"layer {layer!r} is a transposed convolution in float, which a TFLite file tells "
                     "its batch; write it with batch: 1 or another number"
                 )
             first = result.shape[0] if code == _OP.TRANSPOSE_CONV else -1
@@ -66,26 +69,36 @@ def _dependent(graph: Generated) -> set[int]:
     return found
 
 
-def write_joined(
+def write_concatenation(
+    writer: TfliteWriter, graph: Graph, node: Concat | Join, inputs: Sequence[int], output: int
+) -> None:
+    """Append a concatenation, in a file for several inputs also of what is the same for all of them."""
+    axis = (len(node.shape) if isinstance(node, Concat) else node.axis) - 1
+    alone = without_batch(graph) if writer.batch != 1 else frozenset()
+    parts = [(tensor, name in alone) for tensor, name in zip(inputs, node.inputs, strict=True)]
+    if len({is_alone for _, is_alone in parts}) > 1:
+        _write_spread(writer, node.name, axis, parts, output)
+    else:
+        _concatenate(writer, inputs, axis, output)
+
+
+def _concatenate(writer: TfliteWriter, inputs: Sequence[int], axis: int, output: int) -> None:
+    options = schema.ConcatenationOptionsT()
+    options.axis = axis
+    writer.operator(_OP.CONCATENATION, list(inputs), output, options)
+
+
+def _write_spread(
     writer: TfliteWriter, node: str, axis: int, parts: Sequence[tuple[int, bool]], output: int
 ) -> None:
-    """Append a concatenation of which some parts are the same for every example.
+    """Append a concatenation of tensors, of which some are the same for every example, along a file's axis.
 
-    CONCATENATION would need them as often as there are examples; ADD spreads them. So the others leave room
+    CONCATENATION would need these as often as there are examples; ADD spreads them. So the others leave room
     for them, zeros, and they are added. In int8 all of it is on one grid, where such a sum is exact.
-
-    Args:
-        writer: the emitter.
-        node: the node's name.
-        axis: along which it joins, as the file has it.
-        parts: tensors from the first to the last, and whether they are the same for every example.
-        output: the tensor of its output.
     """
-    widths = [writer.model.shape(tensor)[axis] for tensor, _ in parts]
-    starts = [0, *accumulate(widths)]
+    starts = [0, *accumulate(writer.model.shape(tensor)[axis] for tensor, _ in parts)]
     free = [place for place, (_, alone) in enumerate(parts) if not alone]
-    whole = list(writer.model.shape(output))
-    joined, begin = [], 0
+    whole, joined, begin = writer.model.shape(output), [], 0
     for place in free:
         end = starts[-1] if place == free[-1] else starts[place + 1]
         room = (starts[place] - begin, end - starts[place + 1])
@@ -93,15 +106,14 @@ def write_joined(
         begin = end
     value = joined[0]
     if len(joined) > 1:
-        value = writer.plain(f"{node}.joined", tuple(whole), node)
-        options = schema.ConcatenationOptionsT()
-        options.axis = axis
-        writer.operator(_OP.CONCATENATION, joined, value, options)
-    alone = [place for place, (_, is_alone) in enumerate(parts) if is_alone]
-    for place in alone:
+        value = writer.plain(f"{node}.joined", whole, node)
+        _concatenate(writer, joined, axis, value)
+    spread = [place for place, (_, alone) in enumerate(parts) if alone]
+    for place in spread:
         room = (starts[place], starts[-1] - starts[place + 1])
         added = _with_room(writer, node, axis, parts[place][0], room)
-        result = output if place == alone[-1] else writer.plain(f"{node}.with_{place}", tuple(whole), node)
+        is_last = place == spread[-1]
+        result = output if is_last else writer.plain(f"{node}.with_{place}", whole, node)
         writer.operator(_OP.ADD, [value, added], result, schema.AddOptionsT())
         value = result
 
