@@ -71,7 +71,7 @@ def write_ours(model: GraphModel, directory: Path, *, with_float: bool) -> list[
     """The int8 ONNX and TFLite files of a network, and the float ones if asked: ONNX, then TFLite."""
     directory.mkdir(parents=True, exist_ok=True)
     precisions = ("fp32", "int8") if with_float else ("int8",)
-    exports = (OnnxExport(precision=precisions), TfliteExport(precision=precisions))
+    exports = (OnnxExport(precision=precisions, batch=1), TfliteExport(precision=precisions))
     return [a.path for export in exports for a in export.write(model.graph, model.spec, directory)]
 
 

@@ -119,7 +119,7 @@ def measure_published(name: str, folder: Path) -> tuple[list[Scored], list[str]]
     subject = unlabelled_subject(name, model, calibration, "crops of packaged photographs")
     quantized, notes = quantize(subject, Ptq())
     # A float file of the quantized network would hold what equalization and bias correction made of it.
-    float_file, *_ = OnnxExport().write(build_graph(model, calibration[:1]), None, folder)
+    float_file, *_ = OnnxExport(batch=1).write(build_graph(model, calibration[:1]), None, folder)
     files = {float_file.path: ("fp32", "edgesqueeze")}
     ours = write_ours(quantized, folder, with_float=False)
     files |= dict.fromkeys(ours, ("default ptq", "edgesqueeze"))

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgesqueeze.files import sha256_of, write_atomically
-from edgesqueeze.formats.names import FileFormat, Precision
+from edgesqueeze.formats.names import Batch, FileFormat, Precision
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.integers.spec import QuantSpec
@@ -23,6 +23,10 @@ class Artifact:
     path: Path
     num_bytes: int
     sha256: str
+
+
+BatchSetting = Annotated[int, Field(ge=1, le=1024, strict=True)] | Literal["open"]
+"""How many inputs a file takes at once."""
 
 
 class Export(BaseModel):
@@ -72,6 +76,18 @@ class Export(BaseModel):
 
 InputType = Literal["float32", "uint8"]
 """What an int8 file takes: what data gives (TFLite's on its int8 grid), or pixels 0 to 255 as they are."""
+
+
+def check_one_image(batch: Batch | None, *, detections: bool) -> None:
+    """Refuse files that find boxes themselves of a file that takes a number of images.
+
+    Raises:
+        ValueError: one is asked for.
+    """
+    if detections and batch not in (None, 1, "open"):
+        raise ValueError(
+            f"a file that finds boxes takes one image, batch is {batch}; 1 and open go with detections"
+        )
 
 
 def model_file_name(precision: str, file_format: FileFormat) -> str:

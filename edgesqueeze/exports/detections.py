@@ -25,7 +25,7 @@ Written = Sequence[tuple[Export, Artifact]]
 
 
 def write_detections(files: Written, decoding: BoxDecoding) -> list[tuple[Export, Artifact]]:
-    """Write one file more for each of those whose export asks for it.
+    """Write one file more for each of those whose export asks for it; it takes one image at a time.
 
     Raises:
         ExportError: the network's outputs are not those of such a detector.

@@ -5,8 +5,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgesqueeze.exports.base import Artifact, Export, InputType, model_file_name, write_artifact
-from edgesqueeze.formats.names import FileFormat, Precision
+from edgesqueeze.exports.base import (
+    Artifact,
+    BatchSetting,
+    Export,
+    InputType,
+    check_one_image,
+    model_file_name,
+    write_artifact,
+)
+from edgesqueeze.formats.names import Batch, FileFormat, Precision
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.network.graph.nodes import Graph
@@ -26,8 +34,12 @@ class OnnxExport(Export):
     operators, in ``model_int8_qoperator.onnx``. The integers are the same."""
     input: InputType = "float32"
     """What the int8 file takes: with uint8 pixels 0 to 255, the data's mean and std being inside."""
+    batch: BatchSetting | None = None
+    """How many inputs a file takes at once: a number, or ``open`` for any. By default open, but 1 for
+    ``dynamic``, where it costs speed. Every input is answered as if it were alone."""
     detections: bool = False
-    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.onnx``."""
+    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.onnx``.
+    It takes one image at a time."""
 
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
@@ -35,6 +47,7 @@ class OnnxExport(Export):
             raise ValueError("int8_form needs int8 among the precisions")
         if self.input != "float32" and "int8" not in self.precision:
             raise ValueError("input: uint8 needs int8 among the precisions")
+        check_one_image(self.batch, detections=self.detections)
         return self
 
     @property
@@ -79,6 +92,12 @@ class OnnxExport(Export):
         """Load a file into ONNX Runtime."""
         return load_onnx(artifact.path, threads)
 
+    def batch_of(self, precision: Precision) -> Batch:
+        """How many inputs the file of a precision takes at once."""
+        if self.batch is not None:
+            return self.batch
+        return 1 if precision == "dynamic" else "open"
+
     def _name(self, precision: Precision) -> str:
         return "int8_qoperator" if (precision, self.int8_form) == ("int8", "qoperator") else precision
 
@@ -88,16 +107,17 @@ class OnnxExport(Export):
         from edgesqueeze.formats.onnx.write_int4 import emit_onnx_int4
         from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
 
+        batch = self.batch_of(precision)
         if precision == "fp32":
-            return emit_onnx(graph, None)
+            return emit_onnx(graph, None, batch)
         if precision == "codebook":
-            return emit_onnx_codebook(graph)
+            return emit_onnx_codebook(graph, batch)
         if precision == "int4":
-            return emit_onnx_int4(graph, int4_weights(graph, spec))
+            return emit_onnx_int4(graph, int4_weights(graph, spec), batch)
         if precision != "int8":
-            return emit_onnx_weights(graph, precision, int8_weights(graph, spec))
+            return emit_onnx_weights(graph, precision, int8_weights(graph, spec), batch)
         if self.input == "uint8" and spec is not None:
             graph, spec = with_pixel_input(graph, spec)
         if self.int8_form == "qoperator" and spec is not None:
-            return emit_onnx_qoperator(graph, spec)
-        return emit_onnx(graph, spec)
+            return emit_onnx_qoperator(graph, spec, batch)
+        return emit_onnx(graph, spec, batch)

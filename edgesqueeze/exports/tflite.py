@@ -5,7 +5,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgesqueeze.exports.base import Artifact, Export, InputType, model_file_name, write_artifact
+from edgesqueeze.exports.base import (
+    Artifact,
+    BatchSetting,
+    Export,
+    InputType,
+    check_one_image,
+    model_file_name,
+    write_artifact,
+)
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.predictor import Predictor
@@ -27,8 +35,12 @@ class TfliteExport(Export):
     input: InputType = "float32"
     """With uint8 the int8 file takes pixels 0 to 255, the data's mean and std being inside, and ``int8_io``
     says only what it gives."""
+    batch: BatchSetting = 1
+    """How many images a file takes at once: a number, or ``open`` for any, by ``resize_tensor_input``. Every
+    input is answered as if it were alone."""
     detections: bool = False
-    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.tflite``."""
+    """Of a detector, write beside each file one that finds boxes itself: ``model_int8_detections.tflite``.
+    It takes one image at a time."""
 
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
@@ -36,6 +48,7 @@ class TfliteExport(Export):
             raise ValueError("int8_io needs int8 among the precisions")
         if self.input != "float32" and "int8" not in self.precision:
             raise ValueError("input: uint8 needs int8 among the precisions")
+        check_one_image(self.batch, detections=self.detections)
         return self
 
     @property
@@ -63,7 +76,8 @@ class TfliteExport(Export):
 
         if self.input == "uint8":
             check_pixel_input(graph)
-        emit_tflite(graph, None)
+        in_float = self.precisions != ("int8",)
+        emit_tflite(graph, None, batch=self.batch if in_float else 1)
         if "dynamic" in self.precision:
             check_form(graph, "dynamic")
 
@@ -92,5 +106,5 @@ class TfliteExport(Export):
         if precision == "int8" and self.input == "uint8" and spec is not None:
             graph, spec = with_pixel_input(graph, spec)
         if precision == "fp32" or precision == "int8":  # noqa: PLR1714 (mypy narrows this form only)
-            return emit_tflite(graph, spec if precision == "int8" else None, self.int8_io)
-        return emit_tflite_weights(graph, precision, int8_weights(graph, spec))
+            return emit_tflite(graph, spec if precision == "int8" else None, self.int8_io, self.batch)
+        return emit_tflite_weights(graph, precision, int8_weights(graph, spec), self.batch)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.normalization import Normalization
 
 PRECISIONS = {
@@ -100,6 +101,13 @@ class FileFacts:
     def flops(self) -> int | None:
         """Floating-point operations: a multiply-accumulate is two."""
         return None if self.macs is None else 2 * self.macs
+
+    @property
+    def batch(self) -> Batch:
+        """How many inputs the file takes at once; 1 where its inputs do not agree."""
+        firsts = {entry.shape[0] if len(entry.shape) > 1 else 1 for entry in self.inputs}
+        first = firsts.pop() if len(firsts) == 1 else 1
+        return "open" if first is None else first
 
     def to_json(self) -> dict[str, object]:
         """All facts as plain JSON values."""

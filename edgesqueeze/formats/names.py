@@ -49,3 +49,6 @@ Precision = Literal["fp32", "fp16", "int8", "dynamic", "int8_weights", "int4", "
 """``int8`` is full integer and needs a ``ptq`` or ``qat`` stage. The others keep float32 activations and need
 none: fp16, int8_weights, int4 and codebook make weights smaller, dynamic quantizes each layer's input at run
 time. ``codebook`` needs a ``share`` or ``squeeze`` stage."""
+
+Batch = int | Literal["open"]
+"""How many inputs a model file takes at once: a number, or any number."""

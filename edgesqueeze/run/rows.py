@@ -135,6 +135,8 @@ def boxes_candidate(path: Path, predictor: Predictor, task: Task) -> Candidate:
 
 
 def _row_of(path: Path, predictor: Predictor, worth: Scored) -> Row:
+    batch = 1 if FileFormat.known(path) is FileFormat.SQZ else read_model_file(path).batch
+    several = f"takes {batch} inputs at once, and its MACs and latency are those of all {batch}"
     return Row(
         label=path.name,
         path=path.name,
@@ -143,6 +145,7 @@ def _row_of(path: Path, predictor: Predictor, worth: Scored) -> Row:
         num_bytes=path.stat().st_size,
         **file_sizes(path).columns(),
         **worth.columns,
+        notes=() if batch in (1, "open") else (several,),
     )
 
 

@@ -59,8 +59,8 @@ class Plan:
 class StageRunner:
     """A run's task, its directory, its recipe, and who is told.
 
-    ``watch`` is told of every epoch, with the name of its stage's folder. Stages train at ``place``. Of several
-    processes the first is the runner, and the others are each a
+    ``watch`` is told of every epoch, with the name of its stage's folder. Stages train at ``place``. Of
+    several processes the first is the runner, and the others are each a
     :class:`~edgesqueeze.run.follower.Follower`.
     """
 

@@ -127,7 +127,7 @@ def test_a_sqz_file_of_per_tensor_scales_decodes_to_the_exported_files(tmp_path)
     grids = activation_grids(graph, calibrate_min_max(graph, [x]))
     for per_channel in (True, False):
         spec = spec_from_activations(graph, grids, per_channel=per_channel)
-        written = OnnxExport(precision=("int8",)).write(graph, spec, tmp_path)
+        written = OnnxExport(precision=("int8",), batch=1).write(graph, spec, tmp_path)
         written += TfliteExport(precision=("int8",)).write(graph, spec, tmp_path)
         (tmp_path / "model.sqz").write_bytes(emit_sqz(graph, spec))
         folder = tmp_path / f"decoded_{per_channel}"

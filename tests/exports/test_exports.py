@@ -22,7 +22,7 @@ BOTH = ("fp32", "int8")
 EXPORTS = {
     "squeezed": SqueezedExport(),
     "squeezed_paper": SqueezedExport(coder="huffman", index_bits=5),
-    "onnx": OnnxExport(precision=BOTH),
+    "onnx": OnnxExport(precision=BOTH, batch=1),
     "tflite": TfliteExport(precision=BOTH),
 }
 

@@ -21,11 +21,20 @@ def onnx_with_detections(data: bytes, decoding: BoxDecoding) -> bytes:
         ExportError: the file's outputs are not those of such a detector.
     """
     model: ModelProto = onnx.load_model_from_string(data)
+    _close(model)
     ends = {end.name: [d.dim_value for d in end.type.tensor_type.shape.dim] for end in model.graph.output}
     check_ends(list(ends), ends, decoding)
     added = _Suppression(model, decoding)
     added.write()
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _close(model: ModelProto) -> None:
+    """Make an open batch 1: boxes of several images would go into one list."""
+    for end in (*model.graph.input, *model.graph.output):
+        first = end.type.tensor_type.shape.dim[0]
+        if first.HasField("dim_param"):
+            first.dim_value = 1
 
 
 @dataclass

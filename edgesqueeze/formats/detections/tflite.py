@@ -34,6 +34,8 @@ def tflite_with_detections(data: bytes, decoding: BoxDecoding) -> bytes:
     model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
     ends = {end.name.decode(): int(end.tensorIndex) for end in model.signatureDefs[0].outputs}
     shapes = {name: [int(n) for n in model.subgraphs[0].tensors[i].shape] for name, i in ends.items()}
+    for tensor in model.subgraphs[0].tensors:
+        tensor.shapeSignature = None  # an open batch stays 1: boxes of several images would go into one list
     classes = check_ends(list(ends), shapes, decoding)
     model.buffers = [
         schema.BufferT() if buffer.data is None else AlignedBuffer(np.asarray(buffer.data, np.uint8))

@@ -90,7 +90,8 @@ class OnnxFile:
             if name is not None:
                 sources.append(name)
             elif maker.op_type == "DequantizeLinear":
-                if maker.input[0] in self.makers:  # not a weight's
+                stored = self.makers.get(maker.input[0])
+                if stored is not None and stored.op_type != "Expand":  # not a weight's, nor a constant's
                     sources.append(str(maker.name).removesuffix("/out"))
             else:
                 kinds.add(_kernel(maker, self.makers))
@@ -108,9 +109,10 @@ class OnnxFile:
     def cut(self, name: str, given: Mapping[str, Shape] | None = None) -> bytes:
         """A file that computes one node and nothing behind it.
 
-        ``given`` are nodes that are not computed but further inputs, with their shapes.
+        ``given`` are nodes that are not computed but further inputs, with their shapes for one example.
         """
         graph, end = self.model.graph, self._ends[name]
+        batch = graph.input[0].type.tensor_type.shape.dim[0]
         inputs = {self.given_name(node): shape for node, shape in (given or {}).items()}
         needed, open_names = set(), list(end.output)
         while open_names:
@@ -118,7 +120,12 @@ class OnnxFile:
             if wanted not in needed and wanted not in inputs:
                 needed.add(wanted)
                 open_names += self.makers[wanted].input if wanted in self.makers else []
-        further = [helper.make_tensor_value_info(n, TensorProto.UINT8, shape) for n, shape in inputs.items()]
+        further = [
+            helper.make_tensor_value_info(
+                n, TensorProto.UINT8, [batch.dim_param or batch.dim_value, *shape[1:]]
+            )
+            for n, shape in inputs.items()
+        ]
         body = helper.make_graph(
             [node for node in graph.node if set(node.output) & needed],
             graph.name,

@@ -1,5 +1,9 @@
 """What the ONNX operators mean for counting: which multiply, which inputs are parameters."""
 
+from collections.abc import Collection
+
+from onnx import NodeProto
+
 # Where an operator's first and second factor are among its inputs.
 FACTORS = {
     "Conv": (0, 1),
@@ -12,6 +16,8 @@ FACTORS = {
     "QLinearConv": (0, 3),
     "QLinearMatMul": (0, 3),
 }
+# What makes an integer operator's input where it is quantized while the file runs.
+INTEGERS_AT_RUN_TIME = {"Cast", "DynamicQuantizeLinear"}
 INTEGER = {"ConvInteger", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"}
 # ONNX Runtime's integer operators (com.microsoft): the standard operator of the same shapes and its inputs.
 FLOAT_FORMS = {
@@ -89,3 +95,16 @@ ZERO_POINTS = {
     "QLinearConv": (3, 5, 0),
     "QLinearMatMul": (3, 5, -1),
 }
+
+
+def measured(node: NodeProto, known: Collection[str]) -> list[str]:
+    """What an operator makes of ranges that are found while the file runs: scales, and what leads to them.
+
+    Args:
+        node: the operator.
+        known: what those before it made.
+    """
+    if node.op_type == "DynamicQuantizeLinear":
+        return [node.output[1]]
+    from_range = node.op_type in ("Div", "Min", "Sub", "Where") and any(name in known for name in node.input)
+    return list(node.output) if from_range or node.op_type == "ReduceMin" else []

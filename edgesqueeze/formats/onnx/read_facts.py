@@ -29,10 +29,12 @@ from edgesqueeze.formats.onnx.operators import (
     FORWARDS,
     INTEGER,
     INTEGER_BIAS,
+    INTEGERS_AT_RUN_TIME,
     NEVER_PARAMS,
     SETTINGS,
     WEIGHTED,
     ZERO_POINTS,
+    measured,
 )
 from edgesqueeze.normalization import METADATA_KEY, Normalization, normalization_from
 
@@ -259,8 +261,7 @@ def _weights(nodes: list[NodeProto], constants: _Constants) -> list[WeightFact]:
     """The stored tensors that are parameters, each once however often it is used."""
     found: dict[str, WeightFact] = {}
     for node in nodes:
-        if node.op_type == "DynamicQuantizeLinear":
-            constants.measured.add(node.output[1])
+        constants.measured.update(measured(node, constants.measured))
         folded = constants.scales(node) or constants.picks(node)
         for position, name in enumerate([] if folded else node.input):
             if name not in constants.origin or position in SETTINGS.get(node.op_type, set()):
@@ -295,7 +296,7 @@ def _arithmetic(nodes: list[NodeProto], constants: _Constants) -> set[Arithmetic
     found: set[Arithmetic] = set()
     for node in nodes:
         if node.op_type in INTEGER:
-            dynamic = makers.get(node.input[0]) == "DynamicQuantizeLinear"
+            dynamic = makers.get(node.input[0]) in INTEGERS_AT_RUN_TIME
             found.add("dynamic" if dynamic else "integer")
         elif node.op_type in FACTORS:
             activations = [name for name in node.input[:2] if name not in constants.origin]

@@ -186,9 +186,9 @@ class _QOperators:
         """What an operator takes for its input's grid, where that is another one."""
         wrong: dict[str, Array] = {}
         for value, scale, zero_point in self._places(node):
-            if node.input[value] in self.constants:  # what it is read as is all that is known of it
+            made = self.grids.get(node.input[value])
+            if made is None:  # a constant: what it is read as is all that is known of it
                 continue
-            made = self.grids[node.input[value]]
             read = self.constants[node.input[scale]], self.constants[node.input[zero_point]]
             for kind, a, b in zip(("input scale", "input zero point"), made, read, strict=True):
                 if a != b:

@@ -18,7 +18,10 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
+from edgesqueeze.formats.onnx.write_batch import end_info, spread, target
+from edgesqueeze.formats.onnx.write_dynamic import write_dynamic
 from edgesqueeze.formats.onnx.write_maps import MAPS, OnnxWriter, write_map, write_mat_mul
 from edgesqueeze.formats.onnx.write_resize import write_lifted
 from edgesqueeze.formats.onnx.write_weights import (
@@ -56,8 +59,8 @@ _IR_VERSIONS = {OPSET: 8, OPSET_OF_INT4: 10}
 UINT8_OFFSET = 128
 
 
-def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
-    """The bytes of an ONNX model with one float input "input" [1, C, H, W] and one float output "output".
+def emit_onnx(graph: Graph, spec: QuantSpec | None, batch: Batch = 1) -> bytes:
+    """The bytes of an ONNX model with one float input "input" [N, C, H, W] and one float output "output".
 
     Several inputs and outputs have the names that the graph gives them. The input is uint8 if the graph takes
     pixels.
@@ -67,6 +70,7 @@ def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
     Args:
         graph: the network.
         spec: the integers of an int8 file, or None for float32.
+        batch: how many inputs the file takes at once; each is answered as if it were alone.
 
     Raises:
         ExportError: the weights exceed the 2 GB that one ONNX file can hold.
@@ -74,16 +78,20 @@ def emit_onnx(graph: Graph, spec: QuantSpec | None) -> bytes:
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return Emitter(graph, spec, FloatStore(graph) if spec is None else Int8Store(graph, spec)).run()
+    store = FloatStore(graph) if spec is None else Int8Store(graph, spec)
+    return Emitter(graph, spec, store, batch=batch).run()
 
 
-def emit_onnx_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+def emit_onnx_weights(
+    graph: Graph, form: WeightForm, weights: dict[str, Int8Weight], batch: Batch = 1
+) -> bytes:
     """The bytes of an ONNX model like that of :func:`emit_onnx` in float32, but with smaller weights.
 
     Args:
         graph: the network.
         form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.network.integers.weight_only`.
         weights: the integers of the layers; not read for ``fp16``.
+        batch: see :func:`emit_onnx`.
 
     Raises:
         ExportError: the weights exceed 2 GB, one is too large for float16, or no layer could compute with
@@ -92,9 +100,9 @@ def emit_onnx_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Wei
     check_form(graph, form)
     check_size(graph, None)
     if form == "fp16":
-        return Emitter(graph, None, Float16Store(graph)).run()
+        return Emitter(graph, None, Float16Store(graph), batch=batch).run()
     store = Int8WeightStore(graph, weights)
-    return Emitter(graph, None, store, store if form == "dynamic" else None).run()
+    return Emitter(graph, None, store, store if form == "dynamic" else None, batch=batch).run()
 
 
 @dataclass
@@ -106,6 +114,7 @@ class Emitter:
     store: LayerStore
     dynamic: Int8WeightStore | None = None
     opset: int = OPSET
+    batch: Batch = 1
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
@@ -126,7 +135,7 @@ class Emitter:
             self._name_output(self.values[output.node], output.name)
         taken = TensorProto.UINT8 if self.graph.takes_pixels else TensorProto.FLOAT
         inputs, outputs = (
-            [helper.make_tensor_value_info(name, kind, node.shape) for name, node in ends.items()]
+            [end_info(name, node.shape, self.batch, kind) for name, node in ends.items()]
             for ends, kind in (
                 ({node.name: node for node in self.graph.inputs}, taken),
                 (self.graph.output_nodes, TensorProto.FLOAT),
@@ -169,7 +178,7 @@ class Emitter:
         bits = exact_bits(self.graph, node)
         if bits is None:
             return None
-        writer = OnnxWriter(self._op, self._constant, self._round_trip)
+        writer = self._map_writer
         scale, source = spec.activations[node.name].scale, self._integers_of(node.inputs[0])
         return write_lifted(writer, self._shared, (self.graph, node, bits), scale, source)
 
@@ -182,11 +191,14 @@ class Emitter:
         """The value of a constant: stored float, or integers and their grid."""
         values = constant_values(self.graph, node)
         if self.spec is None:
-            return self._constant(node.name, values)
+            return spread(self._map_writer, self.graph, node, self._constant(node.name, values))
         integers = quantize_input(values, self.spec.activations[node.name])
         shifted = (integers.astype(np.int16) + UINT8_OFFSET).astype(np.uint8)
-        inputs = [self._constant(f"{node.name}/int", shifted), *self._grid(self.spec, node.name)]
-        return self._op("DequantizeLinear", inputs, f"{node.name}/out", {})
+        stored = self._constant(f"{node.name}/int", shifted)
+        stored = spread(self._map_writer, self.graph, node, stored)
+        return self._op(
+            "DequantizeLinear", [stored, *self._grid(self.spec, node.name)], f"{node.name}/out", {}
+        )
 
     def _name_output(self, value: str, name: str) -> None:
         """Give a value the name of an output; one that has a name already is copied."""
@@ -257,31 +269,34 @@ class Emitter:
         if isinstance(node, Clamp):
             return inputs[0]
         if type(node) in MAPS:
-            writer = OnnxWriter(self._op, self._constant, self._round_trip)
-            return write_map(writer, self.graph, node, inputs[0])
+            return write_map(self._map_writer, self.graph, node, inputs[0])
         if isinstance(node, MatMul):
-            return write_mat_mul(OnnxWriter(self._op, self._constant, self._round_trip), node, inputs)
+            return write_mat_mul(self._map_writer, node, inputs)
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
             inputs = [self._as_map(node, inputs[0])]
         kind, attributes = kind_and_attributes(node)
         if isinstance(node, WeightedNode):
             if self.dynamic is not None and self.dynamic.reads_integers(node):
-                return self.dynamic.write_dynamic(self._layer_writer, node, inputs[0], attributes)
+                return write_dynamic(self._layer_writer, self.dynamic, node, inputs[0])
             if node.owner not in self.operands:
                 self.operands[node.owner] = self.store.store(self._layer_writer, node)
             inputs += self.operands[node.owner]
         return self._op(kind, inputs, f"{node.name}/raw", attributes)
 
     @property
+    def _map_writer(self) -> OnnxWriter:
+        return OnnxWriter(self._op, self._constant, self._round_trip, self.batch, self.opset)
+
+    @property
     def _layer_writer(self) -> LayerWriter:
-        return LayerWriter(self._op, self._constant, self._shared, self._has)
+        return LayerWriter(self._op, self._constant, self._shared, self._has, self.batch, self.opset)
 
     def _has(self, name: str) -> bool:
         return any(name in node.output for node in self.nodes)
 
     def _as_map(self, node: Conv, value: str) -> str:
         """[1, features] as a map of height and width 1."""
-        shape = self._constant(f"{node.name}.shape", np.array([1, node.shape[1], 1, 1], np.int64))
+        shape = self._constant(f"{node.name}.shape", target((1, node.shape[1], 1, 1), self.batch))
         mapped = self._op("Reshape", [value, shape], f"{node.name}/map", {})
         return self._round_trip(node.inputs[0], mapped, f"{node.name}/map")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from onnx import TensorProto, helper
 
 from edgesqueeze.formats.limits import check_size
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.onnx.write import OPSET, OPSET_OF_INT4, Emitter
 from edgesqueeze.formats.onnx.write_weights import FloatStore, LayerWriter, arranged
 from edgesqueeze.network.graph.nodes import Graph, WeightedNode, bias_name, weight_name
@@ -17,7 +18,7 @@ from edgesqueeze.network.integers.codebook import Codebook, codebooks
 _UINT4 = helper.tensor_dtype_to_np_dtype(TensorProto.UINT4)
 
 
-def emit_onnx_codebook(graph: Graph) -> bytes:
+def emit_onnx_codebook(graph: Graph, batch: Batch = 1) -> bytes:
     """The bytes of an ONNX model like the float32 one, with weights as indices into tables.
 
     Raises:
@@ -26,7 +27,7 @@ def emit_onnx_codebook(graph: Graph) -> bytes:
     check_size(graph, None)
     books = codebooks(graph)
     opset = OPSET_OF_INT4 if any(book.num_bits == 4 for book in books.values()) else OPSET
-    return Emitter(graph, None, CodebookStore(graph, books), opset=opset).run()
+    return Emitter(graph, None, CodebookStore(graph, books), opset=opset, batch=batch).run()
 
 
 @dataclass(frozen=True)

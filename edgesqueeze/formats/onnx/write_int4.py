@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgesqueeze.formats.limits import check_size
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.onnx.write import OPSET_OF_INT4, Emitter
 from edgesqueeze.formats.onnx.write_weights import FloatStore, LayerWriter
 from edgesqueeze.network.graph.nodes import (
@@ -31,19 +32,20 @@ from edgesqueeze.network.integers.int4 import BLOCK, Int4Weight
 _INT4 = helper.tensor_dtype_to_np_dtype(TensorProto.INT4)
 
 
-def emit_onnx_int4(graph: Graph, weights: dict[str, Int4Weight]) -> bytes:
+def emit_onnx_int4(graph: Graph, weights: dict[str, Int4Weight], batch: Batch = 1) -> bytes:
     """The bytes of an ONNX model like the float32 one, with 4-bit weights.
 
     Args:
         graph: the network.
         weights: the integers of the layers; a layer that is not among them stays float32.
+        batch: how many inputs the file takes at once.
 
     Raises:
         ExportError: the weights exceed 2 GB.
     """
     check_size(graph, None)
     store = Int4Store(graph, weights)
-    return _Int4Emitter(graph, None, store, opset=OPSET_OF_INT4, int4=store).run()
+    return _Int4Emitter(graph, None, store, opset=OPSET_OF_INT4, batch=batch, int4=store).run()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The ONNX operators of nodes without weights that need constants or several operators."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from edgesqueeze.formats.names import Batch
+from edgesqueeze.formats.onnx.write_batch import reduced, target
 from edgesqueeze.formats.onnx.write_functions import write_function
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
@@ -38,12 +40,18 @@ class OnnxWriter:
 
     ``op`` appends an operator (kind, inputs, output, attributes), ``constant`` stores an array under a name,
     ``settle`` brings a value onto a node's grid in an int8 file (node, value, name). All return the name of
-    their result.
+    their result. ``batch`` and ``opset`` are those of the file.
     """
 
     op: Callable[[str, list[str], str, dict[str, object]], str]
     constant: Callable[[str, NDArray[Any]], str]
     settle: Callable[[str, str, str], str]
+    batch: Batch
+    opset: int
+
+    def shape(self, name: str, shape: Sequence[int]) -> str:
+        """Store what a Reshape makes of a value with the batch in front, given as [1, …]."""
+        return self.constant(name, target(shape, self.batch))
 
 
 def write_map(writer: OnnxWriter, graph: Graph, node: AnyNode, value: str) -> str:
@@ -89,14 +97,17 @@ def _depth_to_space(writer: OnnxWriter, graph: Graph, node: DepthToSpace, value:
     if high == wide:
         return writer.op("DepthToSpace", [value], f"{node.name}/raw", {"blocksize": high, "mode": "DCR"})
     source = graph.source(node)
-    split = np.array([high, wide, node.shape[1], *source.shape[2:]], np.int64)
+    split, order = [high, wide, node.shape[1], *source.shape[2:]], [2, 3, 0, 4, 1]
+    stored = np.array(split, np.int64)
+    if writer.batch != 1:
+        stored, order = target([1, *split], writer.batch), [0, *(axis + 1 for axis in order)]
     value = writer.op(
-        "Reshape", [value, writer.constant(f"{node.name}.split", split)], f"{node.name}/groups", {}
+        "Reshape", [value, writer.constant(f"{node.name}.split", stored)], f"{node.name}/groups", {}
     )
     value = writer.settle(source.name, value, f"{node.name}/groups")
-    value = writer.op("Transpose", [value], f"{node.name}/swapped", {"perm": [2, 3, 0, 4, 1]})
+    value = writer.op("Transpose", [value], f"{node.name}/swapped", {"perm": order})
     value = writer.settle(source.name, value, f"{node.name}/swapped")
-    shape = writer.constant(f"{node.name}.shape", np.array(node.shape, np.int64))
+    shape = writer.shape(f"{node.name}.shape", node.shape)
     return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
 
 
@@ -114,8 +125,7 @@ def _layer_norm(writer: OnnxWriter, graph: Graph, node: LayerNorm, value: str) -
     return writer.op("Transpose", [value], f"{node.name}/raw", {"perm": [0, 3, 1, 2]})
 
 
-def _resize(writer: OnnxWriter, _: Graph, node: Resize, value: str) -> str:
-    size = writer.constant(f"{node.name}.size", np.array(node.shape, np.int64))
+def _resize(writer: OnnxWriter, graph: Graph, node: Resize, value: str) -> str:
     places = "align_corners" if node.mode == "bilinear_corners" else "half_pixel"
     attributes: dict[str, object] = {"mode": "linear", "coordinate_transformation_mode": places}
     if node.mode == "nearest":
@@ -124,19 +134,32 @@ def _resize(writer: OnnxWriter, _: Graph, node: Resize, value: str) -> str:
             "coordinate_transformation_mode": "asymmetric",
             "nearest_mode": "floor",
         }
-    return writer.op("Resize", [value, "", "", size], f"{node.name}/raw", attributes)
+    inputs = [value, "", *_new_size(writer, graph, node, value)]
+    return writer.op("Resize", inputs, f"{node.name}/raw", attributes)
+
+
+def _new_size(writer: OnnxWriter, graph: Graph, node: Resize, value: str) -> list[str]:
+    """The factors of a Resize; or none of them, and the size."""
+    if writer.batch == 1:
+        return ["", writer.constant(f"{node.name}.size", np.array(node.shape, np.int64))]
+    source = np.array(graph.source(node).shape[2:], np.float32)
+    factors = np.array(node.size, np.float32) / source  # as ONNX Runtime divides, given the size
+    if np.array_equal((factors * source).astype(np.int64), node.size):
+        return [writer.constant(f"{node.name}.factors", np.array([1, 1, *factors], np.float32))]
+    count = writer.op("Shape", [value], f"{node.name}/batch", {"start": 0, "end": 1})
+    size = writer.constant(f"{node.name}.size", np.array(node.shape[1:], np.int64))
+    return ["", writer.op("Concat", [count, size], f"{node.name}/size", {"axis": 0})]
 
 
 def _shuffle(writer: OnnxWriter, graph: Graph, node: Shuffle, value: str) -> str:
     channels, area = node.shape[1], prod(node.shape[2:])
     source = graph.source(node).name
-    grouped = np.array([1, node.groups, channels // node.groups, area], np.int64)
-    shape = writer.constant(f"{node.name}.grouped", grouped)
+    shape = writer.shape(f"{node.name}.grouped", (1, node.groups, channels // node.groups, area))
     value = writer.op("Reshape", [value, shape], f"{node.name}/groups", {})
     value = writer.settle(source, value, f"{node.name}/groups")
     value = writer.op("Transpose", [value], f"{node.name}/swapped", {"perm": [0, 2, 1, 3]})
     value = writer.settle(source, value, f"{node.name}/swapped")
-    shape = writer.constant(f"{node.name}.shape", np.array(node.shape, np.int64))
+    shape = writer.shape(f"{node.name}.shape", node.shape)
     return writer.op("Reshape", [value, shape], f"{node.name}/raw", {})
 
 
@@ -146,7 +169,7 @@ def _arg_max(writer: OnnxWriter, _: Graph, node: ArgMax, value: str) -> str:
 
 
 def _channel_max(writer: OnnxWriter, _: Graph, node: ChannelMax, value: str) -> str:
-    return writer.op("ReduceMax", [value], f"{node.name}/raw", {"axes": [1], "keepdims": 1})
+    return reduced(writer, "ReduceMax", value, [1], f"{node.name}/raw")
 
 
 def _mirror_pad(writer: OnnxWriter, graph: Graph, node: MirrorPad, value: str) -> str:
@@ -162,14 +185,14 @@ def _mirror_pad(writer: OnnxWriter, graph: Graph, node: MirrorPad, value: str) -
 def _group_norm(writer: OnnxWriter, graph: Graph, node: GroupNorm, value: str) -> str:
     """Groups as the channels of an instance norm, then a factor and an offset per channel."""
     name, groups = node.name, node.groups
-    shape = writer.constant(f"{name}.groups", np.array([1, groups, -1], np.int64))
+    shape = writer.shape(f"{name}.groups", (1, groups, -1))
     value = writer.op("Reshape", [value, shape], f"{name}/groups", {})
     plain = [
         writer.constant(f"{name}.{label}", np.full(groups, number, np.float32))
         for label, number in (("ones", 1.0), ("zeros", 0.0))
     ]
     value = writer.op("InstanceNormalization", [value, *plain], f"{name}/norm", {"epsilon": node.epsilon})
-    shape = writer.constant(f"{name}.shape", np.array(node.shape, np.int64))
+    shape = writer.shape(f"{name}.shape", node.shape)
     value = writer.op("Reshape", [value, shape], f"{name}/map", {})
     weight, bias = (
         writer.constant(label(node), stored.reshape(-1, 1, 1))
@@ -210,8 +233,7 @@ def _rearrange(writer: OnnxWriter, graph: Graph, node: Rearrange, value: str) ->
         if label == "swapped":
             value = writer.op("Transpose", [value], output, {"perm": list(numbers)})
         else:
-            stored = writer.constant(f"{node.name}.{label}", np.array(numbers, np.int64))
-            value = writer.op("Reshape", [value, stored], output, {})
+            value = writer.op("Reshape", [value, writer.shape(f"{node.name}.{label}", numbers)], output, {})
         if place < len(steps) - 1:
             value = writer.settle(source.name, value, output)
     return value

@@ -6,14 +6,16 @@ stands between a DequantizeLinear and a QuantizeLinear, as in the QDQ form. A no
 ``<node>/int``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edgesqueeze.formats.limits import check_size
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
 from edgesqueeze.formats.onnx.write import UINT8_OFFSET, Emitter
-from edgesqueeze.formats.onnx.write_maps import OnnxWriter, write_map
+from edgesqueeze.formats.onnx.write_batch import target
+from edgesqueeze.formats.onnx.write_maps import write_map
 from edgesqueeze.formats.onnx.write_weights import Int8Store, weight_scale, weight_zeros
 from edgesqueeze.network.graph.nodes import (
     Add,
@@ -45,19 +47,20 @@ from edgesqueeze.network.integers.spec import QMAX, QMIN, QuantSpec
 _MICROSOFT = "com.microsoft"
 
 
-def emit_onnx_qoperator(graph: Graph, spec: QuantSpec) -> bytes:
+def emit_onnx_qoperator(graph: Graph, spec: QuantSpec, batch: Batch = 1) -> bytes:
     """The bytes of an int8 ONNX model like that of ``formats.onnx.write.emit_onnx``, of QOperators.
 
     Args:
         graph: the network.
         spec: its integers.
+        batch: how many inputs the file takes at once.
 
     Raises:
         ExportError: the weights exceed the 2 GB that one ONNX file can hold.
     """
     graph, spec = lower(graph, spec)
     check_size(graph, spec)
-    return _QOperatorEmitter(graph, spec, Int8Store(graph, spec), integers=spec).run()
+    return _QOperatorEmitter(graph, spec, Int8Store(graph, spec), batch=batch, integers=spec).run()
 
 
 @dataclass
@@ -95,7 +98,7 @@ class _QOperatorEmitter(Emitter):
 
     def _store_integers(self, node: Constant) -> None:
         super()._node(node)
-        self.uint8[node.name] = f"{node.name}/int"
+        self.uint8[node.name] = super()._integers_of(node.name)
 
     def _quantize(self, node: AnyNode, value: str) -> None:
         grid = self._grid(self.integers, node.name)
@@ -124,7 +127,7 @@ class _QOperatorEmitter(Emitter):
                 kind, attributes = kind_and_attributes(node)
                 self._op(kind, [self.uint8[node.inputs[0]]], result, attributes)
             case Slice() | Shuffle() | Rearrange() | Resize(mode="nearest"):
-                writer = OnnxWriter(self._op, self._constant, lambda _, value, __: value)
+                writer = replace(self._map_writer, settle=lambda _, value, __: value)
                 write_map(writer, self.graph, node, self.uint8[node.inputs[0]])
                 self.nodes[-1].name = self.nodes[-1].output[0] = result
             case Pad():
@@ -182,7 +185,7 @@ class _QOperatorEmitter(Emitter):
         """The input and the weight of a layer, each with scale and zero point."""
         source, *grid = self._operands(node.inputs[0])
         if isinstance(node, Conv) and len(self.graph.source(node).shape) == 2:
-            shape = self._constant(f"{node.name}.shape", np.array([1, node.shape[1], 1, 1], np.int64))
+            shape = self._constant(f"{node.name}.shape", target((1, node.shape[1], 1, 1), self.batch))
             source = self._op("Reshape", [source, shape], f"{node.name}/map", {})
         name, layer = weight_name(node), self.integers.weights[node.name]
         scale = weight_scale(self._layer_writer, f"{name}_scale", layer.scale, self.integers)

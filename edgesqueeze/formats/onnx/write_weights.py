@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from edgesqueeze.formats.limits import as_float16
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.network.graph.nodes import (
-    Conv,
     ConvTranspose,
     Floats,
     Graph,
@@ -24,8 +24,6 @@ from edgesqueeze.network.graph.nodes import (
 )
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.integers.weight_only import Int8Weight, is_dynamic
-
-_UINT8_OFFSET = 128
 
 
 class Append(Protocol):
@@ -48,13 +46,16 @@ class LayerWriter:
     """What the emitter lends.
 
     ``op`` appends an operator, ``constant`` stores an array under a name, ``shared`` one that other layers
-    may have as well; all return the name to read. ``has`` says whether a value is there already.
+    may have as well; all return the name to read. ``has`` says whether a value is there already. ``batch``
+    and ``opset`` are those of the file.
     """
 
     op: Append
     constant: Callable[[str, NDArray[Any]], str]
     shared: Callable[[str, NDArray[Any]], str]
     has: Callable[[str], bool]
+    batch: Batch
+    opset: int
 
 
 class LayerStore(Protocol):
@@ -89,7 +90,7 @@ class Float16Store:
         """Two constants, and their float32 forms."""
         weight = arranged(node, self.graph.weight(node))
         named = ((weight_name(node), weight), (bias_name(node), self.graph.bias(node)))
-        return [_cast(writer, writer.constant(name, as_float16(node.name, v)), name) for name, v in named]
+        return [cast(writer, writer.constant(name, as_float16(node.name, v)), name) for name, v in named]
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,8 @@ class Int8WeightStore:
         if layer is None:
             return FloatStore(self.graph).store(writer, node)
         name = weight_name(node)
-        value = _cast(writer, writer.constant(name, arranged(node, layer.weight)), name, "/cast")
-        scale = arranged(node, _along(layer.scale, layer.weight.ndim - 1))
+        value = cast(writer, writer.constant(name, arranged(node, layer.weight)), name, "/cast")
+        scale = arranged(node, along(layer.scale, layer.weight.ndim - 1))
         factor = writer.constant(f"{name}_scale", scale)
         weight = writer.op("Mul", [value, factor], f"{name}/out", {})
         return [weight, writer.constant(bias_name(node), self.graph.bias(node))]
@@ -168,43 +169,12 @@ class Int8WeightStore:
         """Whether a layer of a ``dynamic`` file multiplies integers."""
         return node.name in self.weights and is_dynamic(self.graph, node)
 
-    def write_dynamic(
-        self, writer: LayerWriter, node: WeightedNode, value: str, attributes: dict[str, object]
-    ) -> str:
-        """Append a layer that quantizes its input while it runs; the name of its result.
 
-        ConvInteger has a fast kernel for uint8 weights only (zero point 128), MatMulInteger for both.
-        """
-        name, layer = weight_name(node), self.weights[node.name]
-        integers, scale, zero_point = self._quantized(writer, value)
-        if isinstance(node, Conv):
-            shifted = (layer.weight.astype(np.int16) + _UINT8_OFFSET).astype(np.uint8)
-            offset = writer.shared("zero_point_128", np.array(_UINT8_OFFSET, np.uint8))
-            inputs = [integers, writer.constant(name, shifted), zero_point, offset]
-            total = writer.op("ConvInteger", inputs, f"{node.name}/sum", attributes)
-        else:
-            inputs = [integers, writer.constant(name, layer.weight.T), zero_point]
-            total = writer.op("MatMulInteger", inputs, f"{node.name}/sum", {})
-        behind = 2 if isinstance(node, Conv) else 0
-        factor = writer.constant(f"{name}_scale", _along(layer.scale, behind))
-        factor = writer.op("Mul", [scale, factor], f"{node.name}/scale", {})
-        total = _cast(writer, total, node.name, "/float")
-        product = writer.op("Mul", [total, factor], f"{node.name}/product", {})
-        bias = writer.constant(bias_name(node), _along(self.graph.bias(node), behind))
-        return writer.op("Add", [product, bias], f"{node.name}/raw", {})
-
-    def _quantized(self, writer: LayerWriter, value: str) -> tuple[str, str, str]:
-        """A value's integers, scale and zero point, measured once however many layers read them."""
-        names = f"{value}/dynamic", f"{value}/dynamic_scale", f"{value}/dynamic_zero_point"
-        if not writer.has(names[0]):
-            writer.op("DynamicQuantizeLinear", [value], names[0], {}, names[1:])
-        return names
-
-
-def _cast(writer: LayerWriter, value: str, name: str, ending: str = "/out") -> str:
+def cast(writer: LayerWriter, value: str, name: str, ending: str = "/out") -> str:
+    """Append a Cast to float32; the name of the result."""
     return writer.op("Cast", [value], f"{name}{ending}", {"to": TensorProto.FLOAT})
 
 
-def _along(values: Floats, behind: int) -> Floats:
+def along(values: Floats, behind: int) -> Floats:
     """A vector as one value per output channel, with this many axes behind the channels."""
     return values.reshape(-1, *[1] * behind)

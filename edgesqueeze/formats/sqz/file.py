@@ -12,6 +12,7 @@ from edgesqueeze.coding.decoder.container import VERSION, file_version
 from edgesqueeze.coding.decoder.unsqueeze import SqueezedFile, is_missing, open_squeezed, written_beside
 from edgesqueeze.errors import CodecError, OutputError, UnsupportedVersionError
 from edgesqueeze.files import write_atomically
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.sqz.version1 import read_v1
 from edgesqueeze.formats.sqz.version2 import Coding, emit_v2, read_v2
 from edgesqueeze.network.graph.nodes import Graph
@@ -25,6 +26,7 @@ __all__ = [
     "emit_sqz",
     "naming_file",
     "read_sqz",
+    "template_names",
 ]
 
 FLOAT_FILES = ("model.onnx", "model.tflite")
@@ -72,6 +74,17 @@ def read_sqz(data: bytes) -> tuple[Graph, QuantSpec | None]:
     )
 
 
+def template_names(data: bytes) -> list[str]:
+    """The model files that a .sqz file gives back as they were, whoever decodes it.
+
+    Raises:
+        CorruptFileError: bytes that are no valid .sqz file.
+    """
+    if file_version(data) != VERSION:
+        return []
+    return [template.name for template in open_squeezed(data).meta.files]
+
+
 @contextmanager
 def naming_file(path: Path) -> Iterator[None]:
     """Put the file's name in front of what goes wrong while it is read and decoded."""
@@ -83,8 +96,10 @@ def naming_file(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from error
 
 
-def emit_model_file(name: str, graph: Graph, spec: QuantSpec | None) -> bytes:
+def emit_model_file(name: str, graph: Graph, spec: QuantSpec | None, batch: Batch = 1) -> bytes:
     """One of the MODEL_FILES of a network; ``spec`` is for the int8 ones.
+
+    Without a template a file is decoded to the form for a batch of 1, for ever.
 
     Raises:
         ExportError: TFLite cannot express the graph, or the file would be too large.
@@ -93,8 +108,10 @@ def emit_model_file(name: str, graph: Graph, spec: QuantSpec | None) -> bytes:
     from edgesqueeze.formats.onnx.write import emit_onnx
     from edgesqueeze.formats.tflite.write import emit_tflite
 
-    emit = emit_onnx if name.endswith(".onnx") else emit_tflite
-    return emit(graph, spec if name in INT8_FILES else None)
+    used = spec if name in INT8_FILES else None
+    if name.endswith(".onnx"):
+        return emit_onnx(graph, used, batch)
+    return emit_tflite(graph, used, batch=batch)
 
 
 def decode_sqz(path: Path, directory: Path, *, everything: bool = True) -> list[Path]:

@@ -3,7 +3,7 @@
 Only the schema that ships with LiteRT and the flatbuffers library are used. Nothing here knows a network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,16 +164,23 @@ class FlatModel:
         sources: Mapping[str, int],
         results: Mapping[str, int],
         normalization: Normalization | None = None,
+        change: Callable[[Generated], None] | None = None,
     ) -> bytes:
         """The file, with one signature that names the tensors of inputs and outputs.
 
-        ``normalization`` is said in the description, see :func:`description`.
+        Args:
+            sources: input name to tensor.
+            results: output name to tensor.
+            normalization: said in the description, see :func:`description`.
+            change: what is to be done to the whole file, an object of the schema, before it becomes bytes.
         """
         self._zero_points.clear()  # they are offsets in one file
-        # Room for the constants from the start: the library grows by doubling and copying.
-        builder = flatbuffers.Builder(self._data_bytes + 64 * len(self._buffers) + (1 << 20))
         model = self._model(sources, results)
         model.description = description(normalization)
+        if change is not None:
+            change(model)
+        # Room for the constants from the start: the library grows by doubling and copying.
+        builder = flatbuffers.Builder(self._data_bytes + 64 * len(self._buffers) + (1 << 20))
         builder.Finish(model.Pack(builder), _FILE_ID)
         return bytes(builder.Output())
 

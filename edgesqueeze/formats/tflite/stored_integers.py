@@ -1,5 +1,6 @@
 """The integers that a TFLite file of ours stores, layer by layer, in PyTorch's layout."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ _OP = schema.BuiltinOperator
 _WEIGHTED = (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED, _OP.TRANSPOSE_CONV)
 _BIAS = {_OP.TRANSPOSE_CONV: 3}
 """Which input of an operator its bias is, if not the third."""
+_INNER = re.compile(r"(.+)\.(padded|map|groups|swapped|joined|(room|with)_\d+)")
+"""What a tensor inside of a node is called behind the node's name."""
 _DTYPES = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT8: np.int8,
@@ -32,7 +35,7 @@ def tflite_layers(file: TfliteFile) -> Layers:
             layers[name] = grid_of(float(quantization.scale[0]), int(quantization.zeroPoint[0]))
     for name, parameters in tflite_weights(file).items():
         layers[name] |= parameters
-    inner = {f"{name}{ending}" for name in layers for ending in (".padded", ".map", ".groups", ".swapped")}
+    inner = {name for name in layers if (found := _INNER.fullmatch(name)) and found[1] in layers}
     return {name: layer for name, layer in layers.items() if name not in inner}
 
 

@@ -6,6 +6,7 @@ dynamic and weight-only files: see :mod:`edgesqueeze.formats.tflite.write_weight
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.order import file_orders
 from edgesqueeze.formats.tflite.versions import USUAL_VERSIONS, VERSIONS
+from edgesqueeze.formats.tflite.write_batch import set_batch, write_concatenation
 from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer_norm, write_mat_mul
 from edgesqueeze.formats.tflite.write_functions import write_function
 from edgesqueeze.formats.tflite.write_maps import write_map
@@ -78,42 +81,48 @@ EndType = Literal["int8", "float32"]
 """What a full-int8 file takes and gives."""
 
 
-def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8") -> bytes:
+def emit_tflite(graph: Graph, spec: QuantSpec | None, int8_io: EndType = "int8", batch: Batch = 1) -> bytes:
     """The bytes of a TFLite model; the same graph and spec always give the same bytes.
 
     Args:
-        graph: the network. Its input [1, C, H, W] becomes [1, H, W, C] in the file, uint8 if it takes pixels.
+        graph: the network. Its input [1, C, H, W] becomes [N, H, W, C] in the file, uint8 if it takes pixels.
         spec: the integers of an int8 file, or None for float32.
         int8_io: what an int8 file takes and gives; float32 adds a QUANTIZE and a DEQUANTIZE at the ends. What
             takes pixels takes them in either case.
+        batch: how many inputs the file takes at once; an open one is 1 until LiteRT is told another.
 
     Raises:
         ExportError: a flattened map reaches something for which the order of its values matters, or the
-            weights exceed 2 GB; or, in int8, two scales lie too far apart for XNNPACK.
+            weights exceed 2 GB; in int8, two scales lie too far apart for XNNPACK; or the batch is open and a
+            layer is a transposed convolution in float.
     """
     if spec is not None:
         graph, spec = lower(graph, spec)
     check_size(graph, spec)
     store = FloatStore(graph) if spec is None else Int8Store(graph, spec)
-    return _Emitter(graph, spec, store, spec is not None and int8_io == "float32").run()
+    return _Emitter(graph, spec, store, spec is not None and int8_io == "float32", batch).run()
 
 
-def emit_tflite_weights(graph: Graph, form: WeightForm, weights: dict[str, Int8Weight]) -> bytes:
+def emit_tflite_weights(
+    graph: Graph, form: WeightForm, weights: dict[str, Int8Weight], batch: Batch = 1
+) -> bytes:
     """The bytes of a TFLite model with float32 input, output and activations, but smaller weights.
 
     Args:
         graph: the network.
         form: ``fp16``, ``int8_weights`` or ``dynamic``, see :mod:`edgesqueeze.network.integers.weight_only`.
         weights: the integers of the layers; not read for ``fp16``.
+        batch: see :func:`emit_tflite`.
 
     Raises:
         ExportError: a flattened map reaches something for which the order of its values matters, a weight is
-            too large for float16, or no layer could compute with integers in a ``dynamic`` file.
+            too large for float16, no layer could compute with integers in a ``dynamic`` file, or the batch
+            is open and a layer is a transposed convolution.
     """
     check_form(graph, form)
     check_size(graph, None)
     store = Float16Store(graph) if form == "fp16" else Int8WeightStore(graph, weights, form == "dynamic")
-    return _Emitter(graph, None, store).run()
+    return _Emitter(graph, None, store, batch=batch).run()
 
 
 @dataclass
@@ -127,6 +136,7 @@ class _Emitter:
     spec: QuantSpec | None
     store: LayerStore
     float_ends: bool = False
+    batch: Batch = 1
     model: FlatModel = field(default_factory=FlatModel)
     tensors: dict[str, int] = field(default_factory=dict)
     orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
@@ -142,7 +152,8 @@ class _Emitter:
             else:
                 self._node(node)
         results = {output.name: self._result(output.node) for output in self.graph.outputs}
-        return self.model.pack(self.sources, results, self.graph.normalization)
+        change = None if self.batch == 1 else partial(set_batch, batch=self.batch)
+        return self.model.pack(self.sources, results, self.graph.normalization, change)
 
     def _result(self, name: str) -> int:
         tensor = self.tensors[name]
@@ -254,14 +265,8 @@ class _Emitter:
                 self.operator(_OP.MEAN, [inputs[0], axes], output, options)
             case Flatten():
                 self._reshape(inputs[0], output, node.shape, f"{node.name}.shape")
-            case Concat():
-                options = schema.ConcatenationOptionsT()
-                options.axis = 3 if len(node.shape) == 4 else 1
-                self.operator(_OP.CONCATENATION, inputs, output, options)
-            case Join():
-                options = schema.ConcatenationOptionsT()
-                options.axis = node.axis - 1
-                self.operator(_OP.CONCATENATION, inputs, output, options)
+            case Concat() | Join():
+                write_concatenation(self, self.graph, node, inputs, output)
             case Add() | Mul() | Extreme() | MatMul():
                 self._of_two(node, inputs, output)
             case _:

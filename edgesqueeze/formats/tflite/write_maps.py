@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
@@ -26,6 +27,7 @@ _OP = schema.BuiltinOperator
 class TfliteWriter(Protocol):
     """What the emitter lends: the file, tensors of computed values (shape as NCHW), and operators."""
 
+    batch: Batch
     model: FlatModel
 
     def computed(self, name: str, shape: tuple[int, ...], grid_of: str) -> int:
@@ -74,7 +76,18 @@ def _indices(writer: TfliteWriter, name: str, values: list[int] | list[list[int]
 def write_slice(
     writer: TfliteWriter, name: str, start: list[int], size: list[int], source: int, output: int
 ) -> None:
-    """Append a slice; ``start`` and ``size`` are in the file's order of axes."""
+    """Append a slice; ``start`` and ``size`` are in the file's order of axes.
+
+    A file for several inputs has another operator: LiteRT's SLICE keeps to the shape it was written with.
+    """
+    if writer.batch != 1:
+        stop = [first + count for first, count in zip(start, size, strict=True)]
+        named = {"start": start, "stop": stop, "steps": [1] * len(start)}
+        ends = [_indices(writer, f"{name}.{label}", numbers) for label, numbers in named.items()]
+        options = schema.StridedSliceOptionsT()
+        options.beginMask = options.endMask = 1  # all of the first axis
+        writer.operator(_OP.STRIDED_SLICE, [source, *ends], output, options)
+        return
     ends = [_indices(writer, f"{name}.start", start), _indices(writer, f"{name}.size", size)]
     writer.operator(_OP.SLICE, [source, *ends], output, schema.SliceOptionsT())
 

@@ -51,6 +51,8 @@ def write_rearranged(
 ) -> None:
     """Append a RESHAPE, or one, a TRANSPOSE and another where values have to move."""
     moves, final = moves_of(node, source_shape), writer.model.shape(output)
+    if writer.batch != 1 and moves.order is not None and moves.order[0] != 0:
+        moves = Moves((1, *moves.shape), (0, *(axis + 1 for axis in moves.order)))
     if moves.order is None:
         _reshape(writer, f"{node.name}.shape", source, output, final)
         return

@@ -21,7 +21,7 @@ from edgesqueeze.measure.checks.file_facts import PlacedOperator
 from edgesqueeze.measure.runtimes.onnx_runtime import ORT_FATAL
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
-_TO_INTEGER = {"QuantizeLinear", "DynamicQuantizeLinear"}
+_TO_INTEGER = {"QuantizeLinear", "DynamicQuantizeLinear", "Shape"}
 _TO_FLOAT = {"DequantizeLinear", "MatMulIntegerToFloat"}
 _LAYOUT = {"ReorderInput", "ReorderOutput"}
 """What ONNX Runtime puts around a float convolution in its own layout: part of it, not one more operator."""

@@ -22,7 +22,7 @@ from edgesqueeze.measure.proof.float_reference import (
 from edgesqueeze.measure.proof.parity_report import Divergence, FileParity
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.measure.runtimes.runtime import load_model
-from edgesqueeze.network.graph.nodes import Floats
+from edgesqueeze.network.graph.nodes import Constant, Floats, constant_values
 from edgesqueeze.trees import Tree, by_name, length_of, rows_of
 
 
@@ -75,12 +75,13 @@ def _compare_nodes(
 ) -> FileParity:
     graph = reference.graph
     inputs = [node.name for node in graph.inputs]
-    nodes = {node.name: _Node() for node in graph.nodes if node.name not in inputs}
+    stored = {node.name: constant_values(graph, node) for node in graph.nodes if isinstance(node, Constant)}
+    nodes = {node.name: _Node() for node in graph.nodes if node.name not in {*inputs, *stored}}
     whole = _Node()
     watched = _Watched(path, list(nodes))
     for i in range(length_of(x)):
         image = rows_of(x, slice(i, i + 1))
-        values = {**by_name(image, inputs), **watched.tensors(image)}
+        values = {**stored, **by_name(image, inputs), **watched.tensors(image)}
         for name, node in nodes.items():
             node.add(values[name], reference.output(name, values), DYNAMIC_TOLERANCE)
         for name, y in predictor.predict_all(image).items():

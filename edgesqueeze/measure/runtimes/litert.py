@@ -20,8 +20,11 @@ from edgesqueeze.measure.runtimes.predictor import (
     as_int8,
     channels_first,
     existing,
+    fixed_batch,
     from_int8,
+    in_batches,
     not_quantized,
+    one_batch,
     other_input,
     pixels_behind,
     unreadable,
@@ -30,7 +33,7 @@ from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s, dequantize, quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant
 from edgesqueeze.normalization import Normalization
-from edgesqueeze.trees import Tree, by_name, length_of, rows_of
+from edgesqueeze.trees import Tree, by_name
 
 
 def load_tflite(path: Path, threads: int = 1) -> Predictor:
@@ -54,6 +57,7 @@ class _TflitePredictor(SinglePredictor):
             raise unreadable(path, "LiteRT", error) from error
         self._path = path
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._batch = fixed_batch([entry["shape"] for entry in inputs])
         signatures = list(self._interpreter.get_signature_list())
         runner = self._interpreter.get_signature_runner(signatures[0]) if len(signatures) == 1 else None
         self._inputs = _by_name(inputs, {} if runner is None else runner.get_input_details())
@@ -79,6 +83,10 @@ class _TflitePredictor(SinglePredictor):
         return found
 
     def prepare(self, x: Tree) -> Callable[[], object]:
+        return self._filled(one_batch(x, self._batch))
+
+    def _filled(self, x: Tree) -> Callable[[], object]:
+        """The interpreter with its inputs set, ready to be invoked."""
         for index, values in self._converted(x).items():
             self._interpreter.set_tensor(index, values)
         return self._invoke
@@ -92,10 +100,10 @@ class _TflitePredictor(SinglePredictor):
     def _run(self, x: Tree) -> dict[str, NDArray[Any]]:
         """Every output as the file has it, but maps as NCHW."""
         parts: dict[str, list[NDArray[Any]]] = {name: [] for name in self._outputs}
-        for i in range(length_of(x)):
-            self.prepare(rows_of(x, slice(i, i + 1)))()
+        for part, count in in_batches(x, self._batch):
+            self._filled(part)()
             for name, details in self._outputs.items():
-                parts[name].append(self._interpreter.get_tensor(details["index"]))
+                parts[name].append(self._interpreter.get_tensor(details["index"])[:count])
         return {name: channels_first(np.concatenate(found)) for name, found in parts.items()}
 
     def _converted(self, x: Tree) -> dict[int, NDArray[Any]]:

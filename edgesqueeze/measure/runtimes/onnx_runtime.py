@@ -15,8 +15,11 @@ from edgesqueeze.measure.runtimes.predictor import (
     SinglePredictor,
     as_int8,
     existing,
+    fixed_batch,
     from_int8,
+    in_batches,
     not_quantized,
+    one_batch,
     other_input,
     pixels_behind,
     unreadable,
@@ -25,7 +28,7 @@ from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s, quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant
 from edgesqueeze.normalization import METADATA_KEY, normalization_from
-from edgesqueeze.trees import Tree, by_name, length_of, rows_of
+from edgesqueeze.trees import Tree, by_name
 
 ORT_FATAL = 4
 
@@ -65,6 +68,7 @@ class _OnnxPredictor(SinglePredictor):
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base
             raise unreadable(path, "ONNX Runtime", error) from error
+        self._batch = fixed_batch([entry.shape for entry in self._session.get_inputs()])
         self._path = path
         said = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
         self._normalization = normalization_from(said)
@@ -81,15 +85,16 @@ class _OnnxPredictor(SinglePredictor):
         return self._only(self._integers(self._run(given, x)))
 
     def prepare(self, x: Tree) -> Callable[[], object]:
-        feed = self._feed(x)
+        feed = self._feed(one_batch(x, self._batch))
         return lambda: self._call(feed)
 
     def _run(self, given: Mapping[str, Int8s], x: Tree) -> dict[str, Floats]:
         """Every output; ``given`` are inner tensors that are inputs as well, uint8 in the file."""
         kind, runs = np.dtype(np.uint8), []
-        for i in range(length_of(x)):
-            feeds = {key: from_int8(q[i : i + 1], kind) for key, q in given.items()}
-            runs.append(self._call({**self._feed(rows_of(x, slice(i, i + 1)), feeds), **feeds}))
+        for (part, inner), count in in_batches((x, dict(given)), self._batch):
+            feeds = {key: from_int8(q, kind) for key, q in inner.items()}
+            found = self._call({**self._feed(part, feeds), **feeds})
+            runs.append([y[:count] for y in found])
         names = [output.name for output in self._session.get_outputs()]
         return {n: np.concatenate(parts) for n, parts in zip(names, zip(*runs, strict=True), strict=True)}
 

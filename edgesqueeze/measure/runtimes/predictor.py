@@ -1,6 +1,6 @@
 """What every runtime gives: a loaded file that can be asked, and what they share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from edgesqueeze.files import is_file
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s
 from edgesqueeze.normalization import Normalization
-from edgesqueeze.trees import Tree, leaves
+from edgesqueeze.trees import Tree, leaves, length_of, rows_of
 
 UINT8_OFFSET = 128
 
@@ -22,7 +22,7 @@ class Predictor(Protocol):
 
     Inputs are float32 [N, C, H, W]; of several inputs a tuple, or a dictionary by their names. A file that
     takes pixels is given those that the floats come from, rounded where they come from none. Every example is
-    one inference.
+    one inference, but for files that take a number of them at once.
     """
 
     runtime: str
@@ -54,6 +54,8 @@ class Predictor(Protocol):
 
     def prepare(self, x: Tree) -> Callable[[], object]:
         """A call that runs one inference on ``x`` [1, C, H, W] and converts nothing: what latency is.
+
+        A file that takes a number of inputs at once is given as many copies.
 
         Raises:
             ExportError: the file has inputs of another shape or type.
@@ -96,6 +98,26 @@ class SinglePredictor:
                 f"{self._path} has {len(found)} outputs: {', '.join(found)}; ask for all of them"
             )
         return next(iter(found.values()))
+
+
+def fixed_batch(shapes: Sequence[Sequence[Any]]) -> int:
+    """How many inputs a file takes at once, from its inputs' shapes; 1 also for any number."""
+    firsts = {shape[0] if len(shape) > 1 else 1 for shape in shapes}
+    first = firsts.pop() if len(firsts) == 1 else 1
+    return int(first) if isinstance(first, int | np.integer) and first > 1 else 1
+
+
+def in_batches(x: Tree, size: int) -> Iterator[tuple[Tree, int]]:
+    """So many examples at a time, and how many of them count: behind the last stand copies of it."""
+    count = length_of(x)
+    for start in range(0, count, size):
+        rows = np.minimum(np.arange(start, start + size), count - 1)
+        yield rows_of(x, rows), min(size, count - start)
+
+
+def one_batch(x: Tree, size: int) -> Tree:
+    """What a file is given in one run: copies of the first example where it takes a number of them."""
+    return x if size == 1 else next(in_batches(x, size))[0]
 
 
 def channels_first(y: NDArray[Any]) -> NDArray[Any]:
