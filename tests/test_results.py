@@ -135,16 +135,6 @@ def test_the_results_show_the_measured_int8_files(network):
         assert rows[label, "onnxruntime"]["accuracy"] == rows[label, "ai-edge-litert"]["accuracy"]
 
 
-def test_the_readme_shows_the_measured_table():
-    text = (ROOT / "README.md").read_text()
-    for row in report_of("deep_compression", "fashion_mnist").rows:
-        if row.num_bytes is not None:
-            assert (
-                f"| {row.label} | {100 * row.primary:.2f} % | {row.num_bytes:,} | {row.compression_ratio:.1f}× |"
-                in text
-            )
-
-
 FLOORS = {"detector_int8": 0.99, "detector_qat": 0.99, "segmenter_int8": 0.99, "segmenter_qat": 0.99}
 """The least share of the float metric in an int8 file: more than the 95 and 96 % of MLPerf Mobile."""
 

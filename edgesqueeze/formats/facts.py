@@ -122,7 +122,10 @@ def input_line(tensor: TensorFact, layout: str, normalization: Normalization | N
         layout: of images, ``NCHW`` or ``NHWC``.
         normalization: how pixels become it, if that is known.
     """
-    shape = ", ".join("?" if size is None else str(size) for size in tensor.shape)
+    open_size = ["N", *"?" * len(tensor.shape)]  # the first dimension is the batch
+    shape = ", ".join(
+        other if size is None else str(size) for size, other in zip(tensor.shape, open_size, strict=False)
+    )
     start = f"input {tensor.name!r}: {tensor.dtype}"
     if normalization is None:
         return f"{start} [{shape}], not said how pixels become it"

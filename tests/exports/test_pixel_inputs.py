@@ -114,8 +114,8 @@ def test_every_file_says_what_it_expects(tmp_path):
         path: input_lines(tmp_path / path)[0].removeprefix("input 'input': ")
         for path in ("model.onnx", "model_int8.onnx", "model_int8.tflite", "floats/model_int8.tflite")
     } == {
-        "model.onnx": f"float32 NCHW [1, 1, 16, 16], -0.4242 to 2.821: {floats}",
-        "model_int8.onnx": "uint8 NCHW [1, 1, 16, 16], pixels 0 to 255 as they are, mean 0.1307 and std 0.3081 "
+        "model.onnx": f"float32 NCHW [N, 1, 16, 16], -0.4242 to 2.821: {floats}",
+        "model_int8.onnx": "uint8 NCHW [N, 1, 16, 16], pixels 0 to 255 as they are, mean 0.1307 and std 0.3081 "
         "are inside",
         "model_int8.tflite": f"uint8 NHWC {shape}, pixels 0 to 255 as they are, mean 0.1307 and std 0.3081 are "
         "inside",
@@ -125,7 +125,7 @@ def test_every_file_says_what_it_expects(tmp_path):
     unknown = replace(graph, normalization=None)
     (artifact,) = OnnxExport().write(unknown, None, tmp_path)
     assert input_lines(artifact.path) == (
-        "input 'input': float32 [1, 1, 16, 16], not said how pixels become it",
+        "input 'input': float32 [N, 1, 16, 16], not said how pixels become it",
     )
 
 

@@ -39,8 +39,13 @@ def test_a_few_batches_are_trained_for_many(settings, steps, trained, tiny_task)
     assert (found.epochs, found.steps) == (settings["epochs"], steps)
     assert batches == trained
     assert found.step_s > 0
-    assert found.judging_s > 0
+    assert found.judging_s == 0  # no validation split
     assert found.before_s > 0
+
+
+def test_judging_is_timed_where_there_is_a_validation_split(tiny_task):
+    task = replace(tiny_task, validation=tiny_task.test.first(32))
+    assert timed(task, stage="train", epochs=1, batch_size=128)[0].judging_s > 0
 
 
 def test_the_parts_are_summed():

@@ -3,9 +3,8 @@
 import json
 import sys
 
-import lightning_fabric  # noqa: F401 (once for all processes that are forked here)
 import pytest
-from together import run_together
+from together import Job, run_together
 
 from edgesqueeze.cli.main import main
 from edgesqueeze.run.rundir import read_report
@@ -22,44 +21,60 @@ RECIPE = {
     "exports": [],
     "references": [],
 }
+REFUSED = {
+    "stages.prune.sparsity={nothing: 0.5}": "error: prune.sparsity: 'nothing' names no layer",
+    "device=mps": "error: device is mps, which torch does not find here; there is cpu, or auto",
+}
 
 
-def compress_with(*options):
-    def work(rank):
-        sys.argv = ["edgesqueeze", "compress", *map(str, options)]
-        main()
-
-    return work
+def compress(_, *options):
+    """What each process does."""
+    sys.argv = ["edgesqueeze", "compress", *options]
+    main()
 
 
-def test_the_first_process_writes_and_tells_and_the_others_train_along(tmp_path):
-    (tmp_path / "two.yaml").write_text(json.dumps(RECIPE))
-    out = tmp_path / "out"
-    work = compress_with("--recipe", tmp_path / "two.yaml", "--output", out)
-    assert run_together(work, tmp_path) == [0, 0], (tmp_path / "0.txt").read_text()
-    assert (tmp_path / "1.txt").read_text() == ""
-    told = (tmp_path / "0.txt").read_text()
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run, the same resumed, and one refusal after the other: exit codes and folders."""
+    top = tmp_path_factory.mktemp("together")
+    (top / "two.yaml").write_text(json.dumps(RECIPE))
+    recipe = ("--recipe", str(top / "two.yaml"), "--output")
+    options = {"new": (*recipe, str(top / "new" / "out")), "resumed": ("--resume", str(top / "new" / "out"))}
+    for number, change in enumerate(REFUSED):
+        options[change] = (*recipe, str(top / f"refused_{number}" / "out"), "--set", change)
+    folders = [top / "new", top / "resumed", *(top / f"refused_{n}" for n in range(len(REFUSED)))]
+    for folder in folders:
+        folder.mkdir()
+    jobs = [Job("compress", given, folder) for given, folder in zip(options.values(), folders, strict=True)]
+    return dict(zip(options, zip(run_together(__file__, jobs), folders, strict=True), strict=True))
+
+
+@pytest.mark.slow
+def test_the_first_process_writes_and_tells_and_the_others_train_along(runs):
+    codes, folder = runs["new"]
+    told = (folder / "0.txt").read_text()
+    assert codes == [0, 0], told
+    assert (folder / "1.txt").read_text() == ""
     assert "train: epoch 2/2 loss" in told
-    report = read_report(out)
+    report = read_report(folder / "out")
     assert report.environment["training"] == {"device": "cpu", "precision": "32", "processes": 2}
     notes = {row.label: row.notes for row in report.rows}
     note = "trained on cpu in precision 32 by 2 processes"
     assert (notes["train"], notes["prune"], notes["share"]) == ((note,), (), (note,))
-    # Of a finished run nothing is trained again, and both come to their end.
-    assert run_together(compress_with("--resume", out), tmp_path) == [0, 0]
-    assert "share: finished earlier" in (tmp_path / "0.txt").read_text()
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ("stages.prune.sparsity={nothing: 0.5}", "error: prune.sparsity: 'nothing' names no layer"),
-        ("device=mps", "error: device is mps, which torch does not find here; there is cpu, or auto"),
-    ],
-)
-def test_what_is_refused_ends_all_and_writes_nothing(change, sentence, tmp_path):
-    (tmp_path / "two.yaml").write_text(json.dumps(RECIPE))
-    options = ("--recipe", tmp_path / "two.yaml", "--output", tmp_path / "out", "--set", change)
-    assert run_together(compress_with(*options), tmp_path) == [2, 2]
-    assert sentence in (tmp_path / "0.txt").read_text()
-    assert not (tmp_path / "out").exists()
+@pytest.mark.slow
+def test_of_a_finished_run_nothing_is_trained_again_and_both_come_to_their_end(runs):
+    codes, folder = runs["resumed"]
+    told = (folder / "0.txt").read_text()
+    assert codes == [0, 0], told
+    assert "share: finished earlier" in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", REFUSED)
+def test_what_is_refused_ends_all_and_writes_nothing(change, runs):
+    codes, folder = runs[change]
+    assert codes == [2, 2]
+    assert REFUSED[change] in (folder / "0.txt").read_text()
+    assert not (folder / "out").exists()

@@ -19,6 +19,7 @@ from edgesqueeze.pipeline import compress, finished_network
 from edgesqueeze.run.folders.environment import environment_of
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.rundir import new_run, open_run, read_report
+from edgesqueeze.task.training import Place
 
 RECIPE = {
     "version": 1,
@@ -217,19 +218,19 @@ def test_a_damaged_environment_is_named_with_what_to_do(out, task):
         with pytest.raises(OutputError, match=f"environment.json is damaged: {found}.*; delete it, and the"):
             resume(out, task)
     path.unlink()
-    assert environment_of(path, task.fingerprint) == json.loads(path.read_text())
+    assert environment_of(path, task.fingerprint, Place().facts()) == json.loads(path.read_text())
 
 
 def test_the_machine_that_measures_is_told_and_the_one_before_it_kept(out, task):
     path = out / "environment.json"
     before = json.loads(path.read_text())
-    assert environment_of(path, task.fingerprint) == before  # the load has changed
+    assert environment_of(path, task.fingerprint, Place().facts()) == before  # the load has changed
     in_json("environment.json", "cpu_model", value="abacus")(out)
     for _ in range(2):
-        found = environment_of(path, task.fingerprint)
+        found = environment_of(path, task.fingerprint, Place().facts())
         assert found == json.loads(path.read_text())
         assert (found["cpu_model"], found["began"]["cpu_model"]) == (before["cpu_model"], "abacus")
-    assert "began" not in environment_of(path, "other data")
+    assert "began" not in environment_of(path, "other data", Place().facts())
 
 
 def test_other_data_and_another_checkpoint_are_refused(out, task):

@@ -1,45 +1,82 @@
-"""Processes that stand where torchrun would have put them, forked so that none has to import anything again."""
+"""Processes that stand where torchrun would have put them.
+
+They are forked from a process that has imported everything and computed nothing: torch does not let one that
+has run backward be forked, and a process for each would import everything once more.
+"""
 
 import contextlib
+import importlib.util
+import json
 import os
 import socket
+import subprocess
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 PROCESSES = 2
 
 
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
+@dataclass(frozen=True)
+class Job:
+    """A function of a test file, called with the rank and these texts; what RANK prints is folder/RANK.txt."""
+
+    function: str
+    arguments: tuple[str, ...]
+    folder: Path
 
 
-def run_together(work: Callable[[int], None], folder: Path) -> list[int]:
-    """Call ``work`` with each rank in a process of its own: their exit codes. What they print is in RANK.txt."""
-    port, children = free_port(), []
-    for rank in range(PROCESSES):
-        child = os.fork()
-        if child == 0:
-            _in_child(work, rank, port, folder / f"{rank}.txt")
-        children.append(child)
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+def run_together(file: str, jobs: Sequence[Job]) -> list[list[int]]:
+    """The exit codes of every job's processes, one job after the other."""
+    told = json.dumps([[job.function, job.arguments, str(job.folder)] for job in jobs])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, __file__, file, told]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def _in_child(work: Callable[[int], None], rank: int, port: int, printed: Path) -> None:
+def _main(file: str, told: str) -> None:
+    import lightning_fabric  # noqa: F401 (once for all processes)
+
+    spec = importlib.util.spec_from_file_location("work", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    codes = []
+    for function, arguments, folder in json.loads(told):
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+        work = getattr(module, function)
+        children = [_forked(work, rank, arguments, (port, Path(folder))) for rank in range(PROCESSES)]
+        codes.append([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+    sys.stdout.write(f"{json.dumps(codes)}\n")
+
+
+def _forked(work, rank: int, arguments: Sequence[str], where: tuple[int, Path]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    port, folder = where
     code = 1
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test",
         "WORLD_SIZE": str(PROCESSES), "LOCAL_WORLD_SIZE": str(PROCESSES),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
-    with printed.open("w") as out, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+    out = (folder / f"{rank}.txt").open("w")
+    with out, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
-            work(rank)
+            work(rank, *arguments)
             code = 0
         except SystemExit as left:
             code = int(left.code or 0)
         except BaseException:
             traceback.print_exc()
     os._exit(code)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

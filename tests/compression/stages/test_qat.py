@@ -22,7 +22,7 @@ from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.task.training import Session, evaluate
 
 NUM_BITS = 3
-INT8 = (OnnxExport(precision=("int8",)), TfliteExport(precision=("int8",)))
+INT8 = (OnnxExport(precision=("int8",), batch=1), TfliteExport(precision=("int8",)))
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """Several processes train as one does, bfloat16 nearly so, and nobody waits for a process that has died."""
 
 import os
+from pathlib import Path
 
-import lightning_fabric  # noqa: F401 (once for all processes that are forked here)
 import pytest
 import torch
 from small_task import build_model, small_task
-from together import run_together
+from together import Job, run_together
 from torch import nn
 from training import Recorder
 
@@ -82,20 +82,45 @@ def measured_alone(place):
     return None
 
 
-def test_two_processes_train_as_one(tmp_path):
-    def work(rank):
-        place = open_place("cpu", "32", together=True)
-        found = {
-            "facts": place.facts(),
-            "trained": trained(place),
-            "quantized": quantized(place),
-            "states": killed_and_resumed(place, tmp_path),
-            "measured": measured_alone(place),
-        }
-        torch.save(found, tmp_path / f"{rank}.pt")
+def train_together(rank, folder):
+    """What each of two processes does, and what it found."""
+    place = open_place("cpu", "32", together=True)
+    found = {
+        "facts": place.facts(),
+        "trained": trained(place),
+        "quantized": quantized(place),
+        "states": killed_and_resumed(place, Path(folder)),
+        "measured": measured_alone(place),
+    }
+    torch.save(found, Path(folder) / f"{rank}.pt")
 
-    assert run_together(work, tmp_path) == [0, 0], (tmp_path / "0.txt").read_text()
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+
+def lose_the_other(rank):
+    """The second process dies, and the first hears of it."""
+    place = open_place("cpu", "32", together=True)
+    place.wait()
+    if rank == 1:
+        os._exit(9)
+    with pytest.raises(TaskError, match="^process 0 has lost the others: one of them has ended"):
+        trained(place)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """Exit codes and folder of both."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("train_together", "lose_the_other")}
+    jobs = [
+        Job(name, (str(folder),) if name == "train_together" else (), folder)
+        for name, folder in folders.items()
+    ]
+    return dict(zip(folders, zip(run_together(__file__, jobs), folders.values(), strict=True), strict=True))
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(ended):
+    codes, folder = ended["train_together"]
+    assert codes == [0, 0], (folder / "0.txt").read_text()
+    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["facts"] == {"device": "cpu", "precision": "32", "processes": 2}
     alone, weights, notes = trained(Place())
     assert first["trained"][0] == pytest.approx(alone, rel=1e-5)
@@ -110,16 +135,10 @@ def test_two_processes_train_as_one(tmp_path):
     assert first["measured"] == measured_alone(Place())
 
 
-def test_a_process_that_has_died_is_not_waited_for(tmp_path):
-    def work(rank):
-        place = open_place("cpu", "32", together=True)
-        place.wait()
-        if rank == 1:
-            os._exit(9)
-        with pytest.raises(TaskError, match="^process 0 has lost the others: one of them has ended"):
-            trained(place)
-
-    assert run_together(work, tmp_path) == [0, 9], (tmp_path / "0.txt").read_text()
+@pytest.mark.slow
+def test_a_process_that_has_died_is_not_waited_for(ended):
+    codes, folder = ended["lose_the_other"]
+    assert codes == [0, 9], (folder / "0.txt").read_text()
 
 
 def test_bfloat16_ends_near_float32_and_leaves_float32_weights():
