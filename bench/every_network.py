@@ -1,4 +1,4 @@
-"""One small variant of every model file of torchvision and timm: read, fp32, int8, or what ended it.
+"""A small variant of every model file of torchvision and timm, and all of Keras: what came of each.
 
     python -m bench.every_network --output bench/results/networks
         [--networks NAME …] [--steps read fp32 int8] [--limit SECONDS] [--memory GIB] [--resume]

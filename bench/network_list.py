@@ -1,4 +1,4 @@
-"""The networks of the table: one small variant of every model file of torchvision and timm."""
+"""The networks of the table: a small variant of every model file of torchvision and timm, all Keras has."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,14 @@ from torchvision.ops import StochasticDepth
 
 from bench.subjects import settle
 from edgesqueeze.errors import TaskError
+from edgesqueeze.importing.keras.load import keras_on_torch, network_of
 
-Part = Literal["convolutional", "hybrids and transformers"]
+Part = Literal["convolutional", "hybrids and transformers", "keras.applications"]
+Library = Literal["torchvision", "timm", "keras"]
 CLASSES = 10
 _SETTLING_IMAGES = 4
 _TINY_SCALE = 1e-2
+_KERAS_ERROR = 1e-5
 
 # Model file, its variant, and the image size where it is not the usual one: what the variant is built for.
 _TIMM_CONVOLUTIONAL = """
@@ -58,6 +61,18 @@ mobilenetv3 mobilenet_v3_small, regnet regnet_x_400mf, resnet resnet18, shufflen
 squeezenet squeezenet1_1, vgg vgg11_bn 224, lraspp lraspp_mobilenet_v3_large, fcn fcn_resnet50,
 deeplabv3 deeplabv3_resnet50
 """
+_KERAS = """
+mobilenet_v3 MobileNetV3Small, mobilenet MobileNet, mobilenet_v2 MobileNetV2, mobilenet_v3 MobileNetV3Large,
+nasnet NASNetMobile, efficientnet EfficientNetB0, efficientnet_v2 EfficientNetV2B0, densenet DenseNet121,
+efficientnet EfficientNetB1, efficientnet_v2 EfficientNetV2B1, efficientnet EfficientNetB2,
+efficientnet_v2 EfficientNetV2B2, densenet DenseNet169, inception_v3 InceptionV3, xception Xception,
+resnet ResNet50, resnet_v2 ResNet50V2, vgg16 VGG16, vgg19 VGG19, efficientnet EfficientNetB3,
+efficientnet_v2 EfficientNetV2B3, densenet DenseNet201, resnet ResNet101, resnet_v2 ResNet101V2,
+convnext ConvNeXtTiny, convnext ConvNeXtSmall, efficientnet EfficientNetB4, efficientnet_v2 EfficientNetV2S,
+resnet ResNet152, resnet_v2 ResNet152V2, inception_resnet_v2 InceptionResNetV2, efficientnet EfficientNetB5,
+efficientnet_v2 EfficientNetV2M, convnext ConvNeXtBase, efficientnet EfficientNetB6, nasnet NASNetLarge,
+efficientnet EfficientNetB7, efficientnet_v2 EfficientNetV2L, convnext ConvNeXtLarge, convnext ConvNeXtXLarge
+"""
 _TORCHVISION_OTHERS = "maxvit maxvit_t 224, swin_transformer swin_t 224, vision_transformer vit_b_16 224"
 
 
@@ -65,7 +80,7 @@ _TORCHVISION_OTHERS = "maxvit maxvit_t 224, swin_transformer swin_t 224, vision_
 class ListedNetwork:
     """A variant of a model file of ``library``, and the height and width it is given."""
 
-    library: Literal["torchvision", "timm"]
+    library: Library
     file: str
     variant: str
     image_size: int
@@ -83,10 +98,10 @@ class ListedNetwork:
             x: images [N, 3, image_size, image_size].
 
         Raises:
-            TaskError: timm is not installed.
+            TaskError: timm or Keras is not installed, or answers differ from Keras's own.
         """
         torch.manual_seed(0)
-        model = _timm(self.variant) if self.library == "timm" else _torchvision(self.variant)
+        model = _BUILDERS[self.library](self.variant, self.image_size)
         for name, parameter in model.named_parameters():
             # A layer scale begins at nearly nothing, which would leave a block without a say.
             if name.endswith(("gamma", "layer_scale")) and parameter.abs().max() < _TINY_SCALE:
@@ -98,7 +113,26 @@ class ListedNetwork:
         return model.eval()
 
 
-def _timm(variant: str) -> nn.Module:
+def _keras(variant: str, size: int) -> nn.Module:
+    """The network as a torch module, which must answer what Keras answers with the same random weights."""
+    keras = keras_on_torch()
+    keras.utils.set_random_seed(0)
+    build = getattr(keras.applications, variant)
+    model = build(weights=None, classes=CLASSES, classifier_activation=None, input_shape=(size, size, 3))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Rescaling):  # the table's images are normalized already
+            layer.scale, layer.offset = 1.0, 0.0
+    network = network_of(model, variant).eval()
+    x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, expected = network(x), model(x.movedim(1, -1), training=False)
+    apart = float((found - expected).abs().max() / expected.abs().max())
+    if apart > _KERAS_ERROR:
+        raise TaskError(f"{variant} answers otherwise than Keras, by {apart:.1e} of the largest value")
+    return network
+
+
+def _timm(variant: str, _: int) -> nn.Module:
     try:
         import timm
     except ImportError as error:
@@ -107,7 +141,7 @@ def _timm(variant: str) -> nn.Module:
     return model
 
 
-def _torchvision(variant: str) -> nn.Module:
+def _torchvision(variant: str, _: int) -> nn.Module:
     segmenter: Callable[..., nn.Module] | None = getattr(segmentation, variant, None)
     if segmenter is not None:
         return segmenter(weights=None, weights_backbone=None, num_classes=CLASSES)
@@ -117,7 +151,14 @@ def _torchvision(variant: str) -> nn.Module:
     return build(weights=None, num_classes=CLASSES, **arguments)
 
 
-def _listed(library: Literal["torchvision", "timm"], part: Part, text: str, size: int) -> list[ListedNetwork]:
+_BUILDERS: dict[Library, Callable[[str, int], nn.Module]] = {
+    "torchvision": _torchvision,
+    "timm": _timm,
+    "keras": _keras,
+}
+
+
+def _listed(library: Library, part: Part, text: str, size: int) -> list[ListedNetwork]:
     entries = [entry.split() for entry in text.split(",")]
     return [ListedNetwork(library, e[0], e[1], int(e[2]) if len(e) > 2 else size, part) for e in entries]
 
@@ -129,6 +170,7 @@ NETWORKS: dict[str, ListedNetwork] = {
         *_listed("timm", "convolutional", _TIMM_CONVOLUTIONAL, 128),
         *_listed("torchvision", "hybrids and transformers", _TORCHVISION_OTHERS, 224),
         *_listed("timm", "hybrids and transformers", _TIMM_OTHERS, 224),
+        *_listed("keras", "keras.applications", _KERAS, 96),
     ]
 }
 """By name, in the order of the table."""

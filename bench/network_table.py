@@ -8,7 +8,7 @@ from typing import Any
 from bench.reporting import table
 
 Row = dict[str, Any]
-PARTS = ("convolutional", "hybrids and transformers")
+PARTS = ("convolutional", "hybrids and transformers", "keras.applications")
 _FAIR = 1e-3
 _HEADER = [
     *(

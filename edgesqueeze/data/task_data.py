@@ -170,6 +170,56 @@ def held_out(data: TaskData, share: float) -> tuple[DataSplit, DataSplit]:
     return data.train.part(0, kept), data.train.part(kept, count)
 
 
+def renormalized(data: TaskData, normalization: Normalization) -> TaskData:
+    """The same images, normalized in another way.
+
+    Raises:
+        TaskError: they do not come from pixels, or have another number of channels.
+    """
+    known = data.normalization
+    if known is None:
+        raise TaskError("the data does not say how its images were normalized, so they cannot be otherwise")
+    normalization.check(data.image_shape[0])
+    pairs = list(zip(known.mean, known.std, normalization.mean, normalization.std, strict=True))
+    factors = tuple(std / other for _, std, _, other in pairs)
+    offsets = tuple((mean - other_mean) / other for mean, _, other_mean, other in pairs)
+    digest = hashlib.sha256(f"{data.fingerprint} {normalization!r}".encode())
+    return replace(
+        data,
+        train=Rescaled(data.train, factors, offsets),
+        test=Rescaled(data.test, factors, offsets),
+        fingerprint=digest.hexdigest(),
+        normalization=normalization,
+    )
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """A split whose images are scaled and moved, channel by channel, as batches are made."""
+
+    split: DataSplit
+    factors: tuple[float, ...]
+    offsets: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def part(self, start: int, stop: int) -> "Rescaled":
+        """See :meth:`DataSplit.part`."""
+        return replace(self, split=self.split.part(start, stop))
+
+    def first(self, count: int) -> "Rescaled":
+        """See :meth:`DataSplit.first`."""
+        return replace(self, split=self.split.first(count))
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Tensor, Any]]:
+        """See :meth:`Split.batches`."""
+        factors, offsets = (torch.tensor(n).view(1, -1, 1, 1) for n in (self.factors, self.offsets))
+        return ((x * factors + offsets, y) for x, y in self.split.batches(batch_size, generator))
+
+
 @dataclass(frozen=True)
 class SelfTargets:
     """A split whose targets are its images, as batches have them."""

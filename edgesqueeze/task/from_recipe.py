@@ -10,7 +10,7 @@ from edgesqueeze.errors import TaskError
 from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.checkpoint import Choice
 from edgesqueeze.task.data_loading import data_name
-from edgesqueeze.task.losses import loss_of
+from edgesqueeze.task.losses import loss_of, of_probabilities
 from edgesqueeze.task.metrics import metrics_of
 from edgesqueeze.task.task import BuildModel, Task
 from edgesqueeze.task.task_config import TaskConfig
@@ -32,7 +32,9 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
             f"calibration_images is {config.calibration_images}, but the training split has only {len(train)}"
         )
     calibration = train.first(config.calibration_images)
-    decoding = decoding_of(build_model(), data) if data.kind == "detection" else None
+    model = build_model()
+    decoding = decoding_of(model, data) if data.kind == "detection" else None
+    loss = loss_of(data.kind, decoding)
     return Task(
         name=f"{config.model} on {data_name(config.data)}",
         build_model=build_model,
@@ -41,7 +43,7 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
         validation=validation,
         test=data.test,
         example_input=next(iter(calibration.batches(1)))[0],
-        loss=loss_of(data.kind, decoding),
+        loss=of_probabilities(loss) if getattr(model, "gives_probabilities", False) else loss,
         metrics=metrics_of(data.kind, data.classes, decoding),
         checkpoint=config.checkpoint,
         checkpoint_choice=Choice(config.checkpoint_key, config.ignore),

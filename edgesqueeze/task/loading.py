@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import torch
@@ -10,12 +11,17 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from edgesqueeze.data.splits import Split
-from edgesqueeze.data.task_data import TaskData
+from edgesqueeze.data.task_data import TaskData, renormalized
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
+from edgesqueeze.importing.keras.load import is_keras_model, network_of
+from edgesqueeze.importing.keras.network import KerasNetwork
+from edgesqueeze.importing.load import load_network
+from edgesqueeze.importing.names import KERAS, is_model_file
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.data_loading import load_data
 from edgesqueeze.task.from_recipe import check_output, task_from_recipe
 from edgesqueeze.task.imports import UserCode, import_callable, one_line, working_directory_importable
+from edgesqueeze.task.preprocess import PREPROCESSING
 from edgesqueeze.task.task import BuildModel, Task
 from edgesqueeze.task.task_config import Scalar, TaskConfig, is_reference
 from edgesqueeze.task.training import call
@@ -73,18 +79,42 @@ def _task_from_function(reference: str, seed: int) -> Task:
 
 def _task_from_settings(config: TaskConfig, seed: int) -> tuple[Task, TaskData]:
     # What may not be called is refused before any data are read.
-    code = None if config.model in BUILT_IN_MODELS else import_callable(config.model, nn.Module)
-    data = load_data(config.data, config.task_kind)
-    factory = _built_in_factory(config, data) if code is None else _user_factory(code, config.model_args)
+    own = config.model not in BUILT_IN_MODELS and not is_model_file(config.model)
+    code = import_callable(config.model, nn.Module) if own else None
+    data = _data_for(config)
+    factory = _factory_for(config, data) if code is None else _user_factory(code, config.model_args)
     task = task_from_recipe(config, data, _reproducible(factory, seed))
     return replace(task, code=() if code is None else (code.origin("task.model"),)), data
+
+
+def _data_for(config: TaskConfig) -> TaskData:
+    data = load_data(config.data, config.task_kind)
+    if config.preprocess is None:
+        return data
+    if data.kind == "reconstruction":
+        raise TaskError("a reconstruction is of images in [0, 1]: leave task.preprocess out")
+    if getattr(config.data, "mean", None) is not None:
+        raise TaskError("task.preprocess takes the place of the data's mean and std: leave those out")
+    rule = PREPROCESSING[config.preprocess]
+    if rule.reversed_channels and PurePath(config.model).suffix not in KERAS:
+        raise TaskError(
+            f"task.preprocess {config.preprocess} turns the channels around, which is for Keras files; "
+            "found model " + repr(config.model)
+        )
+    return renormalized(data, rule.normalization(data.image_shape[0]))
 
 
 def _user_factory(code: UserCode, arguments: Mapping[str, Scalar]) -> BuildModel:
     return lambda: _call(lambda: code.call(**arguments), code.reference)
 
 
-def _built_in_factory(config: TaskConfig, data: TaskData) -> BuildModel:
+def _factory_for(config: TaskConfig, data: TaskData) -> BuildModel:
+    """The factory of a built-in network, or of one from a file, whose sizes are those of the data."""
+    if is_model_file(config.model):
+        network = load_network(Path(config.model), data.image_shape)
+        if isinstance(network, KerasNetwork) and config.preprocess is not None:
+            network.takes_bgr = PREPROCESSING[config.preprocess].reversed_channels
+        return lambda: network
     channels, height, width = data.image_shape
     entry = BUILT_IN_MODELS[config.model]
     return lambda: entry.build(data.num_classes, channels, (height, width), config.model_args)
@@ -118,6 +148,8 @@ def _reproducible(build_model: BuildModel, seed: int) -> BuildModel:
 
     def build() -> nn.Module:
         model = _call(_with_seed(build_model, seed), "build_model")
+        if is_keras_model(model):
+            model = network_of(model, "the model factory")
         if not isinstance(model, nn.Module):
             raise TaskError(f"the model factory returned {type(model).__name__}, not a torch.nn.Module")
         if any(is_lazy(p) for p in (*model.parameters(), *model.buffers())):

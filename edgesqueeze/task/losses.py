@@ -13,6 +13,7 @@ from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.detection_loss import DetectionLoss
 
 TaskLoss = Callable[[Any, Any], Tensor]
+_LEAST = 1e-7
 IGNORED = 255
 """The class of pixels that do not count."""
 
@@ -43,6 +44,15 @@ def dice_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     occurs = sums[2] > 0
     dice = 2 * sums[0][occurs] / (sums[1] + sums[2])[occurs]
     return 1 - dice.mean() if bool(occurs.any()) else outputs.sum() * 0
+
+
+def of_probabilities(loss: TaskLoss) -> TaskLoss:
+    """A loss of logits for a network that ends in a softmax: a softmax of logarithms is what they are of."""
+
+    def of_logarithms(outputs: Tensor, targets: Any) -> Tensor:
+        return loss(outputs.clamp_min(_LEAST).log(), targets)
+
+    return of_logarithms
 
 
 def loss_of(kind: TaskKind, decoding: BoxDecoding | None = None) -> TaskLoss:

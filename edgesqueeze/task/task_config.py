@@ -6,9 +6,11 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edgesqueeze.errors import RecipeError
+from edgesqueeze.importing.names import KERAS, ONNX, is_model_file
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.data_config import DataConfig, Settings
+from edgesqueeze.task.preprocess import PREPROCESSING
 
 Scalar = bool | int | float | str | None
 
@@ -20,9 +22,18 @@ def is_reference(text: str) -> bool:
 
 
 def _checked_model(model: str) -> str:
-    if model not in BUILT_IN_MODELS and not is_reference(model):
-        raise ValueError(f"allowed: {', '.join(BUILT_IN_MODELS)}, or 'package.module:factory'")
+    if model not in BUILT_IN_MODELS and not is_reference(model) and not is_model_file(model):
+        raise ValueError(
+            f"allowed: {', '.join(BUILT_IN_MODELS)}, 'package.module:factory', "
+            f"or a file {', '.join((*KERAS, *ONNX))}"
+        )
     return model
+
+
+def _checked_rule(rule: str) -> str:
+    if rule not in PREPROCESSING:
+        raise ValueError(f"allowed: {', '.join(PREPROCESSING)}")
+    return rule
 
 
 def _single_value(value: object) -> object:
@@ -34,8 +45,9 @@ def _single_value(value: object) -> object:
 class TaskConfig(Settings):
     """A task of some kind from a model and data; paths are relative to the working directory.
 
-    ``model`` is a built-in name or ``package.module:factory``; the factory is called with ``model_args`` and
-    nothing else; those of a built-in network are its options. ``checkpoint_key`` says under which key of the
+    ``model`` is a built-in name, a file of Keras or ONNX, or ``package.module:factory``, which is called with
+    ``model_args`` and nothing else; those of a built-in network are its options. ``preprocess`` is how pixels
+    become inputs, in place of the data's own mean and std. ``checkpoint_key`` says under which key of the
     checkpoint the weights lie, with dots for keys under keys; ``ignore`` are globs over its names that are
     left out. ``kind`` is what the network is asked to do: by default what a built-in one is made for, else
     classification. ``validation`` is the share of the training split that is held out of it to judge epochs
@@ -44,6 +56,7 @@ class TaskConfig(Settings):
 
     model: Annotated[str, AfterValidator(_checked_model)]
     model_args: dict[str, Annotated[Scalar, BeforeValidator(_single_value)]] = Field(default={})
+    preprocess: Annotated[str, AfterValidator(_checked_rule)] | None = None
     checkpoint: Path | None = None
     checkpoint_key: Annotated[str, Field(min_length=1)] | None = None
     ignore: tuple[Annotated[str, Field(min_length=1)], ...] = ()
@@ -71,6 +84,12 @@ class TaskConfig(Settings):
         if self.model in BUILT_IN_MODELS and self.task_kind != BUILT_IN_MODELS[self.model].kind:
             made_for = BUILT_IN_MODELS[self.model].kind
             raise ValueError(f"{self.model} is made for {made_for}; kind is {self.task_kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _file_has_no_options(self) -> Self:
+        if is_model_file(self.model) and self.model_args:
+            raise ValueError(f"{self.model} is a file, which takes no model_args; leave them out")
         return self
 
     @model_validator(mode="after")

@@ -79,7 +79,7 @@ def apply_folding(model: nn.Module, pairs: list[FoldedPair]) -> None:
 
 def _find_pairs(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
     """Pairs found by watching tensors flow from a convolution into a batch norm in one forward pass."""
-    produced: dict[int, str] = {}
+    produced: dict[_Place, str] = {}
     kept_alive: list[Tensor] = []
     pairs: list[FoldedPair] = []
     hooks = []
@@ -87,14 +87,14 @@ def _find_pairs(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
         if isinstance(module, _LAYERS):
 
             def remember(_: nn.Module, __: object, output: Tensor, name: str = name) -> None:
-                produced[id(output)] = name
+                produced[_place(output)] = name
                 kept_alive.append(output)
 
             hooks.append(module.register_forward_hook(remember))
         elif isinstance(module, _NORMS):
 
             def pair(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
-                conv = produced.get(id(inputs[0]))
+                conv = produced.get(_place(inputs[0]))
                 if conv is not None:
                     pairs.append((conv, name))
 
@@ -106,6 +106,14 @@ def _find_pairs(model: nn.Module, example_input: Tree) -> list[FoldedPair]:
         for hook in hooks:
             hook.remove()
     return list(dict.fromkeys(pairs))  # layers that are called again are folded once
+
+
+_Place = tuple[int, torch.Size, tuple[int, ...]]
+
+
+def _place(value: Tensor) -> _Place:
+    """The same for a tensor and for one that was turned to another order and back, as Keras's models do."""
+    return value.data_ptr(), value.shape, value.stride()
 
 
 def _fold(conv: _Layer, norm: _Norm) -> None:

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.cuttable import Order
 from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer
+from edgesqueeze.formats.tflite.order import IN_PLACE
 
 _FILE_ID = b"TFL3"
 # Operators whose output values have an order of their own, whatever the order of their input.
@@ -100,6 +101,8 @@ class TfliteFile:
             return None
         while index in self.makers:
             operator, flat = self.makers[index], len(self.shape(index)) == 2
+            if self._stays_in_place(operator):
+                return None
             index, code = int(operator.inputs[0]), self.code(operator)
             shape = self.shape(index)
             is_map = len(shape) == 4 and prod(shape[1:3]) > 1
@@ -110,6 +113,11 @@ class TfliteFile:
             if code in _MIXING or is_map or shape[-1] != features:
                 return None
         return None
+
+    def _stays_in_place(self, operator: Any) -> bool:
+        """Whether a reshape gives what the graph has in this very order, a flattened map of Keras's say."""
+        named = len(operator.inputs) > 1 and self.code(operator) == schema.BuiltinOperator.RESHAPE
+        return named and self.graph.tensors[int(operator.inputs[1])].name.decode().endswith(IN_PLACE)
 
 
 def pack_tflite(model: Any) -> bytes:

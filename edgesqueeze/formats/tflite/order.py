@@ -23,6 +23,9 @@ from edgesqueeze.network.graph.nodes import (
     Softmax,
 )
 
+IN_PLACE = ".in_place"
+"""Ends the name of a reshape's constant where the graph wants a map's values in the file's own order."""
+
 
 def file_orders(graph: Graph) -> dict[str, NDArray[np.intp]]:
     """For every tensor that a file holds in another order: the place of each of its values in the graph.

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgesqueeze.formats.tflite.order import IN_PLACE
 from edgesqueeze.formats.tflite.write_maps import TfliteWriter
 from edgesqueeze.network.graph.nodes import Rearrange
 
@@ -54,7 +55,7 @@ def write_rearranged(
     if writer.batch != 1 and moves.order is not None and moves.order[0] != 0:
         moves = Moves((1, *moves.shape), (0, *(axis + 1 for axis in moves.order)))
     if moves.order is None:
-        _reshape(writer, f"{node.name}.shape", source, output, final)
+        _reshape(writer, f"{node.name}{IN_PLACE}", source, output, final)
         return
     steps, name = steps_of(moves), node.name
     for number, (shape, order) in enumerate(steps):

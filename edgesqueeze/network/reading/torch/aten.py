@@ -12,12 +12,14 @@ from torch.fx import Node as FxNode
 from edgesqueeze.network.graph.nodes import (
     Activation,
     Add,
+    AnyNode,
     Clamp,
     Conv,
     ConvTranspose,
     Dense,
     MaxPool,
     Mul,
+    Pad,
     Pads,
     Pair,
     Pointwise,
@@ -49,18 +51,27 @@ def _conv(builder: Builder, fx: FxNode) -> None:
     args = arguments_of(fx, ["input", "weight", "bias", "stride", "padding", "dilation", "groups"])
     weight, bias = builder.weight_and_bias(fx, args)
     kernel, dilation = pair_of(weight.shape[2:]), pair_of(args["dilation"] or 1)
+    source, pads = _unpadded(builder, builder.source(fx), _conv_pads(args["padding"] or 0, kernel, dilation))
     node = Conv(
         name=builder.layer_name(fx),
-        inputs=(builder.source(fx).name,),
+        inputs=(source.name,),
         shape=shape_of(fx),
         kernel=kernel,
         stride=pair_of(args["stride"] or 1),
-        pads=_conv_pads(args["padding"] or 0, kernel, dilation),
+        pads=pads,
         dilation=dilation,
         groups=args["groups"] or 1,
         activation="none",
     )
     builder.add_weighted(fx, node, weight, bias)
+
+
+def _unpadded(builder: Builder, source: AnyNode, pads: Pads) -> tuple[AnyNode, Pads]:
+    """Zeros that were put around a map for a convolution are padding of its own."""
+    while isinstance(source, Pad):
+        top, left, bottom, right = (own + more for own, more in zip(pads, source.pads, strict=True))
+        source, pads = builder.nodes[source.inputs[0]], (top, left, bottom, right)
+    return source, pads
 
 
 def _batch_norm(builder: Builder, fx: FxNode) -> None:

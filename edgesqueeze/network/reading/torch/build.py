@@ -50,6 +50,7 @@ def build_graph(model: nn.Module, example_input: Tree) -> Graph:
     except Exception as error:  # torch.export raises many unrelated types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TaskError(f"torch.export cannot trace {type(model).__name__}: {reason}") from error
+    _drop_assertions(program.graph)
     builder = Builder(program)
     user_inputs = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
     for fx in program.graph.nodes:
@@ -66,13 +67,18 @@ def build_graph(model: nn.Module, example_input: Tree) -> Graph:
     raise UnsupportedLayerError("the model returns no tensor")
 
 
+def _drop_assertions(graph: torch.fx.Graph) -> None:
+    """Of what was traced with they hold already; without them what reads a value is what computes with it."""
+    for fx in list(graph.nodes):
+        if fx.op == "call_function" and aten_name(fx).startswith("_assert"):
+            graph.erase_node(fx)
+
+
 def _translate(builder: Builder, fx: torch.fx.Node) -> None:
     if not any(builder.computes(argument) for argument in fx.all_input_nodes):
         builder.fold(fx)
         return  # what touches no activation is shape arithmetic and checks, or a weight that is computed
     name = aten_name(fx)
-    if name.startswith("_assert"):
-        return  # of what was traced with it holds already
     if name in _OF_A_SHAPE:
         builder.known[fx] = _filled(fx)
         return

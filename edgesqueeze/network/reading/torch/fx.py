@@ -13,11 +13,32 @@ from edgesqueeze.network.graph.nodes import Pair
 _WAY_OUT = "replace the layer, or remove the export (or stage) that needs the graph"
 
 
+_OTHER_NAMES = {
+    "absolute": "abs",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "divide": "div",
+    "fix": "trunc",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "multiply": "mul",
+    "negative": "neg",
+    "not_equal": "ne",
+    "subtract": "sub",
+    "true_divide": "div",
+}
+"""Names that torch has beside others, as NumPy calls them; a program keeps the one that was called."""
+
+
 def aten_name(fx: FxNode) -> str:
     """``conv2d`` for torch.ops.aten.conv2d.default."""
     if fx.target is operator.getitem:
         return "getitem"
-    return str(fx.target).removeprefix("aten.").partition(".")[0]
+    name = str(fx.target).removeprefix("aten.").partition(".")[0]
+    return _OTHER_NAMES.get(name, name)
 
 
 def arguments_of(fx: FxNode, names: list[str]) -> dict[str, Any]:

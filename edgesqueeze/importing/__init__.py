@@ -1,0 +1,1 @@
+"""Networks that come as files of other frameworks, as torch modules whose layers have the user's names."""

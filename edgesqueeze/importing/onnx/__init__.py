@@ -1,0 +1,1 @@
+"""ONNX files of other tools as torch modules: torch's layers where there are weights, else its functions."""
