@@ -73,7 +73,7 @@ def write_coco(folder: Path):
 @pytest.mark.parametrize("write", [write_yolo, write_coco], ids=["yolo", "coco"])
 def test_a_folder_goes_from_yaml_to_the_table(write, tmp_path):
     data = write(tmp_path / "data") | {"image_size": [64, 64]}
-    train = {"stage": "train", "epochs": 40, "optimizer": "adamw", "learning_rate": 0.004, "batch_size": 6}
+    train = {"stage": "train", "epochs": 24, "optimizer": "adamw", "learning_rate": 0.006, "batch_size": 6}
     content = {
         "version": 1,
         "name": "boxes",
