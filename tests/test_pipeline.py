@@ -324,7 +324,7 @@ def test_reports_that_are_not_there_are_refused(tmp_path):
 SLOW_RECIPE = {
     **RECIPE,
     "references": [],
-    "stages": [{**stage, "epochs": 12} if "epochs" in stage else stage for stage in RECIPE["stages"]],
+    "stages": [{**stage, "epochs": 7} if "epochs" in stage else stage for stage in RECIPE["stages"]],
 }
 MARKS = {
     "train: epoch 2/": signal.SIGKILL,
