@@ -220,6 +220,23 @@ def _fill_norm(made: nn.BatchNorm1d | nn.LayerNorm | nn.GroupNorm, arrays: Array
                 target.requires_grad_(False)
 
 
+class Gains(nn.Module):
+    """A factor for every channel, the last axis: the layer scale of ConvNeXt (Liu et al. 2022, arXiv 2201.03545)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every channel times its factor."""
+        return x * self.weight
+
+
+def _layer_scale(_: Any, arrays: Arrays) -> Counterpart:
+    (gamma,) = arrays.values()  # Keras gives it no name
+    return Counterpart(Gains(torch.from_numpy(gamma.copy())), lambda module, x: module(x))
+
+
 class Slopes(nn.Module):
     """PReLU with slopes for every place, or for some axes: ``weight`` broadcasts against one example."""
 
@@ -284,5 +301,6 @@ _MAKERS: dict[str, Callable[[Any, Arrays], Counterpart | None]] = {
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
+    "LayerScale": _layer_scale,
     "PReLU": _prelu,
 }

@@ -84,6 +84,12 @@ def norms(keras):
     )
 
 
+def scaled(keras):
+    from keras.src.applications.convnext import LayerScale  # which Keras has for its ConvNeXt alone
+
+    return chain(keras, MAP, keras.layers.Conv2D(6, 1), LayerScale(0.5, 6), keras.layers.Conv2D(3, 1))
+
+
 def windows(keras):
     layers = keras.layers
     return chain(
@@ -183,7 +189,7 @@ def in_torch_order(array):
 
 @pytest.mark.parametrize(
     "make",
-    [convolutions, signals, norms, windows, merges, nested, activations, subclassed],
+    [convolutions, signals, norms, scaled, windows, merges, nested, activations, subclassed],
     ids=lambda make: make.__name__,
 )
 @torch.no_grad()
