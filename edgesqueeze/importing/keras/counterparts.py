@@ -221,7 +221,7 @@ def _fill_norm(made: nn.BatchNorm1d | nn.LayerNorm | nn.GroupNorm, arrays: Array
 
 
 class Gains(nn.Module):
-    """A factor for every channel, the last axis: the layer scale of ConvNeXt (Liu et al. 2022, arXiv 2201.03545)."""
+    """A factor for every channel, the last axis, as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545)."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
