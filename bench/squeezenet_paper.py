@@ -5,17 +5,27 @@
 AlexNet and SqueezeNet 1.0 and 1.1 on Fashion-MNIST at 96 × 96: float, int8, Deep Compression with 8 and 6
 bits, and squeezed; and the way from LeNet-300-100 over LeNet-5 and AlexNet to SqueezeNet, float and int8, the
 LeNets at 28 × 28. Every method is a run of its own below ``--work``, begun from the model's float checkpoint
-there; what has finished is not repeated, so hours of work can be stopped and continued. Bytes, accuracy and
-latency are those of a file of the run; ratios are to AlexNet's float ONNX file.
+there; what has finished is not repeated, so hours of work can be stopped and continued, and ``--only`` lets
+several processes share them. Bytes and accuracy are those of a file of the run; ratios are to AlexNet's float
+ONNX file. Latency is measured again when all are there: every file of the tables in turns, in one process.
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.reporting import Result, milliseconds, note, percent, table
+from edgesqueeze.exports.base import Artifact
+from edgesqueeze.exports.squeezed import SqueezedExport
+from edgesqueeze.files import sha256_of
+from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
+from edgesqueeze.measure.runtimes.predictor import Predictor
+from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.pipeline import compress
 from edgesqueeze.run.recipe import Recipe, parse_recipe
 from edgesqueeze.run.report import Report
@@ -40,11 +50,10 @@ SPARSITY = {
     "squeezenet1_1": {"*expand3x3": 0.7, "*": 0.5},
 }
 """Shares of zeros, as far as the paper's networks bear them."""
-_FILES = [
-    {"export": "onnx", "precision": ["fp32", "int8"]},
-    {"export": "tflite", "precision": ["fp32", "int8"]},
-]
-_CODED = [{"export": "squeezed", "templates": ["tflite_fp32"]}, {"export": "tflite"}]
+TIMED = {"model.onnx", "model.tflite", "model_int8.tflite", "model.sqz"}
+"""The files of which a latency is printed."""
+_FILES = [{"export": "onnx", "precision": ["int8"]}, {"export": "tflite", "precision": ["int8"]}]
+_CODED = [{"export": "squeezed", "templates": ["tflite_fp32"]}, {"export": "onnx"}]
 
 
 @dataclass(frozen=True)
@@ -84,11 +93,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--train-images", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=8, help="of the training from random weights")
+    parser.add_argument("--only", nargs="+", help="run these methods and write no table: float, int8, squeeze …")
     arguments = parser.parse_args()
+    found = {model: runs_of(model, arguments) for model in arguments.models}
+    if arguments.only:
+        return
     result = Result(arguments.output)
-    found: dict[str, dict[str, Report]] = {}
-    for model in arguments.models:
-        found[model] = runs_of(model, arguments)
+    found = timed(found, arguments.work)
     data = {
         model: {method: [asdict(row) for row in report.rows] for method, report in reports.items()}
         for model, reports in found.items()
@@ -112,13 +123,21 @@ def runs_of(model: str, arguments: Any) -> dict[str, Report]:
     }
     task = {"model": model, "data": data, "validation": 0.05}
     plain = [{"export": "onnx"}, {"export": "tflite"}]
-    reports = {"float": finished(folder / "float", recipe_of("float", task, [train], plain))}
+    wanted = arguments.only or ["float", *methods(model)]
+    reports = {}
+    if "float" in wanted:
+        reports["float"] = finished(folder / "float", recipe_of("float", task, [train], plain))
     task["checkpoint"] = str(folder / "float" / "stages" / "01-train" / "model.safetensors")
     for label, method in methods(model).items():
-        name = label.replace(", ", "_").replace(" ", "_").lower()
-        recipe = recipe_of(name, task, method.stages, method.exports)
-        reports[label] = finished(folder / name, recipe)
+        if label in wanted:
+            recipe = recipe_of(folder_of(label), task, method.stages, method.exports)
+            reports[label] = finished(folder / folder_of(label), recipe)
     return reports
+
+
+def folder_of(method: str) -> str:
+    """The name of a method's run folder."""
+    return method.replace(", ", "_").replace(" ", "_").lower()
 
 
 def recipe_of(name: str, task: dict[str, Any], stages: Sequence[Any], exports: Sequence[Any]) -> Recipe:
@@ -134,6 +153,41 @@ def finished(folder: Path, recipe: Recipe) -> Report:
     note(f"{folder}: {recipe.name}")
     run = open_run(folder)[0] if (folder / "recipe.yaml").is_file() else new_run(recipe, folder)
     return compress(recipe, load_task(recipe.task, recipe.seed), run)
+
+
+def timed(found: dict[str, dict[str, Report]], work: Path) -> dict[str, dict[str, Report]]:
+    """The same reports with the latencies of the tables' files, all measured in turns with one thread."""
+    runs, examples = {}, {}
+    for model, reports in found.items():
+        for method, report in reports.items():
+            shape = (1, 3, 96, 96) if model in PAPER else (1, 1, 28, 28)
+            examples[model] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+            for label in {row.label for row in report.rows} & TIMED:
+                predictor = loaded(work / model / folder_of(method) / "artifacts" / label)
+                runs[f"{model}/{method}/{label}"] = predictor.prepare(examples[model])
+    note(f"{len(runs)} files in turns")
+    latencies = measure_interleaved(runs, LatencySettings())
+    return {
+        model: {
+            method: replace(
+                report,
+                rows=tuple(
+                    replace(row, latency=latencies.get(f"{model}/{method}/{row.label}", row.latency))
+                    for row in report.rows
+                ),
+            )
+            for method, report in reports.items()
+        }
+        for model, reports in found.items()
+    }
+
+
+def loaded(path: Path) -> Predictor:
+    """A file in the runtime of its row, with one thread."""
+    if FileFormat.known(path) is not FileFormat.SQZ:
+        return load_model(path)
+    artifact = Artifact(FileFormat.SQZ, "fp32", path, path.stat().st_size, sha256_of(path))
+    return SqueezedExport(export="squeezed").load(artifact, 1)
 
 
 def report_of(found: dict[str, dict[str, Report]]) -> list[str]:

@@ -24,7 +24,7 @@ def asked(monkeypatch, tmp_path):
         return made_up(recipe)
 
     monkeypatch.setattr(squeezenet_paper, "finished", finished)
-    arguments = Namespace(work=tmp_path, train_images=100, epochs=1)
+    arguments = Namespace(work=tmp_path, train_images=100, epochs=1, only=None)
     return recipes, {model: runs_of(model, arguments) for model in MODELS}
 
 
@@ -84,3 +84,10 @@ def test_the_tables_name_the_file_that_counts(asked):
     # AlexNet's float file is 12,000 bytes, SqueezeNet 1.1's squeezed one 500
     assert lines[0][3:5] == ["12,000", "1.0×"]
     assert lines[-1][2:6] == ["model.sqz, litert", "500", "24.0×", "90.00 % [89.00–91.00]"]
+
+
+def test_several_processes_share_the_methods(asked, tmp_path):
+    recipes, _ = asked
+    recipes.clear()
+    runs_of("alexnet", Namespace(work=tmp_path, train_images=100, epochs=1, only=["squeeze", "int8"]))
+    assert set(recipes) == {"alexnet/squeeze", "alexnet/int8"}
