@@ -49,6 +49,8 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
     _check_splits(task)
     model = task.build_model()
     output = _run_example(model, task)
+    if isinstance(model, KerasNetwork):
+        model.check_agreement(task.example_input)
     if data is not None:
         check_output(output, data)
     if task.decoding is not None:

@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesqueeze.errors import TaskError
+from edgesqueeze.importing.agreement import distance, random_like
 from edgesqueeze.importing.keras.counterparts import Call, counterpart
 from edgesqueeze.importing.modules import put
-from edgesqueeze.trees import Tree, map_tree
+from edgesqueeze.trees import Tree, leaves, map_tree
 
 
 class KerasNetwork(nn.Module):
@@ -67,6 +69,32 @@ class KerasNetwork(nn.Module):
         with self._torch_layers():
             found = self._keras[0](given[0] if len(given) == 1 else given, training=self.training)
         return map_tree(_channels_first, found)
+
+    def check_agreement(self, example: Tree) -> None:
+        """Compare answers to seeded random inputs with those of Keras's own layers.
+
+        Only before any weight has changed: Keras's are those that came with the model.
+
+        Args:
+            example: inputs as :meth:`forward` takes them, one or a tuple, [1, ...]: their shapes count.
+
+        Raises:
+            TaskError: they differ.
+        """
+        given = [random_like(part) for part in leaves(example)]
+        turned = [self._in_keras_order(x) for x in given]
+        with torch.no_grad():
+            own = self._keras[0](turned[0] if len(turned) == 1 else turned, training=False)
+        wanted = [part.numpy() for part in leaves(map_tree(_channels_first, own))]
+        training = self.training
+        self.eval()
+        apart = distance(lambda x: [part.numpy() for part in leaves(self(*x))], given, wanted)
+        self.train(training)
+        if apart:
+            raise TaskError(
+                f"the network that was read answers otherwise than Keras, by {apart:.2g} of the largest "
+                "value; please report the model"
+            )
 
     def _in_keras_order(self, x: Tensor) -> Tensor:
         x = x.flip(1) if self.takes_bgr else x

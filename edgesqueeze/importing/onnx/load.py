@@ -8,6 +8,7 @@ import torch
 from onnx import inliner
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
+from edgesqueeze.importing.onnx.agreement import check_agreement
 from edgesqueeze.importing.onnx.network import OnnxNetwork
 from edgesqueeze.importing.onnx.reading import read_network
 
@@ -24,7 +25,7 @@ def load_onnx(path: Path, shape: Sequence[int]) -> OnnxNetwork:
 
     Raises:
         TaskError: the file is missing, damaged, or for inputs of another shape.
-        UnsupportedLayerError: a node that cannot be computed here.
+        UnsupportedLayerError: a node that cannot be computed here, or answers that are not ONNX Runtime's.
     """
     model = _read(path)
     initializers = {tensor.name for tensor in model.graph.initializer}
@@ -37,9 +38,11 @@ def load_onnx(path: Path, shape: Sequence[int]) -> OnnxNetwork:
         examples[value.name] = torch.zeros(1, *wanted)
         channels_last |= {value.name} if last else set()
     try:
-        return read_network(model, examples, frozenset(channels_last))
+        network = read_network(model, examples, frozenset(channels_last))
+        check_agreement(path, network, examples)
     except UnsupportedLayerError as error:
         raise UnsupportedLayerError(f"{path}: {error}") from error
+    return network
 
 
 def _read(path: Path) -> onnx.ModelProto:

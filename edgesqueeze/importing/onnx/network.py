@@ -21,6 +21,11 @@ class Step:
     layer: str = ""
 
 
+def results(found: Any) -> Sequence[Any]:
+    """What a step gave, one after the other."""
+    return (found,) if isinstance(found, Tensor) else tuple(found)
+
+
 class OnnxNetwork(nn.Module):
     """The steps of a file's graph.
 
@@ -60,10 +65,7 @@ class OnnxNetwork(nn.Module):
         for step in self._steps:
             arguments = [values[name] for name in step.inputs]
             found = step.call(*([self.get_submodule(step.layer)] if step.layer else []), *arguments)
-            if len(step.outputs) == 1:
-                values[step.outputs[0]] = found
-            else:
-                values.update(zip(step.outputs, found, strict=False))  # the last ones may not be asked for
+            values.update(zip(step.outputs, results(found), strict=False))  # the last may not be asked for
         if len(self._outputs) == 1:
             return values[self._outputs[0]]
         return {name: values[name] for name in self._outputs}

@@ -34,14 +34,16 @@ class Values:
     constants: dict[str, Array] = field(default_factory=dict)
     examples: dict[str, Tensor] = field(default_factory=dict)
     layers: dict[str, nn.Module] = field(default_factory=dict)
-    shared: dict[tuple[object, ...], str] = field(default_factory=dict)
+    shared: dict[tuple[str, tuple[str, ...], str], str] = field(default_factory=dict)
     """The layer that was made of weights of these names and of these settings."""
     readers: Counter[str] = field(default_factory=Counter)
     """How many nodes read a value."""
     made_by: dict[str, str] = field(default_factory=dict)
     """The layer whose result a value is."""
-    calls: Counter[str] = field(default_factory=Counter)
-    """How many nodes call a layer."""
+
+    def weight_of(self, layer: str) -> str:
+        """The name in the file of a layer's weight."""
+        return next((key[1][0] for key, name in self.shared.items() if name == layer and key[1]), "")
 
 
 @dataclass(frozen=True)

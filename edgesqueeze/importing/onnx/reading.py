@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
 from edgesqueeze.errors import EdgeSqueezeError, UnsupportedLayerError
-from edgesqueeze.importing.onnx.network import OnnxNetwork, Step
+from edgesqueeze.importing.onnx.network import OnnxNetwork, Step, results
 from edgesqueeze.importing.onnx.node import OnnxNode, Values
 from edgesqueeze.importing.onnx.operations import TRANSLATIONS
 from edgesqueeze.trees import leaves
@@ -58,6 +58,7 @@ def read_network(
         node = OnnxNode(proto, opset, place, values)
         if not _folded(node):
             steps.append(_step(node))
+            _check_given(node, needed)
     outputs = [output.name for output in graph.output]
     constant = next((name for name in outputs if name in values.constants), None)
     if constant is not None:
@@ -79,7 +80,7 @@ def _check_batches(network: OnnxNetwork, examples: Mapping[str, Tensor]) -> None
     ]
     try:
         found = list(leaves(network(*turned)))
-        fits = all(len(part) == 2 for part in found)
+        fits = all(part.ndim and len(part) == 2 for part in found)
     except (RuntimeError, ValueError) as error:
         raise UnsupportedLayerError(
             f"the ONNX model takes one example alone, a batch of two ends in: {' '.join(str(error).split())}"
@@ -121,6 +122,13 @@ def _folded(node: OnnxNode) -> bool:
     return True
 
 
+def _check_given(node: OnnxNode, needed: set[str]) -> None:
+    """Refuse a node of whose further outputs, a mask say, one is asked for."""
+    missing = [name for name in node.proto.output if name in needed and name not in node.values.examples]
+    if missing:
+        raise node.refuse(f"gives {missing[0]!r} too, which is not supported")
+
+
 def _step(node: OnnxNode) -> Step:
     if node.kind in _QUANTIZED:
         raise node.refuse("is quantized already; give the float model, which is quantized here")
@@ -131,7 +139,6 @@ def _step(node: OnnxNode) -> Step:
         work = translation(node)
         step = Step(work.call, node.activations, tuple(node.proto.output), work.layer)
         node.values.made_by.update(dict.fromkeys(step.outputs, work.layer))
-        node.values.calls[work.layer] += 1
         _run(step, node.values)
     except EdgeSqueezeError:
         raise
@@ -146,5 +153,4 @@ def _run(step: Step, values: Values) -> None:
     given = [values.examples[name] for name in step.inputs]
     layer = [values.layers[step.layer].eval()] if step.layer else []
     found = step.call(*layer, *given)
-    parts = (found,) if isinstance(found, Tensor) else tuple(found)
-    values.examples.update(dict(zip(step.outputs, parts, strict=False)))
+    values.examples.update(dict(zip(step.outputs, results(found), strict=False)))

@@ -258,3 +258,15 @@ def test_layers_without_a_torch_counterpart_are_refused_by_name(keras):
     model = keras.Sequential([keras.Input((5, 4)), layers.LSTM(3, name="memory"), layers.Dense(2)])
     with pytest.raises(TaskError, match="'memory.lstm_cell' is a LSTMCell"):
         KerasNetwork(model)
+
+
+def test_answers_are_compared_with_keras_own(keras):
+    layers = [keras.layers.Conv2D(3, 3, name="conv"), keras.layers.Dense(2, name="head")]
+    model = keras.Sequential([keras.Input((8, 8, 2)), *layers])
+    network = KerasNetwork(random(model))
+    example = torch.zeros(1, 2, 8, 8)
+    network.check_agreement(example)
+    with torch.no_grad():
+        network.head.weight[0, 0] += 1
+    with pytest.raises(TaskError, match=r"otherwise than Keras, by [\d.]+ of the largest value"):
+        network.check_agreement(example)

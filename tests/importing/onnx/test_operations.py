@@ -5,36 +5,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from onnx_models import MAP, ROW, int64, model_of, one, shape_of, weight
 
 from edgesqueeze.errors import EdgeSqueezeError
 from edgesqueeze.importing.onnx.load import load_onnx
 from edgesqueeze.importing.onnx.operations import TRANSLATIONS
-
-MAP, ROW = (4, 8, 6), (12,)
-RNG = np.random.default_rng(0)
-
-
-def weight(*shape):
-    return RNG.normal(size=shape).astype(np.float32)
-
-
-def model_of(nodes, shape, opset=17, **constants):
-    """A model of nodes from ``x`` to ``y``, its batch open."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *shape])],
-        [helper.make_empty_tensor_value_info("y")],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    return onnx.shape_inference.infer_shapes(model, data_prop=True)
-
-
-def one(kind, *more, shape=MAP, opset=17, attributes=None, **constants):
-    node = helper.make_node(kind, ["x", *more], ["y"], **(attributes or {}))
-    return model_of([node], shape, opset, **constants)
 
 
 def conv(kernel, groups=1, out=6, **attributes):
@@ -71,10 +47,6 @@ def of_two(kind, value=None, before=False):
 def transposed(kernel, groups=1, **attributes):
     tensors = {"w": weight(4, 6 // groups, *kernel), "b": weight(6)}
     return one("ConvTranspose", "w", "b", attributes=attributes | {"group": groups}, **tensors)
-
-
-def int64(*numbers):
-    return np.array(numbers, np.int64)
 
 
 def reshaped_by_shape():
@@ -244,12 +216,6 @@ for kind in ("Log", "Reciprocal", "Sqrt"):  # of what is positive
 OF_ONE = {"resize linear", "resize corners", "concat constant"}
 """Models whose constants say that there is one image."""
 LOGICAL = {"And", "Equal", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"}
-
-
-def shape_of(path):
-    """The shape of a model's input behind the batch."""
-    dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim
-    return tuple(dim.dim_value for dim in dims[1:])
 
 
 def test_every_operator_has_a_case():

@@ -46,11 +46,9 @@ def _conv_transpose(node: OnnxNode) -> Work:
     strides = node.attribute("strides", [1] * rank)
     dilations = node.attribute("dilations", [1] * rank)
     more = list(node.attribute("output_padding", [0] * rank))
-    cut = _cut(node, weight, strides, dilations)
+    cut = _cut(node, [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], dilations, strict=True)])
     padding = [min(pair) for pair in cut]
-    ends = [behind - before for before, behind in cut]
-    if min(ends, default=0) < 0:
-        raise node.refuse("cuts off more in front than behind")
+    more_cut = [(before - min(before, behind), behind - min(before, behind)) for before, behind in cut]
 
     def make() -> nn.Module:
         made = _kind(node, _TRANSPOSED, rank)(
@@ -70,29 +68,30 @@ def _conv_transpose(node: OnnxNode) -> Work:
 
     def call(module: nn.Module, x: Tensor) -> Tensor:
         found = module(x)
-        for axis, end in enumerate(ends, start=2):
-            found = found.narrow(axis, 0, found.shape[axis] - end) if end else found
+        for axis, (before, behind) in enumerate(more_cut, start=2):
+            kept = found.shape[axis] - before - behind
+            found = found.narrow(axis, before, kept) if before or behind else found
         return found  # type: ignore[no-any-return]
 
     return Work(call, layer)
 
 
-def _cut(node: OnnxNode, weight: Array, strides: list[int], dilations: list[int]) -> list[tuple[int, int]]:
+def _cut(node: OnnxNode, windows: list[int]) -> list[tuple[int, int]]:
     """What is cut off in front and behind along every axis."""
-    rank = weight.ndim - 2
+    rank = len(windows)
+    strides, more = node.attribute("strides", [1] * rank), node.attribute("output_padding", [0] * rank)
     kind, wanted = node.attribute("auto_pad", "NOTSET"), node.attribute("output_shape")
     if kind in ("NOTSET", "VALID") and wanted is None:
         pads = node.attribute("pads", [0] * 2 * rank)
         return list(zip(pads[:rank], pads[rank:], strict=True))
     found = []
     for axis, size in enumerate(node.example().shape[2:]):
-        window = (weight.shape[2 + axis] - 1) * dilations[axis] + 1
         target = size * strides[axis] if wanted is None else int(list(wanted)[-rank:][axis])
-        total = (size - 1) * strides[axis] + window - target
+        total = (size - 1) * strides[axis] + windows[axis] + more[axis] - target
         if total < 0:
             raise node.refuse(f"asks for {target} places where its windows give {target + total}")
         low = total // 2
-        found.append((total - low, low) if kind == "SAME_LOWER" else (low, total - low))
+        found.append((low, total - low) if kind == "SAME_UPPER" else (total - low, low))
     return found
 
 
@@ -103,7 +102,7 @@ def _gemm(node: OnnxNode) -> Work:
     matrix = node.constant(1)
     weight = matrix if node.attribute("transB", 0) else matrix.T
     bias = np.broadcast_to(node.constant(2), (1, len(weight)))[0] if node.has(2) else None
-    layer = node.layer(lambda: _linear(weight, bias), (1, 2))
+    layer = node.layer(lambda: _linear(weight, bias), (1, 2), node.attribute("transB", 0))
     return Work(lambda module, x: module(x), layer)
 
 
@@ -121,7 +120,7 @@ def _add(node: OnnxNode) -> Work:
         bias, product = np.asarray(node.constant(place)), node.proto.input[1 - place]
         name = node.values.made_by.get(product, "")
         layer = node.values.layers.get(name)
-        alone = node.values.readers[product] == 1 and node.values.calls[name] == 1
+        alone = node.values.readers[product] == 1 and node.values.readers[node.values.weight_of(name)] == 1
         if (
             isinstance(layer, nn.Linear)
             and layer.bias is None
@@ -176,8 +175,9 @@ def _prelu(node: OnnxNode) -> Work:
     if not node.is_constant(1):
         raise node.refuse("has slopes that are computed")
     slopes = np.asarray(node.constant(1))
-    channels = node.example().shape[1] if node.example().ndim > 1 else 0
-    if slopes.size != 1 and not (slopes.size == channels == slopes.shape[0]):
+    shape = list(node.example().shape)
+    per_channel = [1, *shape[1:2], *[1] * len(shape[2:])]
+    if slopes.size != 1 and [1] * (len(shape) - slopes.ndim) + list(slopes.shape) != per_channel:
         layer = node.layer(lambda: Stored(slopes), (1,))
         return Work(lambda module, x: F.relu(x) - module.value * F.relu(-x), layer)
     layer = node.layer(lambda: _filled(nn.PReLU(slopes.size), slopes.reshape(-1), None), (1,))

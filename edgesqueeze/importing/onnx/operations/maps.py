@@ -85,43 +85,54 @@ def _global(node: OnnxNode, mean: bool) -> Work:
 
 def _resize(node: OnnxNode) -> Work:
     """Resize and Upsample, as torch can: nearest and bilinear on the last two dimensions."""
-    size = _target(node)
-    mode = node.attribute("mode", "nearest")
-    places = node.attribute("coordinate_transformation_mode", "half_pixel")
-    if node.kind == "Upsample" or node.opset < 11:
-        places = "asymmetric"
     if node.example().ndim != 4:
         raise node.refuse(f"resizes {node.example().ndim} dimensions, a map [N, C, H, W] is allowed")
-    whole = all(new % old == 0 for new, old in zip(size, node.example().shape[2:], strict=True))
-    if mode == "nearest":
-        rounding = node.attribute("nearest_mode", "round_prefer_floor")
-        fits = places == "asymmetric" and (rounding == "floor" or whole)
-        fits |= places in ("half_pixel", "tf_half_pixel_for_nn") and whole
-        if node.kind == "Upsample" or node.opset < 11 or fits:
-            return Work(lambda x: F.interpolate(x, size, mode="nearest"))
-    elif mode == "linear":
-        if places in ("half_pixel", "pytorch_half_pixel"):
+    size, old = _target(node), tuple(node.example().shape[2:])
+    mode = node.attribute("mode", "nearest")
+    places = node.attribute("coordinate_transformation_mode", "half_pixel")
+    rounding = node.attribute("nearest_mode", "round_prefer_floor")
+    if node.kind == "Upsample" or node.opset < 11:
+        places, rounding = "asymmetric", "floor"
+    if mode == "nearest" and _is_torchs_nearest(places, rounding, old, size):
+        return Work(lambda x: F.interpolate(x, size, mode="nearest"))
+    if mode == "linear" and not node.attribute("antialias", 0):
+        # to one place, PyTorch's own half pixels take the first, F.interpolate the middle
+        one = any(new == 1 != before for before, new in zip(old, size, strict=True))
+        if places == "half_pixel" or (places == "pytorch_half_pixel" and not one):
             return Work(lambda x: F.interpolate(x, size, mode="bilinear", align_corners=False))
         if places == "align_corners":
             return Work(lambda x: F.interpolate(x, size, mode="bilinear", align_corners=True))
-    raise node.refuse(f"resizes by mode {mode} and {places}, which torch does not have")
+    how = f"mode {mode}, {places}" + (f", {rounding}" if mode == "nearest" else "")
+    raise node.refuse(f"resizes {list(old)} to {list(size)} by {how}, which torch does not have")
+
+
+def _is_torchs_nearest(places: str, rounding: str, old: tuple[int, ...], new: tuple[int, ...]) -> bool:
+    """Whether the place that is read is floor(i · old / new)."""
+    times = [after / before for before, after in zip(old, new, strict=True)]
+    if places == "asymmetric":
+        return rounding == "floor" or (rounding == "round_prefer_floor" and set(times) <= {1, 2})
+    return (
+        places == "half_pixel"
+        and rounding.startswith("round_prefer")
+        and all(time == int(time) for time in times)
+    )
 
 
 def _target(node: OnnxNode) -> tuple[int, int]:
     """Height and width of the result."""
     old = list(node.example().shape)
-    if node.kind == "Upsample" or node.opset < 11:
-        scales = np.asarray(node.constant(1, "scales"))
-        new = [int(size * scale) for size, scale in zip(old, scales, strict=True)]
-    elif node.has(3):
-        new = [int(n) for n in node.constant(3)]
+    if node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise node.refuse("keeps the aspect ratio; give it the sizes themselves")
+    axes = [axis % len(old) for axis in node.attribute("axes", range(len(old)))]
+    if node.kind != "Upsample" and node.opset >= 11 and node.has(3):
+        found = dict(zip(axes, (int(n) for n in node.constant(3)), strict=True))
     else:
-        scales = np.asarray(node.constant(2))
-        new = [int(np.floor(size * scale)) for size, scale in zip(old, scales, strict=True)]
-    axes = node.attribute("axes")
-    if axes is not None:
-        found = dict(zip([axis % len(old) for axis in axes], new, strict=True))
-        new = [found.get(axis, size) for axis, size in enumerate(old)]
+        place = 1 if node.kind == "Upsample" or node.opset < 11 else 2
+        scales = [float(n) for n in np.asarray(node.constant(place, "scales"))]
+        found = {axis: round(old[axis] * scale) for axis, scale in zip(axes, scales, strict=True)}
+        if any(abs(found[axis] - old[axis] * scale) > 1e-3 for axis, scale in zip(axes, scales, strict=True)):
+            raise node.refuse(f"resizes {old} by {scales}, which gives no whole number of places")
+    new = [found.get(axis, size) for axis, size in enumerate(old)]
     if new[:2] != old[:2]:
         raise node.refuse(f"resizes {old} to {new}; height and width are allowed")
     return new[2], new[3]

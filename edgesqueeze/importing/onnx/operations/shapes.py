@@ -1,6 +1,7 @@
 """Operators that move values and compute none. The first dimension is the batch and stays open."""
 
 import math
+from functools import reduce
 
 import numpy as np
 import torch
@@ -50,26 +51,14 @@ def _squeeze(node: OnnxNode) -> Work:
     if axes is None:
         axes = [axis for axis, size in enumerate(shape) if size == 1]
     dims = sorted({axis % len(shape) for axis in axes}, reverse=True)
-
-    def call(x: Tensor) -> Tensor:
-        for axis in dims:
-            x = x.squeeze(axis)
-        return x
-
-    return Work(call)
+    return Work(lambda x: reduce(torch.squeeze, dims, x))
 
 
 def _unsqueeze(node: OnnxNode) -> Work:
     axes = node.numbers(1, "axes") or []
     rank = node.example().ndim + len(axes)
     dims = sorted(axis % rank for axis in axes)
-
-    def call(x: Tensor) -> Tensor:
-        for axis in dims:
-            x = x.unsqueeze(axis)
-        return x
-
-    return Work(call)
+    return Work(lambda x: reduce(torch.unsqueeze, dims, x))
 
 
 def _concat(node: OnnxNode) -> Work:
@@ -106,7 +95,8 @@ def _slice(node: OnnxNode) -> Work:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         size = node.example().shape[axis]
         if step > 0:
-            parts[axis % rank] = slice(start, min(end, size) if end >= 0 else end, step)
+            # an end at or behind the last place stays open: the dimension may be the batch
+            parts[axis % rank] = slice(start, None if end >= size else end, step)
         elif step == -1 and start in (-1, size - 1) and end < -size:
             backward.append(axis % rank)
         else:

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from edgesqueeze.importing.onnx.node import OnnxNode
 from edgesqueeze.importing.onnx.operations.translation import Translation, Work, with_constants
 
+_SELU = (1.67326319217681884765625, 1.05070102214813232421875)
+"""Alpha and gamma where a node does not say them."""
+
 
 def _function(function: Callable[..., Any], **defaults: float) -> Translation:
     """A function of one tensor, with numbers that the node's attributes may change."""
@@ -37,9 +40,11 @@ def _plain(function: Callable[..., Tensor]) -> Translation:
 
 
 def _extreme(name: str) -> Translation:
-    def two(one: Any, other: Any) -> Tensor:
+    def two(one: Any, other: Any) -> Any:
         if not isinstance(one, Tensor):
             one, other = other, one
+        if not isinstance(one, Tensor):  # two numbers in front
+            return max(one, other) if name == "max" else min(one, other)
         if isinstance(other, Tensor):
             function: Callable[[Tensor, Tensor], Tensor] = getattr(torch, f"{name}imum")
             return function(one, other)
@@ -88,6 +93,18 @@ def _hard_sigmoid(x: Tensor, alpha: float, beta: float) -> Tensor:
     return (x * alpha + beta).clamp(0, 1)
 
 
+def _selu(x: Tensor, alpha: float, gamma: float) -> Tensor:
+    if (alpha, gamma) == _SELU:
+        return F.selu(x)
+    return gamma * F.elu(x, alpha)
+
+
+def _divided(x: Any, y: Any) -> Tensor:
+    """A quotient; of whole numbers, as C has it."""
+    whole = all(isinstance(n, int) or (isinstance(n, Tensor) and not n.is_floating_point()) for n in (x, y))
+    return torch.div(x, y, rounding_mode="trunc") if whole else x / y
+
+
 def _thresholded(x: Tensor, alpha: float) -> Tensor:
     return x * (x > alpha).to(x.dtype)
 
@@ -95,10 +112,10 @@ def _thresholded(x: Tensor, alpha: float) -> Tensor:
 def _reduced(function: Callable[..., Tensor]) -> Translation:
     def translate(node: OnnxNode) -> Work:
         axes = node.numbers(1, "axes")
-        if axes is None and node.attribute("noop_with_empty_axes", 0):
-            return Work(lambda x: x)
+        if not axes and node.attribute("noop_with_empty_axes", 0):
+            raise node.refuse("reduces over nothing")
         rank, keep = node.example().ndim, bool(node.attribute("keepdims", 1))
-        dims = sorted(axis % rank for axis in (range(rank) if axes is None else axes))
+        dims = sorted(axis % rank for axis in (axes or range(rank)))
         if 0 in dims:
             raise node.refuse("reduces over the batch")
         return Work(lambda x: function(x, dims, keep))
@@ -150,7 +167,7 @@ VALUES: dict[str, Translation] = {
     "Celu": _function(F.celu, alpha=1.0),
     "Clip": _clip,
     "Cos": _function(torch.cos),
-    "Div": _plain(lambda x, y: x / y),
+    "Div": _plain(_divided),
     "Dropout": _dropout,
     "Elu": _function(F.elu, alpha=1.0),
     "Equal": _plain(lambda x, y: x == y),
@@ -184,7 +201,7 @@ VALUES: dict[str, Translation] = {
     "ReduceSum": _reduced(torch.sum),
     "Relu": _function(F.relu),
     "Round": _function(torch.round),
-    "Selu": _function(F.selu),
+    "Selu": _function(_selu, alpha=_SELU[0], gamma=_SELU[1]),
     "Sigmoid": _function(torch.sigmoid),
     "Sign": _function(torch.sign),
     "Sin": _function(torch.sin),
