@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -13,12 +13,18 @@ from edgesqueeze.trees import Tree, by_name
 
 @dataclass(frozen=True)
 class Step:
-    """One node. ``call`` is given the module called ``layer``, if there is one, and then the inputs."""
+    """One node. ``call`` is given the module called ``layer``, if there is one, and then the inputs.
+
+    ``operator`` is what the file calls it. ``kind`` is "elementwise", or "row", where a value of its one result
+    depends on what is at that place, or in that row, and on no constants but numbers.
+    """
 
     call: Callable[..., Any]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     layer: str = ""
+    operator: str = ""
+    kind: Literal["elementwise", "row", ""] = ""
 
 
 def results(found: Any) -> Sequence[Any]:

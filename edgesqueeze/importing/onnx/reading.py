@@ -6,6 +6,7 @@ sizes is a constant then. Only the first dimension, the batch, is kept open.
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -14,9 +15,12 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
 from edgesqueeze.errors import EdgeSqueezeError, UnsupportedLayerError
+from edgesqueeze.importing.onnx.joining import join
 from edgesqueeze.importing.onnx.network import OnnxNetwork, Step, results
 from edgesqueeze.importing.onnx.node import OnnxNode, Values
 from edgesqueeze.importing.onnx.operations import TRANSLATIONS
+from edgesqueeze.importing.onnx.operations.translation import Work
+from edgesqueeze.importing.onnx.operations.values import ELEMENTWISE
 from edgesqueeze.trees import leaves
 
 _FROM_SHAPES = ("Shape", "Size")
@@ -64,8 +68,10 @@ def read_network(
     if constant is not None:
         raise UnsupportedLayerError(f"the ONNX model's output {constant!r} does not depend on its input")
     ends_in_softmax = any(node.op_type == "Softmax" and node.output[0] in outputs[:1] for node in graph.node)
-    names = list(examples), outputs
-    network = OnnxNetwork(steps, values.layers, *names, channels_last, ends_in_softmax).eval()
+    steps = join(steps, values)
+    used = {step.layer for step in steps}
+    layers = {name: layer for name, layer in values.layers.items() if name in used}
+    network = OnnxNetwork(steps, layers, list(examples), outputs, channels_last, ends_in_softmax).eval()
     _check_batches(network, examples)
     return network
 
@@ -137,7 +143,8 @@ def _step(node: OnnxNode) -> Step:
         raise node.refuse("is not supported")
     try:
         work = translation(node)
-        step = Step(work.call, node.activations, tuple(node.proto.output), work.layer)
+        outputs = tuple(node.proto.output)
+        step = Step(work.call, node.activations, outputs, work.layer, node.kind, _kind_of(node, work))
         node.values.made_by.update(dict.fromkeys(step.outputs, work.layer))
         _run(step, node.values)
     except EdgeSqueezeError:
@@ -145,6 +152,16 @@ def _step(node: OnnxNode) -> Step:
     except Exception as error:  # attributes and shapes that do not fit raise many unrelated types
         raise node.refuse(f"does not fit what it is given: {' '.join(str(error).split())[:200]}") from error
     return step
+
+
+def _kind_of(node: OnnxNode, work: Work) -> Literal["elementwise", "row", ""]:
+    if work.layer or len(node.proto.output) != 1:
+        return ""
+    if node.kind in ELEMENTWISE:
+        return "elementwise"
+    axes = node.numbers(1, "axes") if node.kind == "ReduceMean" else None
+    of_rows = axes is not None and [axis % node.example().ndim for axis in axes] == [node.example().ndim - 1]
+    return "row" if of_rows and node.attribute("keepdims", 1) else ""
 
 
 @torch.no_grad()

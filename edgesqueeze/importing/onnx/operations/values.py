@@ -215,3 +215,16 @@ VALUES: dict[str, Translation] = {
     "ThresholdedRelu": _function(_thresholded, alpha=1.0),
     "Where": _where,
 }
+_OF_MORE = {
+    "ArgMax",
+    "Dropout",
+    "LogSoftmax",
+    "ReduceL2",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceSum",
+    "Softmax",
+}
+ELEMENTWISE = {*VALUES, "Add"} - _OF_MORE
+"""Operators whose results depend on the values of one place alone."""
