@@ -15,7 +15,7 @@ from edgesqueeze.trees import Tree, by_name
 class Step:
     """One node. ``call`` is given the module called ``layer``, if there is one, and then the inputs.
 
-    ``operator`` is what the file calls it. ``kind`` is "elementwise", or "row", where a value of its one result
+    ``operator`` is what the file calls it. ``kind`` is "elementwise", or "row", where a value of its result
     depends on what is at that place, or in that row, and on no constants but numbers.
     """
 
