@@ -1,8 +1,8 @@
 """Functions that exporters write in pieces, found again by what the pieces compute, however they are written.
 
-A stretch of elementwise steps from one value to another is a function of one number. Where torch has a name for
-that function, one step takes the place of the stretch: in int8 every piece would have a grid of its own. A layer
-norm in pieces is a function of one row, and found the same way.
+A stretch of elementwise steps from one value to another is a function of one number. Where torch has a name
+for that function, one step takes the place of the stretch: in int8 every piece would have a grid of its own.
+A layer norm in pieces is a function of one row, and found the same way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
