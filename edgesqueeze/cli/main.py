@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from edgesqueeze.cli.completing import recipe_names, setting_keys
+from edgesqueeze.cli.deploying import deploy
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, bench, report
@@ -266,6 +267,7 @@ def verify(
 
 
 app.command()(report)
+app.command()(deploy)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Onto the device: bundles that need neither torch nor this package."""
