@@ -13,10 +13,9 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as moves
 
+from edgesqueeze.kinds import IGNORED
 from edgesqueeze.trees import Tree
 
-IGNORED = 255
-"""The value of a mask's pixel that is not counted, as at places where a moved image has nothing to show."""
 _KEPT = 0.25
 """A box of which less than this share of its area is left after a move is taken out: who could name it?"""
 _DRAWS = 9

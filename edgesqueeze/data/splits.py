@@ -1,7 +1,6 @@
 """Splits: batches of images and targets, in memory or read as needed, always in a reproducible order."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -118,10 +117,6 @@ class ArraySplit:
         split._preparation = preparation
         split._check()
         return split
-
-    def sized(self, sizing: Sizing) -> "ArraySplit":
-        """The same images given in another size or number of channels; nothing is copied."""
-        return self.prepared(replace(self._preparation, sizing=sizing))
 
     def part(self, start: int, stop: int) -> "ArraySplit":
         """See :meth:`DataSplit.part`; nothing is copied."""

@@ -8,14 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgesqueeze.errors import TaskError
-from edgesqueeze.kinds import TaskKind
+from edgesqueeze.kinds import IGNORED, TaskKind
 from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.detection_loss import DetectionLoss
 
 TaskLoss = Callable[[Any, Any], Tensor]
 _LEAST = 1e-7
-IGNORED = 255
-"""The class of pixels that do not count."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.data.augmentation import IGNORED, Augmentation
+from edgesqueeze.data.augmentation import Augmentation
 from edgesqueeze.data.preparation import Preparation
 from edgesqueeze.data.splits import ArraySplit
+from edgesqueeze.kinds import IGNORED
 from edgesqueeze.normalization import Normalization
 
 SIZE = (24, 32)

@@ -1,5 +1,7 @@
 """Splits in memory and from data sets: order, types, reproducibility, refusals."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -121,7 +123,7 @@ def test_signals_are_normalized_by_channel():
     ((found, _),) = split.batches(2)
     assert torch.equal(found, (x - torch.tensor([[1.0], [2.0]])) / torch.tensor([[2.0], [4.0]]))
     with pytest.raises(TaskError, match=r"signals of shape \[2, 3\] have no height and width"):
-        split.sized(Sizing((4, 4)))
+        split.prepared(replace(split.preparation, sizing=Sizing((4, 4))))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqueeze.errors import TaskError
+from edgesqueeze.kinds import IGNORED
 from edgesqueeze.task.metrics.base import Measure, Parts, Scores, Weights, mean_over, member
 from edgesqueeze.task.metrics.classification import rounded
 
-IGNORED = 255
-"""Pixels with this target are not counted: borders and what nobody labelled."""
 _BATCH = 32
 
 
