@@ -5,4 +5,4 @@ from typing import Literal
 TaskKind = Literal["classification", "detection", "segmentation", "reconstruction", "regression"]
 
 IGNORED = 255
-"""Pixels of a mask with this value are not counted: borders, what nobody labelled, what moved out of sight."""
+"""Pixels of a mask with this value are not counted: borders, what nobody labelled, what moved away."""
