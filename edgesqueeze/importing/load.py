@@ -7,6 +7,7 @@ from torch import nn
 
 from edgesqueeze.importing.keras.load import load_keras
 from edgesqueeze.importing.names import KERAS
+from edgesqueeze.importing.onnx.files import files_of
 from edgesqueeze.importing.onnx.load import load_onnx
 
 
@@ -22,3 +23,8 @@ def load_network(path: Path, shape: Sequence[int]) -> nn.Module:
         UnsupportedLayerError: it holds something that cannot be computed here.
     """
     return load_keras(path) if path.suffix in KERAS else load_onnx(path, shape)
+
+
+def network_files(path: Path) -> tuple[Path, ...]:
+    """All files of a network that could be loaded: ONNX may keep weights in files beside its own."""
+    return (path,) if path.suffix in KERAS else files_of(path)

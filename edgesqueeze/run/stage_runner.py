@@ -10,9 +10,8 @@ import torch
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import State, answers_of, load_state, state_of
 from edgesqueeze.errors import ResumeError
-from edgesqueeze.files import sha256_of
 from edgesqueeze.progress import Progress
-from edgesqueeze.run.folders.fingerprint import Fingerprint, fingerprint_of
+from edgesqueeze.run.folders.fingerprint import Fingerprint, fingerprint_of, start_hash
 from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.history import History
 from edgesqueeze.run.recipe import Recipe
@@ -134,7 +133,7 @@ class StageRunner:
         if before is not None:
             digest: str | None = before.folder.state_hash
         else:
-            digest = None if self.task.checkpoint is None else sha256_of(self.task.checkpoint)
+            digest = start_hash(self.task)
         return fingerprint_of(self.recipe, self.task, step.stages, digest)
 
     def _start(self, step: Step) -> FinishedStage:

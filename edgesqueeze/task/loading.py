@@ -15,7 +15,7 @@ from edgesqueeze.data.task_data import TaskData, renormalized
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.importing.keras.load import is_keras_model, network_of
 from edgesqueeze.importing.keras.network import KerasNetwork
-from edgesqueeze.importing.load import load_network
+from edgesqueeze.importing.load import load_network, network_files
 from edgesqueeze.importing.names import KERAS, is_model_file
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.data_config import ImagesData
@@ -87,7 +87,8 @@ def _task_from_settings(config: TaskConfig, seed: int) -> tuple[Task, TaskData]:
     factory = _factory_for(config, data) if code is None else _user_factory(code, config.model_args)
     task = task_from_recipe(config, data, _reproducible(factory, seed))
     origin = () if code is None else (code.origin("task.model"),)
-    return replace(task, code=origin, given=_given(config, task)), data
+    files = network_files(Path(config.model)) if is_model_file(config.model) else ()
+    return replace(task, code=origin, given=_given(config, task), model_files=files), data
 
 
 def _given(config: TaskConfig, task: Task) -> str:

@@ -45,7 +45,7 @@ class Task:
     the task, and which files that is in, for the report; :func:`~edgesqueeze.task.load_task` fills it in.
     Of a task that is not ``labelled`` the targets to train on are empty, and those of ``test`` are what the
     network answers with the weights it was given. ``given`` names those weights in a report, where
-    ``build_model`` does not make random ones.
+    ``build_model`` does not make random ones, and ``model_files`` are the files that they were read from.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Task:
     normalization: Normalization | None = None
     labelled: bool = True
     given: str = ""
+    model_files: tuple[Path, ...] = ()
 
     @property
     def start(self) -> str:
