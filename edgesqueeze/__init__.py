@@ -1,4 +1,4 @@
-"""edgesqueeze: compress a trained PyTorch vision model, export it, and measure the files that were written.
+"""edgesqueeze: compress a trained vision model of PyTorch, Keras or ONNX, export it, and measure the files.
 
 The names below load what they need when they are first used, so that ``import edgesqueeze`` is instant.
 """

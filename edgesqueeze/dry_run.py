@@ -61,7 +61,8 @@ class DryRun:
         return "\n".join(wrapped(f"{label:{_LABEL}}{said}", _LABEL) for label, said in lines)
 
     def _network(self) -> str:
-        start = "random weights" if self.task.checkpoint is None else f"checkpoint {self.task.checkpoint}"
+        checkpoint = self.task.checkpoint
+        start = self.task.start if checkpoint is None else f"checkpoint {checkpoint}"
         if self.counts is None:
             return f"{self.task.name}: {self.params:,} parameters, from {start}"
         layers = len(self.counts.layers)
@@ -73,6 +74,8 @@ class DryRun:
     def _data(self) -> str:
         task = self.task
         validation = "no" if task.validation is None else f"{len(task.validation):,}"
+        if not task.labelled:
+            return f"{len(task.calibration):,} images calibrate and {len(task.test):,} measure; no labels"
         classes = f"; {len(task.classes)} classes" if task.classes else ""
         return (
             f"{len(task.train):,} training, {validation} validation, {len(task.test):,} test and "

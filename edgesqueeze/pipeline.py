@@ -119,6 +119,8 @@ def check_fits(recipe: Recipe, task: Task) -> None:
         stage.check(model)
     if task.decoding is None and any(export.finds_boxes for export in recipe.exports):
         raise RecipeError(f"detections of an export are for detectors, the task is {task.kind}")
+    if recipe.max_drop is not None and not task.labelled and task.primary.unit == "dB":
+        raise RecipeError("max_drop is of a metric of labels or agreement; leave it out for an SQNR")
     for stage in active_stages(recipe, task):
         if isinstance(stage, TrainingSettings):
             check_training(stage, task, stage.stage)

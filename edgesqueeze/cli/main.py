@@ -15,7 +15,8 @@ from edgesqueeze.cli.tables import Wide, bench, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
 
 app = typer.Typer(
-    help="Compress a trained PyTorch vision model, export it to ONNX, TFLite and .sqz, measure the files.",
+    help="Compress a trained vision model of PyTorch, Keras or ONNX, export it to ONNX, TFLite and .sqz, "
+    "measure the files.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

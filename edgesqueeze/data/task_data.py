@@ -25,7 +25,8 @@ class TaskData:
     ``image_shape`` is (channels, height, width). ``classes`` names what labels 0, 1, … mean (of segmentation
     the background too); a reconstruction has none. ``fingerprint`` is a SHA-256 over everything that decides
     what a model sees: the images, their targets, their order and their normalization. ``normalization`` is
-    how pixels 0 to 255 become those images; None where they do not come from pixels.
+    how pixels 0 to 255 become those images; None where they do not come from pixels. Images that are not
+    ``labelled`` have empty targets, float32 [n, 0].
 
     Targets are, for n images:
 
@@ -44,6 +45,7 @@ class TaskData:
     image_shape: tuple[int, int, int]
     fingerprint: str
     normalization: Normalization | None = None
+    labelled: bool = True
 
     @property
     def num_classes(self) -> int:

@@ -76,8 +76,17 @@ def kept_in_float(graph: Graph, spec: QuantSpec | None) -> frozenset[str]:
     return frozenset(unquantized | {node.name for node in graph.weighted if node.name not in spec.weights})
 
 
-def answers_evidence(task: Task, baseline: Row, rows: Sequence[Row]) -> AnswersEvidence:
-    """How the files' answers compare with the baseline's, image by image."""
+def answers_evidence(
+    task: Task, baseline: Row, rows: Sequence[Row], least: float | None = None
+) -> AnswersEvidence:
+    """How the files' answers compare with the baseline's, image by image.
+
+    Args:
+        task: whose test split it is.
+        baseline: the row that the others are compared with.
+        rows: of the files.
+        least: without labels, what the metric must be.
+    """
     unpaired = ""
     if any(row.interval is None for row in rows):
         unpaired = (
@@ -88,6 +97,7 @@ def answers_evidence(task: Task, baseline: Row, rows: Sequence[Row]) -> AnswersE
     elif any(row.paired is None for row in rows):
         unpaired = f"this run began with a version that did not keep the answers of {baseline.label!r}"
     tests = {row.label: row.paired for row in rows if row.paired is not None}
+    fidelity = {row.label: (row.primary or 0.0, row.interval) for row in rows if row.interval is not None}
     return AnswersEvidence(
         metric=task.primary_metric,
         measure=task.primary,
@@ -96,6 +106,8 @@ def answers_evidence(task: Task, baseline: Row, rows: Sequence[Row]) -> AnswersE
         test_examples=len(task.test),
         tests=tests,
         unpaired=unpaired,
+        least=least,
+        fidelity=fidelity,
     )
 
 
@@ -115,6 +127,7 @@ def judged(name: str, row: Row, answers: ImageAnswers, measure: Measure) -> Judg
         variety=None if varied is None else Variety(**varied),
         right=answers.right(measure),
         test=row.paired,
+        interval=row.interval,
     )
 
 

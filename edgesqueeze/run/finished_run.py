@@ -39,8 +39,8 @@ from edgesqueeze.run.rows import (
     reference_candidates,
     torch_candidate,
 )
-from edgesqueeze.run.stage_runner import RANDOM_WEIGHTS, FinishedStage, StageRunner
-from edgesqueeze.task.task import Task
+from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
+from edgesqueeze.task.task import RANDOM_WEIGHTS, Task
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,8 @@ def _checks(
     baseline = finished.baseline.row
     states = ((s.folder.path.name, s.stage, runner.load(s.folder)) for s in finished.stages)
     layers, stages = layers_and_stages(states, artifacts)
+    accuracy = _accuracy_evidence(finished, runner.task, candidates)
+    least = accuracy.least if accuracy.fidelity else None
     checks = (
         check_smaller(files, baseline.label, baseline.num_bytes or 0),
         check_integer_operators(files, kept_in_float(finished.graph, finished.spec)),
@@ -162,8 +164,8 @@ def _checks(
         check_faster(files),
         check_techniques(stages),
         check_composition(layers, [file.name for file in files if file.precision == "int8"]),
-        check_accuracy(_accuracy_evidence(finished, runner.task, candidates)),
-        check_enough_images(answers_evidence(runner.task, baseline, rows)),
+        check_accuracy(accuracy),
+        check_enough_images(answers_evidence(runner.task, baseline, rows, least)),
     )
     return checks, layers
 
@@ -183,6 +185,7 @@ def _accuracy_evidence(finished: Finished, task: Task, candidates: Sequence[Cand
             for name, state in named.items()
         ),
         files=tuple(judged(c.row.label, c.row, c.answers, measure) for c in candidates),
-        labels=next((c.labels for c in candidates if c.labels is not None), None),
+        labels=next((c.labels for c in candidates if c.labels is not None and task.labelled), None),
         classes=task.classes,
+        fidelity=not task.labelled,
     )

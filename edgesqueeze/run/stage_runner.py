@@ -10,9 +10,8 @@ import torch
 from edgesqueeze.compression.stages import AnyStage
 from edgesqueeze.compression.state import State, answers_of, load_state, state_of
 from edgesqueeze.errors import ResumeError
-from edgesqueeze.files import sha256_of
 from edgesqueeze.progress import Progress
-from edgesqueeze.run.folders.fingerprint import Fingerprint, fingerprint_of
+from edgesqueeze.run.folders.fingerprint import Fingerprint, fingerprint_of, start_hash
 from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.history import History
 from edgesqueeze.run.recipe import Recipe
@@ -31,7 +30,6 @@ from edgesqueeze.task.training import (
 )
 
 LOGGER = logging.getLogger(__name__)
-RANDOM_WEIGHTS = "random weights"
 NO_METRIC = (
     "the task has no validation split, so epochs show their loss alone; "
     "task.validation: 0.1 holds a tenth of the training split out for a metric"
@@ -94,7 +92,8 @@ class StageRunner:
             TrainingStateFile(finished.folder.training).remove()
             if finished.stage is not None:
                 self.progress.message(f"{finished.stage.stage}: finished earlier")
-        if self.task.validation is None and any(step.stage and trains(step.stage) for step in plan.ahead):
+        judged = self.task.validation is not None or not self.task.labelled
+        if not judged and any(step.stage and trains(step.stage) for step in plan.ahead):
             self.progress.message(NO_METRIC)
         done = list(plan.kept) or [self._start(plan.ahead[0])]
         self.place.from_first(lambda: len(done))
@@ -134,18 +133,18 @@ class StageRunner:
         if before is not None:
             digest: str | None = before.folder.state_hash
         else:
-            digest = None if self.task.checkpoint is None else sha256_of(self.task.checkpoint)
+            digest = start_hash(self.task)
         return fingerprint_of(self.recipe, self.task, step.stages, digest)
 
     def _start(self, step: Step) -> FinishedStage:
         """The model before the first stage: freshly built, or from the task's checkpoint."""
-        folder, checkpoint = step.folder, self.task.checkpoint
+        folder = step.folder
         made_from = self._made_from(step, None)
         folder.begin(made_from)
         model = self.task.build_model()
         notes = self.task.load_weights(model)
         folder.save(state_of(model).save())
-        label = RANDOM_WEIGHTS if checkpoint is None else f"checkpoint {checkpoint.name}"
+        label = self.task.start
         for note in notes:
             self.progress.message(f"{label}: {note}")
         folder.finish(replace(self._row(label, folder), notes=notes), made_from)
@@ -165,7 +164,9 @@ class StageRunner:
         if session.history:
             folder.save_history(History.of(self.task, folder.path.name, session.history))
         row = self._row(name, folder)
-        worse = left_worse(name, self.task.primary, before.row.primary, row.primary)
+        worse = None
+        if self.task.labelled:  # less than the float network's own answers is all that can be without
+            worse = left_worse(name, self.task.primary, before.row.primary, row.primary)
         if worse is not None:  # said at once: what comes behind it may take hours
             session.note(worse)
         row = replace(row, notes=tuple(session.notes))

@@ -127,14 +127,22 @@ class ImageFolderData(NormalizedFileData):
     image_folder: Path
 
 
-class ImagesData(FileData):
-    """A folder of images of any structure, DIR/train and DIR/test (or val), or DIR alone: for reconstruction.
+class ImagesData(NormalizedFileData):
+    """A folder of images of any structure and without labels, DIR/train and DIR/test (or val), or DIR alone.
 
-    What is shown and wanted back is in [0, 1], in one channel (grayscale) or in three.
+    A reconstruction is shown and asked for images in [0, 1]; any other network is compared with itself as it
+    was given, and ``mean`` and ``std``, or the task's ``preprocess``, say what it takes. Images have one
+    channel (grayscale) or three.
     """
 
     images: Path
     channels: Literal[1, 3] = 3
+
+    @model_validator(mode="after")
+    def _statistics_of_its_channels(self) -> Self:
+        if self.mean is not None and len(self.mean) != self.channels:
+            raise ValueError(f"mean has {len(self.mean)} values, channels is {self.channels}")
+        return self
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from edgesqueeze.data.files.reading import Reading
 from edgesqueeze.data.files.split import ImageSettings
 from edgesqueeze.data.idx import load_idx_directory
 from edgesqueeze.data.image_folder import load_image_folder
-from edgesqueeze.data.images import load_images
+from edgesqueeze.data.images import load_images, load_unlabelled
 from edgesqueeze.data.named import load_named
 from edgesqueeze.data.preparation import Sizing
 from edgesqueeze.data.scenes.composing import SceneSettings
@@ -46,22 +46,34 @@ IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's training images, by which published weights were trained."""
 _NAMES = ", ".join(get_args(DataName))
 _Loader = Callable[[Any, ImageSettings], TaskData]
+
+
+def _unlabelled(kind: TaskKind) -> dict[type[FileData], _Loader]:
+    return {ImagesData: lambda c, s: load_unlabelled(c.images, s, kind)}
+
+
 _LOADERS: dict[TaskKind, dict[type[FileData], _Loader]] = {
-    "classification": {ImageFolderData: lambda c, s: load_image_folder(c.image_folder, s)},
+    "classification": {
+        ImageFolderData: lambda c, s: load_image_folder(c.image_folder, s),
+        **_unlabelled("classification"),
+    },
     "detection": {
         VocData: lambda c, s: load_voc(c.voc, c.classes, s),
         CocoData: lambda c, s: load_coco(c.coco, s),
         YoloData: lambda c, s: load_yolo(c.yolo, s),
+        **_unlabelled("detection"),
     },
     "segmentation": {
         MasksData: lambda c, s: load_masks(c.masks, c.classes, s),
         OxfordPetsData: lambda c, s: load_oxford_pets(c.oxford_pets, s),
         VocData: lambda c, s: load_voc_masks(c.voc, c.classes, s),
+        **_unlabelled("segmentation"),
     },
     "reconstruction": {
         ImagesData: lambda c, s: load_images(c.images, s),
         ImageFolderData: lambda c, s: load_images(c.image_folder, s),
     },
+    "regression": _unlabelled("regression"),
 }
 """For each kind of task: what loads the layouts of files that it can be given."""
 _ANY_IMAGES: tuple[TaskKind, ...] = ("classification", "reconstruction")
@@ -133,7 +145,10 @@ def _in_memory(config: DataConfig) -> TaskData:
 def _settings(config: FileData, kind: TaskKind) -> ImageSettings:
     mean, std = (config.mean, config.std) if isinstance(config, NormalizedFileData) else (None, None)
     channels = config.channels if isinstance(config, ImagesData) else 3
-    normalization = _normalization(mean, std, kind, channels)
+    if isinstance(config, ImagesData) and mean is None:
+        normalization = plain(channels)
+    else:
+        normalization = _normalization(mean, std, kind, channels)
     reading = Reading(config.workers, config.cache)
     return ImageSettings(config.image_size, normalization, reading, _augmentation(config.augment))
 
@@ -162,10 +177,10 @@ def _refused(config: DataConfig, kind: TaskKind) -> TaskError:
     keys = [key_of(layout) for layout in _LOADERS.get(kind, {})]
     keys += ["scenes"] if kind in get_args(SceneKind) else []
     keys = ["named", "idx", *keys] if kind in _ANY_IMAGES else keys
-    if not keys:
+    if kind == "regression":
         return TaskError(
-            f"{found} cannot be used for {kind}, for which a recipe has no data; "
-            "give the task in code: task: package.module:build_task"
+            f"{found} cannot be used for {kind}, for which a recipe has only images without labels; "
+            "with labels give the task in code: task: package.module:build_task"
         )
     names = f"{_NAMES}, or " if kind in _ANY_IMAGES else ""
     return TaskError(f"{found} cannot be used for {kind}; allowed: {names}a mapping with {', '.join(keys)}")

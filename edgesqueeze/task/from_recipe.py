@@ -10,8 +10,10 @@ from edgesqueeze.errors import TaskError
 from edgesqueeze.numerics.boxes import BoxDecoding
 from edgesqueeze.task.checkpoint import Choice
 from edgesqueeze.task.data_loading import data_name
+from edgesqueeze.task.fidelity import check_answers, no_loss
 from edgesqueeze.task.losses import loss_of, of_probabilities
 from edgesqueeze.task.metrics import metrics_of
+from edgesqueeze.task.metrics.fidelity import fidelity_metrics
 from edgesqueeze.task.task import BuildModel, Task
 from edgesqueeze.task.task_config import TaskConfig
 from edgesqueeze.trees import Tree
@@ -23,6 +25,8 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
     Raises:
         TaskError: the training split is too small, or a detector does not say its strides.
     """
+    if not data.labelled:
+        return _without_labels(config, data, build_model)
     train, validation, fingerprint = data.train, None, data.fingerprint
     if config.validation is not None:
         train, validation = held_out(data, config.validation)
@@ -55,6 +59,29 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
     )
 
 
+def _without_labels(config: TaskConfig, data: TaskData, build_model: BuildModel) -> Task:
+    """The task of images alone; what is right is not known before there are trained weights."""
+    if config.validation is not None:
+        raise TaskError("task.validation judges epochs by labels, and the images have none; leave it out")
+    calibration = data.train.first(config.calibration_images)
+    return Task(
+        name=f"{config.model} on {data_name(config.data)}",
+        build_model=build_model,
+        train=data.train,
+        calibration=calibration,
+        test=data.test,
+        example_input=next(iter(calibration.batches(1)))[0],
+        loss=no_loss,
+        metrics=fidelity_metrics(data.kind),
+        checkpoint=config.checkpoint,
+        checkpoint_choice=Choice(config.checkpoint_key, config.ignore),
+        fingerprint=data.fingerprint,
+        kind=data.kind,
+        normalization=data.normalization,
+        labelled=False,
+    )
+
+
 def decoding_of(model: nn.Module, data: TaskData) -> BoxDecoding:
     """How a detector's outputs are read: its attribute ``strides`` says of which levels they are.
 
@@ -77,7 +104,10 @@ def check_output(output: Tree, data: TaskData) -> None:
     Raises:
         TaskError: what is returned, and what is needed.
     """
-    _CHECKS[data.kind](output, data)
+    if data.labelled:
+        _CHECKS[data.kind](output, data)
+    else:
+        check_answers(output, data.kind)
 
 
 def _class_scores(output: Tree, data: TaskData) -> None:

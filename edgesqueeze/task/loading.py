@@ -15,10 +15,12 @@ from edgesqueeze.data.task_data import TaskData, renormalized
 from edgesqueeze.errors import EdgeSqueezeError, TaskError
 from edgesqueeze.importing.keras.load import is_keras_model, network_of
 from edgesqueeze.importing.keras.network import KerasNetwork
-from edgesqueeze.importing.load import load_network
+from edgesqueeze.importing.load import load_network, network_files
 from edgesqueeze.importing.names import KERAS, is_model_file
 from edgesqueeze.models import BUILT_IN_MODELS
+from edgesqueeze.task.data_config import ImagesData
 from edgesqueeze.task.data_loading import load_data
+from edgesqueeze.task.fidelity import answered_by
 from edgesqueeze.task.from_recipe import check_output, task_from_recipe
 from edgesqueeze.task.imports import UserCode, import_callable, one_line, working_directory_importable
 from edgesqueeze.task.preprocess import PREPROCESSING
@@ -56,7 +58,7 @@ def load_task(config: TaskConfig | str, seed: int) -> Task:
     if task.decoding is not None:
         task.decoding.decode(map_tree(Tensor.numpy, output))
     task.load_weights(model)
-    return task
+    return task if task.labelled else answered_by(model, task)
 
 
 # -- from the user's function --------------------------------------------------------------------------
@@ -86,10 +88,26 @@ def _task_from_settings(config: TaskConfig, seed: int) -> tuple[Task, TaskData]:
     data = _data_for(config)
     factory = _factory_for(config, data) if code is None else _user_factory(code, config.model_args)
     task = task_from_recipe(config, data, _reproducible(factory, seed))
-    return replace(task, code=() if code is None else (code.origin("task.model"),)), data
+    origin = () if code is None else (code.origin("task.model"),)
+    files = network_files(Path(config.model)) if is_model_file(config.model) else ()
+    return replace(task, code=origin, given=_given(config, task), model_files=files), data
+
+
+def _given(config: TaskConfig, task: Task) -> str:
+    """The name of the weights that a model comes with; code that is to be trained may make random ones."""
+    if is_model_file(config.model):
+        return f"weights of {PurePath(config.model).name}"
+    own = config.model not in BUILT_IN_MODELS and not task.labelled
+    return f"weights of {config.model}" if own else ""
 
 
 def _data_for(config: TaskConfig) -> TaskData:
+    says_pixels = config.preprocess is not None or getattr(config.data, "mean", None) is not None
+    if isinstance(config.data, ImagesData) and config.task_kind != "reconstruction" and not says_pixels:
+        raise TaskError(
+            "images without labels cannot show whether pixels are what the network takes: set "
+            "task.preprocess, as in 0..1, or mean and std of the data"
+        )
     data = load_data(config.data, config.task_kind)
     if config.preprocess is None:
         return data

@@ -23,6 +23,7 @@ from edgesqueeze.task.metrics import (
 from edgesqueeze.trees import Tree
 
 BuildModel = Callable[[], nn.Module]
+RANDOM_WEIGHTS = "random weights"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,6 +43,9 @@ class Task:
     become the inputs, where they do: a file that takes pixels (``input: uint8``) needs it.
     ``fingerprint`` identifies the data: equal data, equal text. ``code`` says which code of the user's made
     the task, and which files that is in, for the report; :func:`~edgesqueeze.task.load_task` fills it in.
+    Of a task that is not ``labelled`` the targets to train on are empty, and those of ``test`` are what the
+    network answers with the weights it was given. ``given`` names those weights in a report, where
+    ``build_model`` does not make random ones, and ``model_files`` are the files that they were read from.
     """
 
     name: str
@@ -61,6 +65,16 @@ class Task:
     decoding: BoxDecoding | None = None
     code: tuple[str, ...] = ()
     normalization: Normalization | None = None
+    labelled: bool = True
+    given: str = ""
+    model_files: tuple[Path, ...] = ()
+
+    @property
+    def start(self) -> str:
+        """What a report calls the weights that a run starts from."""
+        if self.checkpoint is not None:
+            return f"checkpoint {self.checkpoint.name}"
+        return self.given or RANDOM_WEIGHTS
 
     @property
     def primary_metric(self) -> str:

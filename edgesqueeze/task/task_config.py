@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.importing.names import KERAS, ONNX, is_model_file
+from edgesqueeze.importing.names import KERAS, ONNX, is_model_file, is_tflite_file
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.data_config import DataConfig, Settings
@@ -22,6 +22,11 @@ def is_reference(text: str) -> bool:
 
 
 def _checked_model(model: str) -> str:
+    if is_tflite_file(model):
+        raise ValueError(
+            "TFLite files are not read as networks, inspect and bench take them; give the .keras, .h5 or "
+            ".onnx file, or the PyTorch model, that it was converted from"
+        )
     if model not in BUILT_IN_MODELS and not is_reference(model) and not is_model_file(model):
         raise ValueError(
             f"allowed: {', '.join(BUILT_IN_MODELS)}, 'package.module:factory', "

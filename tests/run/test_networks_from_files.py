@@ -6,11 +6,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from edgesqueeze.errors import EdgeSqueezeError
+from edgesqueeze.errors import EdgeSqueezeError, ResumeError
 from edgesqueeze.importing.keras.load import keras_on_torch
+from edgesqueeze.importing.load import network_files
 from edgesqueeze.pipeline import compress
+from edgesqueeze.progress import SilentProgress
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.rundir import new_run
+from edgesqueeze.run.stage_runner import StageRunner
 from edgesqueeze.task.loading import load_task
 
 
@@ -132,6 +135,34 @@ def test_a_file_that_does_not_fit_is_one_sentence(settings, sentence, tmp_path, 
         load_task(parse_recipe(content, "test").task, 0)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("write", [keras_file, onnx_file], ids=["keras", "onnx"])
+def test_a_file_that_has_changed_is_refused_by_a_resumed_run(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name, _ = write(tmp_path)
+    task = {"model": name, "preprocess": "0..1", "data": "mnist_sample"}
+    content = {"version": 1, "name": "x", "task": task, "stages": [], "exports": [], "references": []}
+    recipe = parse_recipe(content, "test")
+    run = new_run(recipe, tmp_path / "run")
+    loaded = load_task(recipe.task, recipe.seed)
+    runner = StageRunner(loaded, run, recipe, SilentProgress())
+    runner.all(runner.plan([]))
+    assert not runner.plan([]).ahead
+    with (tmp_path / name).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ResumeError, match="stage 00-start .* was made from another state"):
+        runner.plan([])
+
+
+def test_data_beside_an_onnx_file_belong_to_it(tmp_path):
+    onnx_file(tmp_path)
+    model = onnx.load(tmp_path / "net.onnx")
+    onnx.save(
+        model, tmp_path / "split.onnx", save_as_external_data=True, location="split.bin", size_threshold=0
+    )
+    assert network_files(tmp_path / "split.onnx") == (tmp_path / "split.onnx", tmp_path / "split.bin")
+    assert network_files(tmp_path / "net.onnx") == (tmp_path / "net.onnx",)
 
 
 def test_pixels_are_given_as_the_rule_says(tmp_path, monkeypatch):

@@ -101,8 +101,12 @@ FILES = {"image_size": [16, 16]}
     [
         ("mnist", "detection", "data 'mnist' cannot be used for detection; allowed: a mapping with "),
         ({"named": "mnist"}, "segmentation", "data with named cannot be used for segmentation; allowed: "),
-        ({"coco": "d", **FILES}, "segmentation", "a mapping with masks, oxford_pets, voc, scenes"),
-        ({"masks": "d", "classes": ["a"], **FILES}, "detection", "a mapping with voc, coco, yolo, scenes"),
+        ({"coco": "d", **FILES}, "segmentation", "a mapping with masks, oxford_pets, voc, images, scenes"),
+        (
+            {"masks": "d", "classes": ["a"], **FILES},
+            "detection",
+            "a mapping with voc, coco, yolo, images, scenes",
+        ),
         (
             {"scenes": {"items": "mnist", **FILES}},
             "classification",
@@ -116,13 +120,13 @@ FILES = {"image_size": [16, 16]}
         (
             {"idx": "d"},
             "regression",
-            "data with idx cannot be used for regression, for which a recipe has no data",
+            "data with idx cannot be used for regression, for which a recipe has only images without labels",
         ),
         (
-            {"images": "d", **FILES},
+            {"coco": "d", **FILES},
             "classification",
-            "data with images cannot be used for classification; allowed: mnist_sample, fashion_mnist, mnist, cifar10, "
-            "cifar100, or a mapping with named, idx, image_folder",
+            "data with coco cannot be used for classification; allowed: mnist_sample, fashion_mnist, mnist, cifar10, "
+            "cifar100, or a mapping with named, idx, image_folder, images",
         ),
         (
             {"image_folder": "d", **FILES, "mean": [0.5], "std": [0.5]},

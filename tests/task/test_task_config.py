@@ -145,7 +145,8 @@ MODEL_WAYS = (
             "'ground' is named twice",
         ),
         ({"data": {"voc": "d"}}, ("data", "VocData", "image_size"), "required"),
-        ({"data": {"images": "d", **SIZE, "mean": [0.5]}}, ("data", "ImagesData", "mean"), "Extra inputs"),
+        ({"model": "net.tflite"}, ("model",), "give the .keras, .h5 or .onnx file, or the PyTorch model"),
+        ({"data": {"images": "d", **SIZE, "mean": [0.5]}}, ("data", "ImagesData"), "given together"),
         ({"data": {"coco": "d", **SIZE, "mean": [0.5]}}, ("data", "CocoData"), "together or not at all"),
         ({"data": {"yolo": "d", **SIZE, "workers": -1}}, ("data", "YoloData", "workers"), "equal to 0"),
         (

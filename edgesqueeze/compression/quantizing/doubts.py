@@ -10,12 +10,11 @@ from edgesqueeze.compression.quantizing.post_training import sqnr_db
 from edgesqueeze.compression.quantizing.simulation import dequantized_layer, fake_quantize
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import AnyNode
+from edgesqueeze.task.metrics.fidelity import POOR_DB
 from edgesqueeze.trees import Tree, leaves
 
 FEWEST_IMAGES = 32
 """Ranges of fewer images are those of the images rather than those of the network."""
-POOR_DB = 20.0
-"""Below this the noise is more than a tenth of the answer, and class decisions change."""
 _NAMED = 3
 
 

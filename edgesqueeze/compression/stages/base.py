@@ -24,6 +24,11 @@ class Stage(BaseModel):
     shares_weights: ClassVar[bool] = False
     """Whether the layers it covers come out with few distinct weights."""
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the stage reads the targets of the training split."""
+        return False
+
     def check(self, model: nn.Module) -> None:
         """Raise if the settings do not fit the model; called before anything is trained."""
 

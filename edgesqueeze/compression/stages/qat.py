@@ -68,6 +68,11 @@ class Qat(TrainingSettings, Stage):
             raise ValueError("label_smoothing is of the task's own loss, of which distill: 1 leaves nothing")
         return self
 
+    @property
+    def needs_labels(self) -> bool:
+        """All of the loss may be the float network's answers."""
+        return self.distill < 1
+
     def check(self, model: nn.Module) -> None:
         """Every glob must name a layer."""
         check_keep_float(model, self.keep_float, "qat.keep_float")

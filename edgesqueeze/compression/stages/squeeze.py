@@ -80,6 +80,11 @@ class Squeeze(TrainingSettings, Stage):
             raise ValueError("settle_after and ramp are about training; they need epochs above 0")
         return self
 
+    @property
+    def needs_labels(self) -> bool:
+        """Without a training too, levels are chosen by the loss."""
+        return True
+
     def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
         """Attach a grid to every layer, train, and leave the grids attached, the weights on them."""
         if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):

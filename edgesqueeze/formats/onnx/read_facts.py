@@ -1,7 +1,7 @@
 """Facts of an ONNX file, from its graph."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -36,6 +36,7 @@ from edgesqueeze.formats.onnx.operators import (
     ZERO_POINTS,
     measured,
 )
+from edgesqueeze.importing.onnx.files import data_files, graphs_of
 from edgesqueeze.normalization import METADATA_KEY, Normalization, normalization_from
 
 _SMALL = 1024
@@ -106,7 +107,7 @@ def read_onnx_file(path: Path) -> FileFacts:
     """
     try:
         model = onnx.load(path, load_external_data=False)
-        num_bytes = path.stat().st_size + sum(p.stat().st_size for p in _data_files(path.parent, model))
+        num_bytes = path.stat().st_size + sum(p.stat().st_size for p in data_files(path.parent, model))
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
         if not model.graph.node or not model.opset_import:
             raise ExportError(f"{path} is not an ONNX model: it holds no operators")
@@ -129,7 +130,7 @@ def read_onnx_file(path: Path) -> FileFacts:
 
 
 def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
-    graphs = list(_graphs(model.graph))
+    graphs = list(graphs_of(model.graph))
     nodes = [node for graph in graphs for node in graph.node]
     constants = _take_constants(graphs)
     known = set(constants.stored)
@@ -163,32 +164,6 @@ def _normalization(model: ModelProto) -> Normalization | None:
 
 def _quantizes(nodes: Sequence[NodeProto]) -> bool:
     return any(node.op_type == "QuantizeLinear" for node in nodes)
-
-
-def _data_files(folder: Path, model: ModelProto) -> set[Path]:
-    """The files beside an ONNX file that hold some of its tensors."""
-    return {
-        folder / entry.value
-        for tensor in _all_tensors(model.graph)
-        if onnx.external_data_helper.uses_external_data(tensor)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-
-
-def _all_tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    for inner in _graphs(graph):
-        yield from inner.initializer
-        yield from (a.t for node in inner.node for a in node.attribute if a.HasField("t"))
-
-
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """A graph and every branch and loop body inside it."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner)
 
 
 def _label(node: NodeProto) -> str:

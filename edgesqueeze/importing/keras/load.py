@@ -12,10 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from edgesqueeze.errors import TaskError
+from edgesqueeze.importing.keras.limits import check_sizes
 from edgesqueeze.importing.keras.network import KerasNetwork
 
 _INSTALL = "pip install 'edgesqueeze[keras]'"
 _LARGEST_CONFIG = 64 << 20
+_DEEPEST = 64
+"""Levels of groups; one that holds itself has no end."""
 _LARGEST_GROWTH = 64
 """A part of the archive may be so many times its packed size: weights hardly shrink, bombs a thousandfold."""
 
@@ -32,7 +35,7 @@ def load_keras(path: Path) -> KerasNetwork:
     except OSError as error:
         raise TaskError(f"Keras model {path} cannot be read: {error.strerror}") from error
     keras = keras_on_torch()
-    _check_parts(path)
+    check_sizes(keras, path, _check_parts(path))
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many unrelated types
@@ -99,13 +102,16 @@ def _backend_torch() -> Iterator[None]:
             os.environ["KERAS_BACKEND"] = before
 
 
-def _check_parts(path: Path) -> None:
-    """Refuse archives that unpack to what nobody wants, and weights that point out of their file."""
+def _check_parts(path: Path) -> int:
+    """Refuse archives that unpack to what nobody wants, and weights that point out of their file.
+
+    Returns:
+        How many values of weights there are.
+    """
     if path.is_dir():
         raise TaskError(f"{path} is a folder; load it with TensorFlow and save it by model.save('m.keras')")
     if path.suffix != ".keras":
-        _check_hdf5(path, path)
-        return
+        return _check_hdf5(path, path)
     try:
         with zipfile.ZipFile(path) as archive:
             for part in archive.infolist():
@@ -113,7 +119,7 @@ def _check_parts(path: Path) -> None:
             names = set(archive.namelist())
             if not {"config.json", "model.weights.h5"} <= names:
                 raise TaskError(f"{path} is not a Keras model: it holds {', '.join(sorted(names)[:5])}")
-            _check_hdf5(path, io.BytesIO(archive.read("model.weights.h5")))
+            return _check_hdf5(path, io.BytesIO(archive.read("model.weights.h5")))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
         raise TaskError(f"{path} is not a whole .keras file: {_reason(error)}") from error
 
@@ -130,31 +136,40 @@ def _check_part(path: Path, part: zipfile.ZipInfo) -> None:
         )
 
 
-def _check_hdf5(path: Path, content: Path | io.BytesIO) -> None:
-    """Weights may not be links to other files: HDF5 would read those."""
+def _check_hdf5(path: Path, content: Path | io.BytesIO) -> int:
+    """Weights may not be links to other files, which HDF5 would read; how many values there are."""
     h5py = importlib.import_module("h5py")
     try:
         with h5py.File(content, "r") as file:
-            _check_group(path, file, h5py)
+            return _check_group(path, file, h5py)
     except (OSError, RuntimeError, KeyError, ValueError, RecursionError) as error:
         raise TaskError(f"{path} is not a whole HDF5 file: {_reason(error)}") from error
 
 
-def _check_group(path: Path, group: Any, h5py: ModuleType) -> None:
+def _check_group(path: Path, group: Any, h5py: ModuleType, depth: int = 0) -> int:
+    if depth > _DEEPEST:
+        raise TaskError(f"{path}: its groups lie more than {_DEEPEST} levels deep")
+    values = 0
     for name in group:
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise TaskError(f"{path}: {group.name.rstrip('/')}/{name} is a link to another place; refused")
         item = group[name]
         if isinstance(item, h5py.Group):
-            _check_group(path, item, h5py)
-        elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            values += _check_group(path, item, h5py, depth + 1)
+            continue
+        if item.external or item.is_virtual:
             raise TaskError(f"{path}: {item.name} lies in another file; refused")
+        if item.nbytes > _LARGEST_GROWTH * max(item.id.get_storage_size(), 1 << 20):
+            raise TaskError(f"{path}: {item.name} would unpack to {item.nbytes:,} bytes")
+        values += item.size
+    return values
 
 
 def _reason(error: BaseException) -> str:
     """The first line of what a library says, cut to a sentence."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = text.rpartition("Exception encountered: ")[2]  # what Keras says before it is the same of all
     if "ambda" in text:
         return "it holds a Lambda layer, which is code; write a keras.layers.Layer or keras.ops in its place"
     if "Could not locate" in text or "cannot be deserialized" in text or "is not registered" in text:

@@ -6,9 +6,11 @@ from pathlib import Path
 import onnx
 import torch
 from onnx import inliner
+from onnx.external_data_helper import load_external_data_for_model
 
 from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.importing.onnx.agreement import check_agreement
+from edgesqueeze.importing.onnx.limits import check_model
 from edgesqueeze.importing.onnx.network import OnnxNetwork
 from edgesqueeze.importing.onnx.reading import read_network
 
@@ -51,8 +53,14 @@ def _read(path: Path) -> onnx.ModelProto:
     except OSError as error:
         raise TaskError(f"ONNX model {path} cannot be read: {error.strerror}") from error
     try:
-        model = onnx.load(path)  # refuses data outside the folder
+        model = onnx.load(path, load_external_data=False)
+        check_model(path, model)
+        load_external_data_for_model(model, str(path.parent))  # refuses data outside the folder
         onnx.checker.check_model(path)
+        for tensor in model.graph.initializer:  # data beside the file may be shorter than they should be
+            onnx.numpy_helper.to_array(tensor)
+    except TaskError:
+        raise
     except Exception as error:  # protobuf and onnx raise many unrelated types
         raise TaskError(f"{path} is not a whole ONNX model: {_line(error)}") from error
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)

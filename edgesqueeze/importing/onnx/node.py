@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgesqueeze.errors import UnsupportedLayerError
+from edgesqueeze.printable import shown
 
 Array = NDArray[Any]
 _LAYERS = {
@@ -133,7 +134,7 @@ class OnnxNode:
     def refuse(self, why: str) -> UnsupportedLayerError:
         """An error that names the node."""
         name = self.proto.name or (self.proto.output[0] if self.proto.output else "")
-        return UnsupportedLayerError(f"ONNX node {name!r} ({self.kind}) {why}")
+        return UnsupportedLayerError(f"ONNX node {shown(name)} ({self.kind}) {why}")
 
 
 def _layer_name(node: OnnxNode, weight: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from edgesqueeze.errors import EdgeSqueezeError, UnsupportedLayerError
 from edgesqueeze.importing.onnx.joining import join
+from edgesqueeze.importing.onnx.limits import check_node
 from edgesqueeze.importing.onnx.network import OnnxNetwork, Step, results
 from edgesqueeze.importing.onnx.node import OnnxNode, Values
 from edgesqueeze.importing.onnx.operations import TRANSLATIONS
@@ -119,6 +120,7 @@ def _folded(node: OnnxNode) -> bool:
     if node.activations or proto.domain not in ("", "ai.onnx"):
         return False
     names = [name for name in proto.input if name]
+    check_node(node)
     try:
         evaluator = ReferenceEvaluator(proto, opsets={"": node.opset})
         found_all = evaluator.run(None, {name: values.constants[name] for name in names})
@@ -141,6 +143,7 @@ def _step(node: OnnxNode) -> Step:
     translation = TRANSLATIONS.get(node.kind) if node.proto.domain in ("", "ai.onnx") else None
     if translation is None:
         raise node.refuse("is not supported")
+    check_node(node)
     try:
         work = translation(node)
         outputs = tuple(node.proto.output)

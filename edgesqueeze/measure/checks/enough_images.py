@@ -1,7 +1,7 @@
 """The check on the metric: are there enough test images to tell what the table shows?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from edgesqueeze.measure.checks.check import Check, Finding, concluded
@@ -14,13 +14,14 @@ from edgesqueeze.numerics.bootstrap import (
 )
 from edgesqueeze.numerics.proportions import (
     SIGNIFICANT,
+    Interval,
     PairedTest,
     images_to_tell,
     smallest_visible_loss,
 )
 from edgesqueeze.task.metrics import Measure
 from edgesqueeze.task.metrics.base import POINT
-from edgesqueeze.task.metrics.wording import written_change
+from edgesqueeze.task.metrics.wording import written, written_change
 
 NEGLIGIBLE = 0.001
 """A change below a tenth of a point is not taken as a claim: nothing here promises more."""
@@ -34,7 +35,8 @@ class AnswersEvidence:
     """What the files answered, image by image, against the baseline.
 
     ``value`` is the baseline's metric. ``tests`` maps a file to its paired test; ``unpaired`` says why there
-    are none.
+    are none. Without labels ``least`` is what the metric, the fidelity to the baseline, must be, and
+    ``fidelity`` maps a file to its value and its 95 % interval.
     """
 
     metric: str
@@ -44,6 +46,8 @@ class AnswersEvidence:
     test_examples: int
     tests: Mapping[str, AnyPairedTest]
     unpaired: str = ""
+    least: float | None = None
+    fidelity: Mapping[str, tuple[float, Interval]] = field(default_factory=dict)
 
     @property
     def wanted(self) -> float:
@@ -59,6 +63,8 @@ def check_enough_images(answers: AnswersEvidence) -> Check:
     name = "enough images"
     if answers.unpaired:
         return concluded(name, "", [Finding("doubt", answers.unpaired)])
+    if answers.least is not None:
+        return _of_fidelity(name, answers, answers.least)
     if not answers.tests:
         return Check(name, unchecked="no file was measured")
     counted = {file: test for file, test in answers.tests.items() if isinstance(test, PairedTest)}
@@ -70,6 +76,19 @@ def check_enough_images(answers: AnswersEvidence) -> Check:
     test = "exact McNemar test" if counted else "paired bootstrap"
     passed = f"every change of {least} or more shown for a file is no chance"
     return concluded(name, f"{passed} ({test}, p < {SIGNIFICANT:.2f})", findings)
+
+
+def _of_fidelity(name: str, answers: AnswersEvidence, least: float) -> Check:
+    """Of answers that are close enough, whether so many images can tell that they are."""
+    shown, findings = written(least, answers.measure.unit), []
+    for file, (value, interval) in answers.fidelity.items():
+        if interval.low < least <= value:
+            found, low = (written(x, answers.measure.unit) for x in (value, interval.low))
+            what = f"{file}: the {answers.metric} is {found} and may be {low} (95 % interval)"
+            images = f"{answers.test_examples:,} images cannot tell that it is {shown} or more"
+            findings.append(Finding("doubt", f"{what}; {images}"))
+    passed = f"the images tell for every file whether its {answers.metric} is {shown} or more (95 % interval)"
+    return concluded(name, passed, findings)
 
 
 def _of_counted(answers: AnswersEvidence, tests: Mapping[str, PairedTest]) -> list[Finding]:

@@ -44,7 +44,7 @@ class Fingerprint:
     ``recipe`` has the settings that have influence, with the ``stages`` up to and including this one. Paths
     are left out: files may move, and what is in them is in ``data``, the task's own fingerprint, and in
     ``before``, the SHA-256 of the state that the stage begins from. For the model before the first stage that
-    is the checkpoint, None if there is none. ``version`` and ``source`` (SHA-256) are edgesqueeze's;
+    is what :func:`start_hash` gives. ``version`` and ``source`` (SHA-256) are edgesqueeze's;
     ``own_code`` has the SHA-256 of the file behind every reference to the user's code.
     """
 
@@ -112,6 +112,18 @@ def fingerprint_of(recipe: Recipe, task: Task, stages: Sequence[AnyStage], befor
         source=_source_hash(),
         own_code=_own_code(recipe.task if isinstance(recipe.task, str) else recipe.task.model),
     )
+
+
+def start_hash(task: Task) -> str | None:
+    """SHA-256 of the files that the model before the first stage comes from; None if there are none.
+
+    It is that of the checkpoint where there is no other file.
+    """
+    checkpoint = () if task.checkpoint is None else (task.checkpoint,)
+    hashes = [sha256_of(path) for path in (*task.model_files, *checkpoint)]
+    if len(hashes) < 2:
+        return hashes[0] if hashes else None
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

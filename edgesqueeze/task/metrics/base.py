@@ -65,6 +65,8 @@ class Measure:
     given together or not at all; without them a metric is called on resampled rows if that is affordable.
     ``compact(outputs)`` is what the metric needs of a batch's outputs, and takes in their place, again one
     row per image: masks in place of class scores, say, so that those of a whole split need not be kept.
+    ``loss_allowed`` is what a file may lose of it unless a recipe says otherwise, in its own unit; None is a
+    small change.
 
     Raises:
         TaskError: only one of ``parts`` and ``value`` is given.
@@ -76,6 +78,7 @@ class Measure:
     parts: Callable[[Any, Any], Parts] | None = None
     value: Callable[[Parts, Weights], float] | None = None
     compact: Callable[[Any], Any] | None = None
+    loss_allowed: float | None = None
 
     def __post_init__(self) -> None:
         if (self.parts is None) != (self.value is None):

@@ -69,6 +69,11 @@ class TrainingSettings(BaseModel):
         return self
 
     @property
+    def needs_labels(self) -> bool:
+        """Whether the stage reads the targets of the training split, as every training by a loss does."""
+        return self.epochs > 0
+
+    @property
     def judges_epochs(self) -> bool:
         """Whether the metric of an epoch decides anything, and not only informs."""
         return self.early_stop is not None or self.keep == "best"
@@ -78,8 +83,14 @@ def check_training(settings: TrainingSettings, task: Task, label: str) -> None:
     """Refuse settings for which the task lacks something.
 
     Raises:
-        RecipeError: the task's loss smooths no labels, or there is no validation split to judge by.
+        RecipeError: there are no labels, the task's loss smooths none, or there is no validation split to
+            judge by.
     """
+    if settings.needs_labels and not task.labelled:
+        raise RecipeError(
+            f"stage {label!r} needs labels, and the images of {task.name!r} have none; leave it out, or give "
+            "data with labels"
+        )
     if settings.label_smoothing and task.loss is not F.cross_entropy:
         name = getattr(task.loss, "__name__", type(task.loss).__name__)
         raise RecipeError(

@@ -6,7 +6,7 @@ from edgesqueeze.errors import CheckError
 from edgesqueeze.measure.checks.check import Check, Finding, check_from_json, checks_text, require
 from edgesqueeze.measure.checks.enough_images import AnswersEvidence, check_enough_images
 from edgesqueeze.numerics.bootstrap import BootstrapTest
-from edgesqueeze.numerics.proportions import mcnemar_exact
+from edgesqueeze.numerics.proportions import mcnemar_exact, wilson_interval
 from edgesqueeze.task.metrics import Measure, top1_accuracy
 
 ACCURACY = Measure(top1_accuracy)
@@ -148,3 +148,21 @@ def test_checks_print_and_read_back():
     assert [check.status for check in CHECKS] == ["fired", "cannot tell", "ok", "not checked"]
     assert checks_text(CHECKS[2:3]).startswith("Did it really work: of 1 checks 1 hold, none found a fault\n")
     assert [check_from_json(check.to_json()) for check in CHECKS] == list(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("agreeing", "total", "words"),
+    [
+        (
+            72,
+            72,
+            "a: the agreement is 100.00 % and may be 94.93 % (95 % interval); 72 images cannot tell that it",
+        ),
+        (73, 73, "the images tell for every file whether its agreement is 95.00 % or more (95 % interval)"),
+        (50, 100, "the images tell for every file whether its agreement is 95.00 % or more (95 % interval)"),
+    ],
+)
+def test_without_labels_the_interval_must_not_reach_below_the_bound(agreeing, total, words):
+    known = {"a": (agreeing / total, wilson_interval(agreeing, total))}
+    evidence = AnswersEvidence("agreement", ACCURACY, "net", 1.0, total, {}, least=0.95, fidelity=known)
+    assert words in " ".join(check_enough_images(evidence).lines())

@@ -9,7 +9,7 @@ from edgesqueeze.measure.checks.accuracy.losing import losing_step
 from edgesqueeze.measure.checks.accuracy.variety import NEARLY, Variety
 from edgesqueeze.measure.checks.check import Check, Finding, Severity, concluded
 from edgesqueeze.measure.checks.image_answers import AnyPairedTest
-from edgesqueeze.numerics.proportions import SIGNIFICANT, PairedTest, losing_p_value
+from edgesqueeze.numerics.proportions import SIGNIFICANT, Interval, PairedTest, losing_p_value
 from edgesqueeze.task.metrics import Measure
 from edgesqueeze.task.metrics.wording import written, written_change
 
@@ -24,7 +24,7 @@ class Judged:
     """A state or a file and what its answers are worth: ``value`` is the primary metric.
 
     ``test`` is that against the baseline; None of the baseline, and where there is none. ``right`` says which
-    images are right, where they are right or wrong.
+    images are right, where they are right or wrong. ``interval`` is the 95 % interval of ``value``.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Judged:
     variety: Variety | None = None
     right: Right | None = None
     test: AnyPairedTest | None = None
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ class AccuracyEvidence:
     """What the files are worth, and every state from the baseline to the last.
 
     ``allowed`` is what may be lost, in the metric's own unit (0.01 is a point of a share). ``labels`` are the
-    classes of the test images, if they have any.
+    classes of the test images, if they have any. Without labels the metric is the ``fidelity`` to the
+    baseline, which nothing can improve on.
     """
 
     metric: str
@@ -50,6 +52,17 @@ class AccuracyEvidence:
     files: tuple[Judged, ...]
     labels: Labels | None = None
     classes: tuple[str, ...] = ()
+    fidelity: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the check is called."""
+        return "fidelity" if self.fidelity else "accuracy"
+
+    @property
+    def least(self) -> float:
+        """Where less is a fault."""
+        return self.baseline.value - self.allowed
 
     @property
     def baseline(self) -> Judged:
@@ -62,17 +75,18 @@ def allowed_loss(measure: Measure, max_drop: float | None, value: float) -> floa
 
     Args:
         measure: the metric.
-        max_drop: what a recipe says: points of a share, else the metric's unit; None for a small change.
+        max_drop: what a recipe says: points of a share, else the metric's unit; None for what the metric
+            allows, or a small change.
         value: the baseline's.
     """
     if max_drop is None:
-        return measure.point(value)
+        return measure.point(value) if measure.loss_allowed is None else measure.loss_allowed
     return max_drop / 100 if measure.unit == "share" else max_drop
 
 
 def check_accuracy(evidence: AccuracyEvidence) -> Check:
     """A file is about as good as the baseline, does not answer all images alike, still knows every class."""
-    name = "accuracy"
+    name = evidence.name
     if not evidence.files:
         return Check(name, unchecked="no file was measured")
     files: dict[tuple[Severity, str], list[str]] = {}
@@ -85,8 +99,11 @@ def check_accuracy(evidence: AccuracyEvidence) -> Check:
 
 def _passed(evidence: AccuracyEvidence) -> str:
     """What holds, as far as it could be asked."""
-    allowed = written_change(evidence.allowed, evidence.measure.unit)
+    unit = evidence.measure.unit
+    allowed = written_change(evidence.allowed, unit)
     holds = [f"no file has lost more than {allowed} of {evidence.metric} against {evidence.baseline.name!r}"]
+    if evidence.fidelity:
+        holds = [f"the {evidence.metric} of every file is {written(evidence.least, unit)} or more"]
     if all(file.variety is not None for file in evidence.files):
         holds.append("none answers all images alike")
     if evidence.labels is not None and evidence.baseline.right is not None:
@@ -132,15 +149,32 @@ def _loss(evidence: AccuracyEvidence, file: Judged) -> Iterator[_Loss]:
         return
     values = [judged.value for judged in (*evidence.states, file)]
     shown = [written(value, measure.unit) for value in values]
-    severity, chance = _chance(evidence, file)
-    amount = written_change(abs(file.value - before.value), measure.unit)
-    said = (
-        f"{evidence.metric} is {shown[-1]} where {before.name!r} has {shown[0]}: {amount} worse, "
-        f"{written_change(evidence.allowed, measure.unit)} are allowed ({chance})"
-    )
+    severity, said = _unfaithful(evidence, file) if evidence.fidelity else _worse(evidence, file)
     yield _Loss(
         severity, said, tuple(measure.gain(before.value, v) for v in values), tuple(shown), limit=-allowed
     )
+
+
+def _worse(evidence: AccuracyEvidence, file: Judged) -> tuple[Severity, str]:
+    """What is said of a loss against the baseline."""
+    before, unit = evidence.baseline, evidence.measure.unit
+    severity, chance = _chance(evidence, file)
+    amount = written_change(abs(file.value - before.value), unit)
+    found, better = (written(judged.value, unit) for judged in (file, before))
+    return severity, (
+        f"{evidence.metric} is {found} where {before.name!r} has {better}: {amount} worse, "
+        f"{written_change(evidence.allowed, unit)} are allowed ({chance})"
+    )
+
+
+def _unfaithful(evidence: AccuracyEvidence, file: Judged) -> tuple[Severity, str]:
+    """What is said of answers that are not those of the baseline."""
+    found, least = (written(value, evidence.measure.unit) for value in (file.value, evidence.least))
+    said = f"the {evidence.metric} with {evidence.baseline.name!r} is {found}, {least} is the least"
+    if file.interval is None or file.interval.high < evidence.least or math.isnan(file.value):
+        return "fault", said
+    high = written(file.interval.high, evidence.measure.unit)
+    return "doubt", f"{said}; {evidence.test_examples:,} images cannot tell, it may be {high}"
 
 
 def _chance(evidence: AccuracyEvidence, file: Judged) -> tuple[Severity, str]:
@@ -161,15 +195,17 @@ def _chance(evidence: AccuracyEvidence, file: Judged) -> tuple[Severity, str]:
 def _constancy(evidence: AccuracyEvidence, file: Judged) -> Iterator[_Loss]:
     if file.variety is None or not file.variety.nearly_constant:
         return
+    whose = "the float network's" if evidence.fidelity else "the right ones"
     before = evidence.baseline.variety
     if before is not None and before.nearly_constant:
-        yield _Loss("note", f"{file.variety.said(evidence.classes)}; so it is of {evidence.baseline.name!r}")
+        said = file.variety.said(evidence.classes, whose)
+        yield _Loss("note", f"{said}; so it is of {evidence.baseline.name!r}")
         return
     known = [judged.variety for judged in (*evidence.states, file) if judged.variety is not None]
     complete = len(known) == len(evidence.states) + 1
     yield _Loss(
         "fault",
-        file.variety.said(evidence.classes),
+        file.variety.said(evidence.classes, whose),
         tuple(variety.found for variety in known) if complete else (),
         tuple(f"a variety of {variety.found:.3g}" for variety in known),
         limit=NEARLY * file.variety.wanted,

@@ -36,20 +36,20 @@ class Variety:
         """Whether next to nothing is left of what the right answers vary by; NaN varies by nothing."""
         return self.wanted > 0 and not self.found >= NEARLY * self.wanted
 
-    def said(self, classes: tuple[str, ...]) -> str:
-        """What is constant, in words that follow the name of a file."""
+    def said(self, classes: tuple[str, ...], whose: str = "the right ones") -> str:
+        """What is constant, in words that follow the name of a file; ``whose`` are what ``wanted`` is of."""
         match self.kind:
             case "classification" | "segmentation":
                 what = "answers" if self.kind == "classification" else "pixels"
                 assert self.most is not None
                 name = repr(classes[self.most]) if self.most < len(classes) else f"number {self.most}"
                 share = f"{100 * (1 - self.found):.2f} % of the {what} are class {name}"
-                return f"{share}, no class is more than {100 * (1 - self.wanted):.2f} % of the right ones"
+                return f"{share}, no class is more than {100 * (1 - self.wanted):.2f} % of {whose}"
             case "detection":
                 return f"boxes are found in {100 * self.found:.2f} % of the images that have any"
             case "reconstruction" | "regression":
                 found, wanted = f"{self.found:.3g}", f"{self.wanted:.3g}"
-                return f"the answers vary by {found} from image to image, the right ones by {wanted}"
+                return f"the answers vary by {found} from image to image, {whose} by {wanted}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

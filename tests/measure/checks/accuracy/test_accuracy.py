@@ -13,8 +13,9 @@ from edgesqueeze.measure.checks.accuracy.accuracy import (
 )
 from edgesqueeze.measure.checks.accuracy.variety import Variety
 from edgesqueeze.numerics.bootstrap import BootstrapTest
-from edgesqueeze.numerics.proportions import mcnemar_exact
+from edgesqueeze.numerics.proportions import mcnemar_exact, wilson_interval
 from edgesqueeze.task.metrics import Measure, top1_accuracy
+from edgesqueeze.task.metrics.fidelity import fidelity_metrics
 
 ACCURACY = Measure(top1_accuracy)
 TOTAL = 1000
@@ -149,3 +150,38 @@ def test_a_class_of_few_images_is_noted_and_does_not_fire():
         "a: the recall of class '500' fell by 25.00 points (5 of its 20 images lost, 0 won, p 1.000, "
         "so it may be chance)"
     ]
+
+
+AGREEMENT = fidelity_metrics("classification")["agreement"]
+
+
+@pytest.mark.parametrize(
+    ("agreeing", "status", "words"),
+    [
+        (1000, "ok", "the m of every file is 95.00 % or more"),
+        (950, "ok", "the m of every file is 95.00 % or more"),
+        (
+            945,
+            "cannot tell",
+            "a: the m with 'net.onnx' is 94.50 %, 95.00 % is the least; 1,000 images cannot tell, it may be 95.75 %",
+        ),
+        (
+            900,
+            "fired",
+            "a: the m with 'net.onnx' is 90.00 %, 95.00 % is the least; net.onnx still has 100.00 %, so the file lost it",
+        ),
+    ],
+)
+def test_without_labels_the_agreement_has_a_bound_of_its_own(agreeing, status, words):
+    file = Judged("a", agreeing / TOTAL, interval=wilson_interval(agreeing, TOTAL))
+    found = evidence(file, states=(("net.onnx", 1.0),), measure=AGREEMENT, fidelity=True)
+    check = check_accuracy(found)
+    assert (check.name, check.status) == ("fidelity", status)
+    assert words in " ".join(check.lines())
+
+
+def test_without_labels_constant_answers_are_held_against_the_float_networks():
+    same = Variety("classification", 0.0, 0.8, 3)
+    file = Judged("a", 0.2, variety=same, interval=wilson_interval(200, TOTAL))
+    found = evidence(file, states=(("net.onnx", 1.0),), measure=AGREEMENT, fidelity=True)
+    assert "no class is more than 20.00 % of the float network's" in said(check_accuracy(found))[0]

@@ -7,6 +7,7 @@ from body_networks import Net
 from torch import nn
 
 from edgesqueeze.errors import UnsupportedLayerError
+from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.reading.torch import build
 from edgesqueeze.network.reading.torch.build import build_graph
 
@@ -82,3 +83,22 @@ def test_a_network_that_is_read_wrongly_is_refused(monkeypatch):
     monkeypatch.setitem(build.TRANSLATIONS, "tanh", build.TRANSLATIONS["sigmoid"])
     with pytest.raises(UnsupportedLayerError, match="read from Sequential answers otherwise than Sequential"):
         build_graph(net, torch.randn(1, 3, 8, 8))
+
+
+class InFloat32(nn.Sequential):
+    """It turns what it is given into float32 by itself, as every layer of Keras does."""
+
+    def forward(self, x):
+        return super().forward(x.float())
+
+
+def test_rounding_is_measured_of_a_network_that_computes_in_float32_alone(monkeypatch):
+    net = InFloat32(nn.Conv2d(3, 4, 3), nn.Tanh())
+    monkeypatch.setattr(build, "_TOLERANCE", 0.0)  # so that only the network's own rounding allows anything
+    x = torch.randn(1, 3, 8, 8)
+    graph = build_graph(net, x)
+    assert torch.allclose(run_graph(graph, x, graph_weights(graph)), net(x), atol=1e-5)
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    monkeypatch.setitem(build.TRANSLATIONS, "tanh", build.TRANSLATIONS["sigmoid"])
+    with pytest.raises(UnsupportedLayerError, match="answers otherwise"):
+        build_graph(net, x)
