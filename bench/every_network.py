@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.network_list import NETWORKS
-from bench.network_row import NetworkRow, measure_network
+from bench.network_row import IMAGES, NetworkRow, blank_row, measure_network
 from bench.network_table import report
 from bench.reporting import Result, note
 from edgesqueeze.files import make_directory, write_atomically
@@ -32,7 +32,9 @@ def main() -> None:
     arguments = _arguments()
     if arguments.one is not None:
         _limit_memory(arguments.memory)
-        measure_network(NETWORKS[arguments.one], arguments.steps, _print)
+        network = NETWORKS[arguments.one]
+        x = network.images(IMAGES)
+        measure_network(blank_row(network), network.settled, x, arguments.steps, _print)
         return
     result = Result(arguments.output)
     rows = _finished(arguments.output) if arguments.resume else {}
@@ -83,16 +85,14 @@ def _measured(name: str, arguments: Namespace) -> dict[str, Any]:
             out, err = child.communicate()
             failure = f"took longer than {arguments.limit} s"
     rows = [line for line in out.splitlines() if line.startswith('{"name"')]
-    row = json.loads(rows[-1]) if rows else asdict(_unknown(name))
+    row = (
+        json.loads(rows[-1])
+        if rows
+        else asdict(replace(blank_row(NETWORKS[name]), failure="the process said nothing"))
+    )
     if failure is not None and row["failure"] is None:
         row["failure"] = failure + ((err.strip().splitlines() or [""])[-1] if failure.endswith(": ") else "")
     return dict(row)
-
-
-def _unknown(name: str) -> NetworkRow:
-    network = NETWORKS[name]
-    row = NetworkRow(name, network.library, network.file, network.part, network.image_size)
-    return replace(row, failure="the process said nothing")
 
 
 def _finished(directory: Path) -> dict[str, dict[str, Any]]:

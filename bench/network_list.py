@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import segmentation
 from torchvision.ops import StochasticDepth
 
-from bench.subjects import settle
+from bench.subjects import noise_images, settle
 from edgesqueeze.errors import TaskError
 from edgesqueeze.importing.keras.load import keras_on_torch, network_of
 
@@ -20,6 +21,7 @@ CLASSES = 10
 _SETTLING_IMAGES = 4
 _TINY_SCALE = 1e-2
 _KERAS_ERROR = 1e-5
+_OFFSETS, _KERAS_OFFSETS = (-0.3, 0.3), (0.5, 1.5)
 
 # Model file, its variant, and the image size where it is not the usual one: what the variant is built for.
 _TIMM_CONVOLUTIONAL = """
@@ -65,12 +67,13 @@ _KERAS = """
 mobilenet_v3 MobileNetV3Small, mobilenet MobileNet, mobilenet_v2 MobileNetV2, mobilenet_v3 MobileNetV3Large,
 nasnet NASNetMobile, efficientnet EfficientNetB0, efficientnet_v2 EfficientNetV2B0, densenet DenseNet121,
 efficientnet EfficientNetB1, efficientnet_v2 EfficientNetV2B1, efficientnet EfficientNetB2,
-efficientnet_v2 EfficientNetV2B2, densenet DenseNet169, inception_v3 InceptionV3, xception Xception,
+efficientnet_v2 EfficientNetV2B2, densenet DenseNet169, inception_v3 InceptionV3 80, xception Xception 80,
 resnet ResNet50, resnet_v2 ResNet50V2, vgg16 VGG16, vgg19 VGG19, efficientnet EfficientNetB3,
 efficientnet_v2 EfficientNetV2B3, densenet DenseNet201, resnet ResNet101, resnet_v2 ResNet101V2,
 convnext ConvNeXtTiny, convnext ConvNeXtSmall, efficientnet EfficientNetB4, efficientnet_v2 EfficientNetV2S,
-resnet ResNet152, resnet_v2 ResNet152V2, inception_resnet_v2 InceptionResNetV2, efficientnet EfficientNetB5,
-efficientnet_v2 EfficientNetV2M, convnext ConvNeXtBase, efficientnet EfficientNetB6, nasnet NASNetLarge,
+resnet ResNet152, resnet_v2 ResNet152V2, inception_resnet_v2 InceptionResNetV2 80,
+efficientnet EfficientNetB5, efficientnet_v2 EfficientNetV2M, convnext ConvNeXtBase,
+efficientnet EfficientNetB6, nasnet NASNetLarge,
 efficientnet EfficientNetB7, efficientnet_v2 EfficientNetV2L, convnext ConvNeXtLarge, convnext ConvNeXtXLarge
 """
 _TORCHVISION_OTHERS = "maxvit maxvit_t 224, swin_transformer swin_t 224, vision_transformer vit_b_16 224"
@@ -91,17 +94,24 @@ class ListedNetwork:
         """How the table and the command line call it."""
         return f"{self.library}/{self.variant}"
 
-    def settled(self, x: torch.Tensor) -> nn.Module:
+    def images(self, count: int) -> Tensor:
+        """Pictures of 1/f noise, [count, 3, image_size, image_size]."""
+        return noise_images(count, (3, self.image_size, self.image_size))
+
+    def settled(self, x: Tensor, offsets: tuple[float, float] | None = None) -> "Settled":
         """The network with seeded random weights whose activations have the scales of a trained one.
 
         Args:
             x: images [N, 3, image_size, image_size].
+            offsets: the least and the largest of the norms; left out, -0.3 and 0.3, in Keras 0.5 and 1.5.
 
         Raises:
             TaskError: timm or Keras is not installed, or answers differ from Keras's own.
         """
         torch.manual_seed(0)
-        model = _BUILDERS[self.library](self.variant, self.image_size)
+        if self.library == "keras":
+            return _keras(self.variant, x, offsets or _KERAS_OFFSETS)
+        model = _BUILDERS[self.library](self.variant)
         for name, parameter in model.named_parameters():
             # A layer scale begins at nearly nothing, which would leave a block without a say.
             if name.endswith(("gamma", "layer_scale")) and parameter.abs().max() < _TINY_SCALE:
@@ -109,30 +119,67 @@ class ListedNetwork:
         for module in model.modules():
             if isinstance(module, StochasticDepth | nn.Dropout):
                 module.p = 0.0  # settling runs in training mode
-        settle(model, x[:_SETTLING_IMAGES])
-        return model.eval()
+        settle(model, x[:_SETTLING_IMAGES], offsets or _OFFSETS)
+        return Settled(model.eval())
 
 
-def _keras(variant: str, size: int) -> nn.Module:
+@dataclass(frozen=True)
+class Settled:
+    """A network to measure, in evaluation mode.
+
+    ``source_error`` is its largest difference to what the framework that it comes from answers, as a fraction
+    of the answers' range; None where it comes from torch.
+    """
+
+    model: nn.Module
+    source_error: float | None = None
+
+
+def _keras(variant: str, x: Tensor, offsets: tuple[float, float]) -> Settled:
     """The network as a torch module, which must answer what Keras answers with the same random weights."""
     keras = keras_on_torch()
     keras.utils.set_random_seed(0)
     build = getattr(keras.applications, variant)
-    model = build(weights=None, classes=CLASSES, classifier_activation=None, input_shape=(size, size, 3))
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Rescaling):  # the table's images are normalized already
-            layer.scale, layer.offset = 1.0, 0.0
+    shape = (*x.shape[2:], x.shape[1])
+    model = build(weights=None, classes=CLASSES, classifier_activation=None, input_shape=shape)
+    _settle_keras(model, x[:_SETTLING_IMAGES].movedim(1, -1), offsets)
     network = network_of(model, variant).eval()
-    x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    tested = x[_SETTLING_IMAGES : _SETTLING_IMAGES + 1]
     with torch.no_grad():
-        found, expected = network(x), model(x.movedim(1, -1), training=False)
-    apart = float((found - expected).abs().max() / expected.abs().max())
+        found, expected = network(tested), model(tested.movedim(1, -1), training=False)
+    apart = float((found - expected).abs().max() / (expected.max() - expected.min()))
     if apart > _KERAS_ERROR:
-        raise TaskError(f"{variant} answers otherwise than Keras, by {apart:.1e} of the largest value")
-    return network
+        raise TaskError(f"{variant} answers otherwise than Keras, by {apart:.1e} of the answers' range")
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        settle(network, x[:_SETTLING_IMAGES])
+    return Settled(network.eval(), apart)
 
 
-def _timm(variant: str, _: int) -> nn.Module:
+@torch.no_grad()
+def _settle_keras(model: Any, x: Tensor, offsets: tuple[float, float]) -> None:
+    """Norms' statistics from images [N, H, W, C], and offsets drawn between two bounds.
+
+    Positive offsets leave most units in their linear part. Without them a random network of this depth is
+    chaotic: rounding grows to a tenth of the answers, and no two computations of it can be compared.
+    """
+    generator = np.random.default_rng(0)
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind == "Rescaling":  # the table's images are normalized already
+            layer.scale, layer.offset = 1.0, 0.0
+        elif kind == "Dropout":
+            layer.rate = 0.0  # settling runs in training mode
+        elif kind == "LayerScale":  # begins at nearly nothing, which would leave a block without a say
+            layer.gamma.assign(generator.uniform(0.2, 1.0, layer.gamma.shape))
+        elif kind == "BatchNormalization":
+            layer.momentum = 0.0
+            layer.beta.assign(generator.uniform(*offsets, layer.beta.shape))
+            if layer.scale:
+                layer.gamma.assign(generator.uniform(0.7, 1.3, layer.gamma.shape))
+    model(x, training=True)
+
+
+def _timm(variant: str) -> nn.Module:
     try:
         import timm
     except ImportError as error:
@@ -141,7 +188,7 @@ def _timm(variant: str, _: int) -> nn.Module:
     return model
 
 
-def _torchvision(variant: str, _: int) -> nn.Module:
+def _torchvision(variant: str) -> nn.Module:
     segmenter: Callable[..., nn.Module] | None = getattr(segmentation, variant, None)
     if segmenter is not None:
         return segmenter(weights=None, weights_backbone=None, num_classes=CLASSES)
@@ -151,10 +198,9 @@ def _torchvision(variant: str, _: int) -> nn.Module:
     return build(weights=None, num_classes=CLASSES, **arguments)
 
 
-_BUILDERS: dict[Library, Callable[[str, int], nn.Module]] = {
+_BUILDERS: dict[Library, Callable[[str], nn.Module]] = {
     "torchvision": _torchvision,
     "timm": _timm,
-    "keras": _keras,
 }
 
 
@@ -170,7 +216,7 @@ NETWORKS: dict[str, ListedNetwork] = {
         *_listed("timm", "convolutional", _TIMM_CONVOLUTIONAL, 128),
         *_listed("torchvision", "hybrids and transformers", _TORCHVISION_OTHERS, 224),
         *_listed("timm", "hybrids and transformers", _TIMM_OTHERS, 224),
-        *_listed("keras", "keras.applications", _KERAS, 96),
+        *_listed("keras", "keras.applications", _KERAS, 64),
     ]
 }
 """By name, in the order of the table."""

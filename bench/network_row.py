@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.network_list import ListedNetwork
-from bench.subjects import noise_images
+from bench.network_list import ListedNetwork, Settled
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.compression.quantizing.post_training import sqnr_db
 from edgesqueeze.errors import EdgeSqueezeError, ParityError
@@ -27,6 +26,7 @@ from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.trees import leaves
 
 CALIBRATION_IMAGES, TEST_IMAGES = 12, 4
+IMAGES = CALIBRATION_IMAGES + TEST_IMAGES
 _FORMATS = {"onnx": (emit_onnx, load_onnx), "tflite": (emit_tflite, load_tflite)}
 
 
@@ -37,9 +37,11 @@ class NetworkRow:
     ``step`` is the last one begun: ``build``, ``read``, ``fp32``, ``int8``, or ``done``. ``failure`` is
     what ended it there: a refusal's sentence, or the exception; ``refused`` says that it was ours and meant.
 
-    ``float_error`` is, by format, the largest difference to torch as a fraction of the largest answer;
-    ``gate`` what the parity gate says of both int8 files; ``sqnr_db`` that of their answers on images that
-    did not calibrate; ``islands``, by format, how many operators of an int8 file compute in float.
+    ``source_error`` is how far a network that was read from another framework's is from that one, as a
+    fraction of the answers' range. ``float_error`` is, by format, the largest difference to torch as a
+    fraction of the largest answer; ``gate`` what the parity gate says of both int8 files; ``sqnr_db`` that of
+    their answers on images that did not calibrate; ``islands``, by format, how many operators of an int8 file
+    compute in float.
     """
 
     name: str
@@ -49,6 +51,7 @@ class NetworkRow:
     image_size: int
     step: str = "build"
     params: int | None = None
+    source_error: float | None = None
     nodes: int | None = None
     float_error: dict[str, float] | None = None
     gate: str | None = None
@@ -62,20 +65,29 @@ class NetworkRow:
 Keep = Callable[[NetworkRow], None]
 
 
-def measure_network(network: ListedNetwork, steps: Sequence[str], keep: Keep) -> None:
+def blank_row(network: ListedNetwork) -> NetworkRow:
+    """The row of a network before anything is known."""
+    return NetworkRow(network.name, network.library, network.file, network.part, network.image_size)
+
+
+def measure_network(
+    row: NetworkRow, build: Callable[[Tensor], Settled], x: Tensor, steps: Sequence[str], keep: Keep
+) -> None:
     """Go as far as the network goes, telling ``keep`` after every step.
 
     Args:
-        network: which one.
+        row: what is known.
+        build: makes the network, which will be given images like ``x``.
+        x: ``CALIBRATION_IMAGES`` and then ``TEST_IMAGES`` images [N, C, H, W].
         steps: of ``read``, ``fp32`` and ``int8``, those to take.
         keep: called with the row as it stands; a process that dies leaves the last one.
     """
-    row = NetworkRow(network.name, network.library, network.file, network.part, network.image_size)
     keep(row)
-    x = noise_images(CALIBRATION_IMAGES + TEST_IMAGES, (3, network.image_size, network.image_size))
     try:
-        model = network.settled(x)
-        row = replace(row, params=sum(p.numel() for p in model.parameters()), step="read")
+        settled = build(x)
+        model, apart = settled.model, settled.source_error
+        params = sum(p.numel() for p in model.parameters())
+        row = replace(row, params=params, source_error=apart, step="read")
         keep(row)
         graph = build_graph(model, x[:1])
         row = replace(row, nodes=len(graph.nodes))

@@ -17,6 +17,7 @@ _HEADER = [
         "input",
         "params",
         "read",
+        "to Keras",
         "fp32 ONNX",
         "fp32 TFLite",
         "int8",
@@ -29,9 +30,10 @@ _HEADER = [
 def report(rows: Sequence[Row]) -> list[str]:
     """The parts of the report: a count, a table and the reasons, for each part of the list."""
     parts = [
-        "# Networks of torchvision and timm\n\nOne small variant of every model file, a classifier of 10 "
-        "classes with seeded random weights, layer by layer scaled so that activations have the size of "
+        "# Networks of torchvision, timm and Keras\n\nOne small variant of every model file, a classifier of "
+        "10 classes with seeded random weights, layer by layer scaled so that activations have the size of "
         "trained ones.",
+        "To Keras: largest difference to Keras's own answers as a fraction of their range. "
         "fp32: largest difference to torch as a fraction of the largest answer. int8: min-max ranges of 12 "
         "pictures "
         "of 1/f noise; what the parity gate says of both files on 4 others, and how many answers differ "
@@ -104,6 +106,7 @@ def _cells(row: Row) -> list[str]:
         f"{row['image_size']}²",
         "–" if row["params"] is None else f"{row['params']:,}",
         "no" if row["nodes"] is None else f"{row['nodes']} nodes",
+        "–" if row.get("source_error") is None else f"{row['source_error']:.1e}",
         *(f"{errors[kind]:.1e}" if kind in errors else "–" for kind in ("onnx", "tflite")),
         row["gate"] or "–",
         "–" if apart is None else f"{apart['onnx and tflite']} of {apart['of']}",

@@ -141,8 +141,11 @@ def noise_images(count: int, shape: tuple[int, int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def settle(model: nn.Module, x: Tensor) -> None:
+def settle(model: nn.Module, x: Tensor, offsets: tuple[float, float] = (-0.3, 0.3)) -> None:
     """Give a random network the activation scales of a trained one, layer by layer, from one batch.
+
+    ``offsets`` are the least and largest of the norms. Positive ones leave most units in their linear part,
+    without which rounding grows from layer to layer of a deep network with norms.
 
     Data-dependent initialization in the manner of LSUV (Mishkin and Matas 2016, arXiv 1511.06422), with
     a gain and a shift per channel so that channels differ as trained ones do.
@@ -153,7 +156,7 @@ def settle(model: nn.Module, x: Tensor) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # a plain average: the statistics of this batch
             nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
-            nn.init.uniform_(module.bias, -0.3, 0.3, generator=generator)
+            nn.init.uniform_(module.bias, *offsets, generator=generator)
         elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             hooks.append(module.register_forward_hook(_Normalize(generator)))
     model.train(any(isinstance(module, nn.BatchNorm2d) for module in model.modules()))(x)

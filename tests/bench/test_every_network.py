@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from bench.network_list import NETWORKS
-from bench.network_row import NetworkRow, measure_network
+from bench.network_row import IMAGES, NetworkRow, blank_row, measure_network
 from bench.network_table import kind_of_failure, reasons, report
 from edgesqueeze.importing.keras.load import keras_on_torch
 
@@ -43,7 +43,8 @@ def test_the_report_counts_what_is_read_equal_and_wrong():
 
 def test_a_network_is_measured_to_its_end():
     rows = []
-    measure_network(NETWORKS["torchvision/squeezenet1_1"], ("read",), rows.append)
+    network = NETWORKS["torchvision/squeezenet1_1"]
+    measure_network(blank_row(network), network.settled, network.images(IMAGES), ("read",), rows.append)
     assert [r.step for r in rows] == ["build", "read", "done"]
     assert rows[-1].nodes == 40
     assert rows[-1].failure is None
