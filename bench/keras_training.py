@@ -2,9 +2,9 @@
 
     KERAS_BACKEND=torch python -m bench.keras_training --output FOLDER [--networks squeezenet …] [--epochs 8]
 
-A squeeze autoencoder (28 × 28, Fire modules), a small SqueezeNet and MobileNet v2 (96 × 96, three equal channels)
-on Fashion-MNIST, by ``Model.fit``. Each is saved as FOLDER/NAME.keras without its optimizer; FOLDER/training.json
-has what Keras's own ``evaluate`` says of it on the test images.
+A squeeze autoencoder (28 × 28, Fire modules), a small SqueezeNet and MobileNet v2 (96 × 96, three equal
+channels) on Fashion-MNIST, by ``Model.fit``. Each is saved as FOLDER/NAME.keras without its optimizer;
+FOLDER/NAME.json has what Keras's own ``evaluate`` says of it on the test images.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def mobilenet_v2() -> Any:
 
 
 def _fire(x: Any, name: str, squeeze: int, expand: int, kind: Any, stride: int) -> Any:
-    """A Fire module (Iandola et al. 2016, arXiv 1602.07360, section 3.2), whose expansions may have a stride."""
+    """A Fire module (Iandola et al. 2016, arXiv 1602.07360, section 3.2), perhaps with a stride."""
     x = layers.Conv2D(squeeze, 1, activation="relu", name=f"{name}_squeeze")(x)
     small, large = (1, 3) if stride == 1 else (2, 4)
     parts = []
@@ -97,7 +97,9 @@ NETWORKS = {
 
 def main() -> None:
     """Train and save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--epochs", type=int, default=8)
@@ -110,7 +112,7 @@ def main() -> None:
 
 
 def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train one by ``fit`` with Adam, whose rate falls along a cosine, and save it; what ``evaluate`` says."""
+    """Train one by ``fit`` with Adam, its rate falling along a cosine; save it; what ``evaluate`` says."""
     wanted = NETWORKS[name]
     keras.utils.set_random_seed(0)
     model = wanted.build()

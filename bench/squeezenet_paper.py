@@ -93,7 +93,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--train-images", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=8, help="of the training from random weights")
-    parser.add_argument("--only", nargs="+", help="run these methods and write no table: float, int8, squeeze …")
+    parser.add_argument(
+        "--only", nargs="+", help="run these methods and write no table: float, int8, squeeze …"
+    )
     arguments = parser.parse_args()
     found = {model: runs_of(model, arguments) for model in arguments.models}
     if arguments.only:
