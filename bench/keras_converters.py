@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.int8_peers import Variant
 from bench.keras_files import (
     CALIBRATION_IMAGES,
@@ -25,10 +27,9 @@ from bench.keras_files import (
     write_theirs,
 )
 from bench.keras_measured import MOST_TIME, ConverterFile, Measured, Pair, differences, measure
-from bench.reporting import Result, milliseconds, table
+from bench.reporting import Result, table
 from edgesqueeze.data.splits import DataSplit
 from edgesqueeze.errors import TaskError
-from edgesqueeze.measure.runtimes.latency import LatencySettings
 from edgesqueeze.numerics.bootstrap import BootstrapTest
 from edgesqueeze.task.metrics.base import Unit
 from edgesqueeze.task.metrics.wording import written, written_change
@@ -81,8 +82,7 @@ def main() -> None:
     parser.add_argument(
         "--tensorflow-python", type=Path, default=same_python(), help="Python with TensorFlow"
     )
-    parser.add_argument("--passes", type=int, default=11, help="over all files of a network, for their times")
-    parser.add_argument("--samples", type=int, default=15, help="of a file in each pass")
+    parser.add_argument("--passes", type=int, default=40, help="over all files of a network, for their times")
     arguments = parser.parse_args()
     counts = arguments.test_images or [10_000] * len(arguments.networks)
     if len(counts) != len(arguments.networks):
@@ -100,8 +100,7 @@ def compared(name: str, count: int, arguments: Any) -> Compared:
     notes = write_ours(name, task, folder)
     variants, exact = write_theirs(arguments.tensorflow_python, model, task, folder / "tensorflow")
     files = files_below(folder)
-    timing = (arguments.passes, LatencySettings(samples=arguments.samples))
-    rows, pairs = measure(files, task, folder / "answers", timing)
+    rows, pairs = measure(files, task, folder / "answers", arguments.passes)
     in_float = [file for file in files if file.label in FLOATS]
     return Compared(
         network=name,
@@ -154,7 +153,7 @@ def report_of(found: Sequence[Compared]) -> list[str]:
         _said(found),
         "## Every file",
         table(
-            ["network", "made by", "file", "bytes", "metric [95 %]", "ms, 1 thread", "runtime"],
+            ["network", "made by", "file", "bytes", "metric [95 %]", "processor ms", "runtime"],
             [line for one in found for line in _file_lines(one)],
         ),
         "## Ours beside the converter's",
@@ -175,15 +174,14 @@ def report_of(found: Sequence[Compared]) -> list[str]:
 
 def _said(found: Sequence[Compared]) -> str:
     images = ", ".join(f"{one.test_images:,} for {one.network}" for one in found)
-    latency = found[0].rows[0].latency
     converter = found[0].variants[0].tool
     return (
         f"Fashion-MNIST; test images: {images}. {CALIBRATION_IMAGES} calibration images, the same for both. "
         f"{converter}: float with nothing set; int8 with Optimize.DEFAULT, the representative data set and "
         "TFLITE_BUILTINS_INT8, once with int8 inputs and outputs and once with its default, floats. Ours: "
-        "the ptq stage with nothing set. Bytes, metric and time are those of the file on disk. Times: all "
-        f"files of a network in turns, one thread, batch 1, {latency.samples} samples in each of "
-        f"{len(found[0].rows[0].passes)} passes; the table has the middle pass. Differences are over "
+        "the ptq stage with nothing set. Bytes, metric and time are those of the file on disk. Times: the "
+        "processor's, of the one thread that computes, batch 1; all files of a network in turns, "
+        f"{len(found[0].rows[0].passes)} passes, median [quartiles]. Differences are over "
         f"{COMPARED_IMAGES} test images, to Keras on TensorFlow."
     )
 
@@ -196,7 +194,7 @@ def _file_lines(one: Compared) -> list[list[str]]:
             f"{row.file.label.removeprefix(f'{THEIRS} ')}, {row.file.path.name}",
             f"{row.num_bytes:,}",
             written(row.value, one.unit) + _ends(row, one.unit),
-            milliseconds(row.latency),
+            _milliseconds(row.passes),
             row.runtime,
         ]
         for row in one.rows
@@ -207,6 +205,11 @@ def _ends(row: Measured, unit: Unit) -> str:
     if row.interval is None:
         return ""
     return f" [{written(row.interval.low, unit)} – {written(row.interval.high, unit)}]"
+
+
+def _milliseconds(seconds: Sequence[float]) -> str:
+    low, middle, high = (1e3 * float(s) for s in np.quantile(seconds, (0.25, 0.5, 0.75)))
+    return f"{middle:.3f} [{low:.3f}–{high:.3f}]"
 
 
 def _pair_lines(one: Compared) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from edgesqueeze.exports import Artifact, SqueezedExport
 from edgesqueeze.files import sha256_of
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.checks.image_answers import AnyPairedTest
-from edgesqueeze.measure.runtimes.latency import Latency, LatencySettings, measure_interleaved
+from edgesqueeze.measure.runtimes.latency import Run
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Floats
@@ -25,6 +26,8 @@ MOST_TIME = 1.05
 """So many times the converter's time ours may take."""
 SIGNIFICANT = 0.05
 _BATCH = 64
+_PASS_S = 0.01
+_WARMUP_RUNS = 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ConverterFile:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file turned out to be; ``passes`` are its median seconds in each pass over all files."""
+    """What a file turned out to be; ``passes`` are seconds of an inference in each pass over all files."""
 
     file: ConverterFile
     runtime: str
@@ -47,7 +50,6 @@ class Measured:
     value: float
     interval: Interval | None
     passes: tuple[float, ...]
-    latency: Latency
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Pair:
 
 
 def measure(
-    files: Sequence[ConverterFile], task: Task, kept: Path, timing: tuple[int, LatencySettings]
+    files: Sequence[ConverterFile], task: Task, kept: Path, passes: int
 ) -> tuple[list[Measured], list[Pair]]:
     """Score every file and time all in turns.
 
@@ -85,11 +87,11 @@ def measure(
         files: of one network.
         task: whose test split.
         kept: a folder of answers, by the SHA-256 of the file that gave them; a file is scored once.
-        timing: how many passes, and how each is measured.
+        passes: over all files, for their times.
     """
-    predictors = {file.label: loaded(file.path, timing[1].threads) for file in files}
+    predictors = {file.label: loaded(file.path, 1) for file in files}
     worth = {file.label: _scored(file, predictors[file.label], task, kept) for file in files}
-    passes, latencies = timed(predictors, task.example_input.numpy(), *timing)
+    times = timed(predictors, task.example_input.numpy(), passes)
     metric = task.primary_metric
     rows = [
         Measured(
@@ -98,8 +100,7 @@ def measure(
             num_bytes=file.path.stat().st_size,
             value=worth[file.label].columns["metrics"][metric],
             interval=worth[file.label].columns["interval"],
-            passes=passes[file.label],
-            latency=latencies[file.label],
+            passes=times[file.label],
         )
         for file in files
     ]
@@ -133,18 +134,29 @@ def loaded(path: Path, threads: int) -> Predictor:
     return SqueezedExport().load(artifact, threads)
 
 
-def timed(
-    predictors: Mapping[str, Predictor], x: Floats, passes: int, settings: LatencySettings
-) -> tuple[dict[str, tuple[float, ...]], dict[str, Latency]]:
-    """The median seconds of every file in each pass, and its latency in the pass of the middle."""
+def timed(predictors: Mapping[str, Predictor], x: Floats, passes: int) -> dict[str, tuple[float, ...]]:
+    """Seconds of one inference of every file in each pass, the files in turns.
+
+    It is the processor's time of the one thread that computes: on an idle machine the latency, and not
+    stretched by other work.
+    """
     runs = {label: predictor.prepare(x) for label, predictor in predictors.items()}
-    found = [measure_interleaved(runs, settings) for _ in range(passes)]
-    seconds = {label: tuple(one[label].median_s for one in found) for label in runs}
-    middle = {
-        label: sorted((one[label] for one in found), key=lambda each: each.median_s)[passes // 2]
-        for label in runs
-    }
-    return seconds, middle
+    counts = {label: max(1, round(_PASS_S / _seconds(run, _WARMUP_RUNS))) for label, run in runs.items()}
+    found: dict[str, list[float]] = {label: [] for label in runs}
+    labels = list(runs)
+    for turn in range(passes):
+        first = turn % len(labels)
+        for label in labels[first:] + labels[:first]:
+            runs[label]()  # nobody pays for the caches that the one before emptied
+            found[label].append(_seconds(runs[label], counts[label]))
+    return {label: tuple(seconds) for label, seconds in found.items()}
+
+
+def _seconds(run: Run, count: int) -> float:
+    start = thread_time()
+    for _ in range(count):
+        run()
+    return max(thread_time() - start, 1e-9) / count
 
 
 def differences(files: Sequence[ConverterFile], task: Task, exact: Floats, threads: int) -> dict[str, float]:

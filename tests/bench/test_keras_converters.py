@@ -11,11 +11,8 @@ from bench.keras_measured import ConverterFile, Pair, differences, measure
 from edgesqueeze.errors import TaskError
 from edgesqueeze.exports import TfliteExport
 from edgesqueeze.importing.keras.load import keras_on_torch, network_of
-from edgesqueeze.measure.runtimes.latency import LatencySettings
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.numerics.proportions import mcnemar_exact
-
-QUICK = LatencySettings(samples=2, warmup_runs=1, warmup_s=0, min_sample_s=0)
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +31,9 @@ def written(tiny_task, tmp_path_factory):
 
 def test_files_are_scored_once_and_timed_in_passes(tiny_task, written, tmp_path):
     task = with_test_images(tiny_task, 64)
-    rows, (pair,) = measure(written, task, tmp_path / "answers", (3, QUICK))
+    rows, (pair,) = measure(written, task, tmp_path / "answers", 3)
     assert [len(row.passes) for row in rows] == [3, 3]
-    assert rows[0].latency.median_s in rows[0].passes
+    assert min(rows[0].passes + rows[1].passes) > 0
     assert rows[0].value == rows[1].value
     assert (pair.change, pair.test.won, pair.test.lost, pair.no_worse) == (0, 0, 0, True)
     assert pair.bytes == rows[0].num_bytes / (rows[0].num_bytes + 1)
@@ -45,7 +42,7 @@ def test_files_are_scored_once_and_timed_in_passes(tiny_task, written, tmp_path)
     assert len(kept) == 2
     for path in kept:
         np.save(path, np.zeros_like(np.load(path)))
-    again, _ = measure(written, task, tmp_path / "answers", (1, QUICK))
+    again, _ = measure(written, task, tmp_path / "answers", 1)
     assert again[0].value < rows[0].value  # of what was kept: all images are of class 0
 
 
@@ -62,7 +59,7 @@ def test_differences_are_of_the_range_of_what_keras_answers(tiny_task, written):
 
 
 def test_the_report_says_where_the_bar_is_met(tiny_task, written, tmp_path):
-    rows, _ = measure(written, with_test_images(tiny_task, 64), tmp_path, (1, QUICK))
+    rows, _ = measure(written, with_test_images(tiny_task, 64), tmp_path, 1)
     lost = Pair("a", "b", -0.02, mcnemar_exact(30, 10), 0.9, (1.0, 0.9, 1.1))
     near = Pair("a", "b", -0.001, mcnemar_exact(11, 10), 0.9, (1.04, 0.9, 1.1))
     slow = Pair("a", "b", 0.0, mcnemar_exact(0, 0), 0.9, (1.06, 1.0, 1.1))
