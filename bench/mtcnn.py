@@ -88,7 +88,7 @@ def measure(network: str, folder: Path, python: Path) -> tuple[list[Answered], d
     paths = [own / "calibration.npy", own / "tested.npy"]
     for path, crops in zip(paths, (calibration, tested), strict=True):
         np.save(path, np.ascontiguousarray(crops.movedim(1, -1).numpy()))
-    _run(python, "tensorflow_convert.py", source, *paths, own)
+    _run(python, "mtcnn_convert.py", source, *paths, own)
     exact = [_channels_first(y) for y in np.load(own / "float.npz").values()]
     model = load_keras(source)
     with torch.no_grad():

@@ -45,13 +45,12 @@ def build_graph(model: nn.Module, example_input: Tree) -> Graph:
         TaskError: torch.export cannot trace the model at all.
     """
     try:
-        args, named = arguments(example_input)
-        program = torch.export.export(model.eval(), args, named).run_decompositions(DECOMPOSITIONS)
+        program, prefix = _exported(model.eval(), example_input)
     except Exception as error:  # torch.export raises many unrelated types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TaskError(f"torch.export cannot trace {type(model).__name__}: {reason}") from error
     _drop_assertions(program.graph)
-    builder = Builder(program)
+    builder = Builder(program, prefix=prefix)
     user_inputs = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
     for fx in program.graph.nodes:
         if fx.op == "placeholder" and fx.name in user_inputs:
@@ -65,6 +64,31 @@ def build_graph(model: nn.Module, example_input: Tree) -> Graph:
             _check_answers(model, program, graph, example_input)
             return graph
     raise UnsupportedLayerError("the model returns no tensor")
+
+
+class _Within(nn.Module):
+    """A module one step further in.
+
+    torch.export cannot trace one whose layer is called as an attribute of ``torch.fx.GraphModule`` is:
+    ``code`` or ``graph``, say.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.forward = model.forward
+
+
+def _exported(model: nn.Module, example_input: Tree) -> tuple[torch.export.ExportedProgram, str]:
+    """The program, and the prefix of the names that its tensors have."""
+    args, named = arguments(example_input)
+    clash = any(hasattr(torch.fx.GraphModule, name) for name, _ in model.named_children())
+    traced, prefix = (_Within(model).eval(), "model.") if clash else (model, "")
+    program = torch.export.export(traced, args, named).run_decompositions(DECOMPOSITIONS)
+    for fx in program.graph.nodes if clash else ():
+        stack = fx.meta.get("nn_module_stack") or {}
+        fx.meta["nn_module_stack"] = {k: (n.removeprefix(prefix), kind) for k, (n, kind) in stack.items()}
+    return program, prefix
 
 
 def _drop_assertions(graph: torch.fx.Graph) -> None:

@@ -47,6 +47,8 @@ class Builder:
     nodes: dict[str, AnyNode] = field(default_factory=dict)
     tensors: dict[str, Floats] = field(default_factory=dict)
     made: dict[FxNode, str] = field(default_factory=dict)
+    prefix: str = ""
+    """What stands before the model's own names in those of the program's tensors."""
     views: dict[FxNode, Dims] = field(default_factory=dict)
     reading: dict[FxNode, str] = field(default_factory=dict)
     moved: dict[tuple[str, Layout], str] = field(default_factory=dict)
@@ -144,7 +146,8 @@ class Builder:
 
     def stored_name(self, value: object) -> str | None:
         """The name of the parameter or buffer behind an argument."""
-        return self._sources.get(value.name) if isinstance(value, FxNode) else None
+        name = self._sources.get(value.name) if isinstance(value, FxNode) else None
+        return None if name is None else name.removeprefix(self.prefix)
 
     def constant(self, fx: FxNode, value: object) -> Floats | None:
         """The stored tensor behind an argument, float32."""

@@ -15,7 +15,7 @@ from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
-from edgesqueeze.errors import TaskError
+from edgesqueeze.errors import TaskError, UnsupportedLayerError
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.check import check_structure
 from edgesqueeze.network.graph.node_json import structure_from_json, structure_to_json
@@ -39,6 +39,33 @@ def test_names_are_those_of_the_layers():
     graph = built(lambda m, x: m.b(torch.relu(m.a(x))))
     assert [n.name for n in graph.nodes] == ["input", "a", "b"]
     assert set(graph.tensors) == {"a.weight", "a.bias", "b.weight", "b.bias"}
+
+
+def test_layers_may_be_called_as_what_torch_calls_its_own():
+    class Clashing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.code = nn.Conv2d(1, 2, 3)
+            self.graph = nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2))
+
+        def forward(self, x):
+            return self.graph(torch.relu(self.code(x)))
+
+    model, x = Clashing().eval(), torch.randn(1, 1, 8, 8)
+    graph = build_graph(model, x)
+    assert [node.name for node in graph.nodes] == ["input", "code", "graph.0"]
+    assert torch.allclose(run_graph(graph, x, graph_weights(graph)), model(x), atol=1e-6)
+
+
+def test_an_operation_is_refused_in_the_layer_that_a_clashing_name_is_of():
+    class Meta(nn.Module):
+        def forward(self, x):
+            return torch.erfinv(x)
+
+    model = nn.Sequential(nn.Conv2d(1, 1, 1))
+    model.add_module("meta", Meta())
+    with pytest.raises(UnsupportedLayerError, match="in layer 'meta'"):
+        build_graph(model, torch.zeros(1, 1, 2, 2))
 
 
 def test_batch_norm_is_folded_and_relu_fused():
