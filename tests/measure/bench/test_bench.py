@@ -16,7 +16,7 @@ from edgesqueeze.bundled import bundled_folder
 from edgesqueeze.errors import ExportError, OutputError, RecipeError
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.measure.bench.bench import change_suite, load_suite, run_bench
+from edgesqueeze.measure.bench.bench import BenchReport, change_suite, load_suite, run_bench
 from edgesqueeze.measure.bench.suite import Suite, agrees
 from edgesqueeze.measure.runtimes.host import host_facts
 from edgesqueeze.models import BUILT_IN_MODELS
@@ -167,6 +167,42 @@ def test_a_file_is_measured_as_it_is_beside_the_baseline_of_its_runtime(user_fil
     assert rows[0].ratios.params == 266_610 / 112
     assert user_file.read_bytes() == before
     assert not list(tmp_path.rglob("*.tflite"))  # no runtime was asked to run one
+
+
+@pytest.mark.slow
+def test_every_setting_has_a_row_and_what_a_file_does_not_take_says_so(user_file, tmp_path):
+    suite = suite_of(models=[str(user_file)], baseline="lenet300_100", batch=[1, 2], threads=[1, 2])
+    rows = run_bench(suite, tmp_path).rows
+    assert [(row.threads, row.batch) for row in rows] == [(1, 1), (1, 2), (2, 1), (2, 2)] * 2
+    for row in rows:
+        assert bool(row.processes) is (row.model == "lenet300_100" or row.batch == 1)
+    assert rows[1].latency is None
+    assert rows[1].doubts == (f"latency: {user_file} takes 1 input at once, not 2",)
+    assert rows[5].path == "lenet300_100/model_batch2.onnx"
+    assert rows[4].counts.macs == rows[5].counts.macs
+    report = BenchReport(suite, host_facts(), rows)
+    shown = report.brief()
+    assert "in onnxruntime (2 threads, 2 inputs): latency: " in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.slow
+def test_torch_is_a_runtime_of_built_in_models(user_file, tmp_path):
+    suite = suite_of(models=["lenet300_100"], baseline=None, runtimes=["torch"], processes=1)
+    (row,) = run_bench(suite, tmp_path).rows
+    assert row.path == "lenet300_100/model.safetensors"
+    assert row.counts.num_bytes == (tmp_path / row.path).stat().st_size
+    assert row.processes[0].runtime.startswith("torch ")
+    assert len(row.processes[0].rounds_s) == 1
+
+
+def test_references_run_where_the_others_do_and_files_that_do_not_run_keep_a_row(user_file, tmp_path):
+    suite = suite_of(models=[str(user_file), "a.sqz"], references=["lenet5"], baseline="lenet300_100")
+    assert suite.all_models == (str(user_file), "a.sqz", "lenet5", "lenet300_100")
+    assert suite.runtimes_of("a.sqz") == ()
+    for name in ("lenet5", "lenet300_100", str(user_file)):
+        assert suite.runtimes_of(name) == ("onnxruntime",)
+    assert suite_of(models=["a.sqz"]).runtimes_of("lenet300_100") == ("onnxruntime", "litert")
 
 
 def test_without_a_baseline_there_are_no_ratios(user_file, tmp_path):
