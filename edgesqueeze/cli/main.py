@@ -7,11 +7,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from edgesqueeze.cli.benching import bench
 from edgesqueeze.cli.completing import recipe_names, setting_keys
 from edgesqueeze.cli.deploying import deploy
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
-from edgesqueeze.cli.tables import Wide, bench, report
+from edgesqueeze.cli.tables import Wide, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
 
 app = typer.Typer(

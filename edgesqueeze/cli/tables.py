@@ -1,6 +1,5 @@
-"""The commands that print tables and nothing else."""
+"""The command that prints the table of a run again, and what commands with tables share."""
 
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -10,56 +9,9 @@ from typing import Annotated
 
 import typer
 
-from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import PrintableFormatter, say
-from edgesqueeze.errors import RecipeError
-from edgesqueeze.printable import printable_lines
 
 Wide = Annotated[bool, typer.Option("--wide", help="Print every column, in lines as long as they are.")]
-
-
-def bench(
-    context: typer.Context,
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL|FILE]...", help="Built-in models, .onnx or .tflite files."),
-    ] = None,
-    suite: Annotated[Path | None, typer.Option(help="A YAML suite, as bench/references.yaml.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads each runtime may use. Default: 1, or the suite's.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write report.json and report.md into this directory.")
-    ] = None,
-    wide: Wide = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Measure parameters, size, MACs and latency of models side by side, with ratios to AlexNet."""
-    import tempfile
-
-    from edgesqueeze.bundled import bundled_folder
-    from edgesqueeze.files import make_directory, write_atomically
-    from edgesqueeze.measure.bench.bench import change_suite, load_suite, run_bench
-
-    if suite is not None and models:
-        raise RecipeError("give models or --suite, not both")
-    chosen = load_suite(suite or bundled_folder("bench") / "references.yaml")
-    changes: dict[str, object] = {"name": "command-line", "models": models} if models else {}
-    if threads is not None:
-        changes["threads"] = threads
-    chosen = change_suite(chosen, changes)
-    with tempfile.TemporaryDirectory() as folder, _log_lines():
-        report = run_bench(chosen, Path(folder))
-    if output is not None:
-        context.ensure_object(Ending).writes_files()
-        make_directory(output)
-        write_atomically(output / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())
-        text = printable_lines(report.table("github"))
-        write_atomically(output / "report.md", f"{text}\n".encode())
-    if as_json:
-        say(json.dumps(report.to_json(), indent=1))
-    else:
-        say(report.table("simple") if wide else report.brief())
 
 
 def report(
@@ -81,7 +33,7 @@ def report(
 
 
 @contextmanager
-def _log_lines() -> Iterator[None]:
+def log_lines() -> Iterator[None]:
     """Show INFO lines of the package on standard error while something long runs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter("%(message)s"))

@@ -14,7 +14,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.files import is_file
 from edgesqueeze.formats.cuttable import CuttableFile
 from edgesqueeze.formats.facts import FileFacts
-from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.formats.names import Batch, FileFormat
 from edgesqueeze.formats.stored_values import Layers
 from edgesqueeze.network.graph.nodes import Graph
 
@@ -132,8 +132,8 @@ def _stored_weights(path: Path) -> Layers:
     return tflite_weights(TfliteFile(path))
 
 
-def float_file(graph: Graph, file_format: FileFormat) -> bytes:
-    """A network as a float32 file that a runtime runs.
+def float_file(graph: Graph, file_format: FileFormat, batch: Batch = 1) -> bytes:
+    """A network as a float32 file that a runtime runs, for so many inputs at once.
 
     Raises:
         ExportError: the format cannot hold it.
@@ -141,7 +141,7 @@ def float_file(graph: Graph, file_format: FileFormat) -> bytes:
     if file_format is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.write import emit_onnx
 
-        return emit_onnx(graph, None)
+        return emit_onnx(graph, None, batch)
     from edgesqueeze.formats.tflite.write import emit_tflite
 
-    return emit_tflite(graph, None)
+    return emit_tflite(graph, None, batch=batch)

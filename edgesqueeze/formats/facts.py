@@ -62,13 +62,14 @@ class FileFacts:
     ``num_bytes`` counts the file and, for ONNX, the external data files it names. ``params`` leaves out
     scales, zero points, shapes, running statistics and single constants of element-wise operations.
     ``macs`` are the multiply-accumulates of one run with a dynamic batch taken as 1, ``effective_macs``
-    those on weights that are not zero; None where an operator or a shape does not tell. ``operators`` maps
-    an operator to how often it occurs, ``weight_dtypes`` a data type to the number of parameters stored so.
-    ``float_weights`` names the weights that are kept in float in a file whose other weights are integers.
-    ``precision`` is fp32, fp16, int8 (integer weights and integer arithmetic), dynamic (integer weights, and
-    activations that become integers at run time), int8_weights (integer weights that become floats before
-    use), int4 (likewise), codebook (weights that are taken from tables) or mixed. ``normalization`` is how
-    pixels become the input, where the file says so, as ours do.
+    those on weights that are not zero; None where an operator or a shape does not tell, and then
+    ``macs_unknown`` says which. ``operators`` maps an operator to how often it occurs, ``weight_dtypes`` a
+    data type to the number of parameters stored so. ``float_weights`` names the weights that are kept in
+    float in a file whose other weights are integers. ``precision`` is fp32, fp16, int8 (integer weights and
+    integer arithmetic), dynamic (integer weights, and activations that become integers at run time),
+    int8_weights (integer weights that become floats before use), int4 (likewise), codebook (weights that are
+    taken from tables) or mixed. ``normalization`` is how pixels become the input, where the file says so, as
+    ours do.
     """
 
     path: Path
@@ -85,6 +86,7 @@ class FileFacts:
     float_weights: tuple[str, ...]
     precision: str
     normalization: Normalization | None = None
+    macs_unknown: str | None = None
 
     @property
     def takes_pixels(self) -> bool:
@@ -155,12 +157,22 @@ def effective(macs: int, weight: WeightFact | None) -> int:
     return macs if weight is None or weight.size == 0 else macs * weight.nonzero // weight.size
 
 
-def add_macs(counted: Sequence[Macs | None]) -> tuple[int, int] | tuple[None, None]:
-    """The sums, or None twice if one part cannot be known."""
-    known = [macs for macs in counted if macs is not None]
-    if len(known) < len(counted):
-        return None, None
-    return sum(macs for macs, _ in known), sum(useful for _, useful in known)
+@dataclass(frozen=True)
+class MacCount:
+    """Multiply-accumulates of a file, all and those on non-zero weights; or why they cannot be known."""
+
+    macs: int | None
+    effective_macs: int | None
+    unknown: str | None = None
+
+    @classmethod
+    def of(cls, counted: Sequence[Macs | str]) -> "MacCount":
+        """The sums of what parts have; a part that cannot be known is the reason."""
+        reasons = [part for part in counted if isinstance(part, str)]
+        if reasons:
+            return cls(None, None, reasons[0])
+        known = [part for part in counted if not isinstance(part, str)]
+        return cls(sum(macs for macs, _ in known), sum(useful for _, useful in known))
 
 
 def dtype_totals(weights: Sequence[WeightFact]) -> dict[str, int]:

@@ -195,10 +195,10 @@ def _inspect_model(path: Path) -> Inspection:
     from edgesqueeze.formats.any_file import read_model_file
 
     facts = read_model_file(path)
-    macs = "unknown" if facts.macs is None else f"{facts.macs:,}"
+    macs = f"unknown MACs ({facts.macs_unknown})" if facts.macs is None else f"{facts.macs:,} MACs"
     title = (
         f"{path}: {facts.format}, {facts.precision}, {facts.num_bytes:,} bytes, {facts.params:,} parameters "
-        f"({facts.nonzero_params:,} not zero), {macs} MACs"
+        f"({facts.nonzero_params:,} not zero), {macs}"
     )
     ends = [
         [kind, t.name, "×".join("?" if n is None else str(n) for n in t.shape), t.dtype]

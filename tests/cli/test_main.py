@@ -1,5 +1,6 @@
 """The command line as a person meets it: what it prints, and how it says no."""
 
+import csv
 import json
 import os
 import shutil
@@ -164,6 +165,11 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
         (["inspect", "small.yaml"], "found a .yaml file; .sqz, .onnx, .tflite and .safetensors are allowed"),
         (["bench", "no_such_model"], "no_such_model"),
         (["bench", "lenet5", "--suite", "small.yaml"], "give models or --suite, not both"),
+        (["bench", "lenet5", "--threads", "1,x"], "--threads: found 'x'; whole numbers"),
+        (["bench", "lenet5", "--runtime", "tensorrt"], "runtimes[0]: found 'tensorrt'"),
+        (["bench", "lenet5", "--compare", "a.json", "b.json"], "--compare reads two saved results"),
+        (["bench", "--compare", "a.json", "b.json"], "a.json cannot be read"),
+        (["bench", "."], "is a directory without the files of a run"),
         (["bench", "--suite", "small.yaml"], "small.yaml: "),
     ],
 )
@@ -303,7 +309,7 @@ def test_bench_measures_models_and_files(tmp_path):
     mine.write_bytes(emit_onnx(graph, None))
     suite = tmp_path / "suite.yaml"
     suite.write_text(
-        f"version: 1\nname: s\nmodels: [lenet300_100, {mine}]\nbaseline: lenet300_100\nsamples: 3\nwarmup: 1\n"
+        f"version: 1\nname: s\nmodels: [lenet300_100, {mine}]\nbaseline: lenet300_100\nprocesses: 1\nrounds: 2\n"
     )
     done = CliRunner().invoke(app, ["bench", "--suite", str(suite), "--output", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
@@ -313,6 +319,47 @@ def test_bench_measures_models_and_files(tmp_path):
     data = json.loads((tmp_path / "out" / "report.json").read_text())
     sizes = {row["model"]: row["num_bytes"] for row in data["rows"] if row["runtime"].startswith("onnx")}
     assert sizes[str(mine)] == os.path.getsize(mine)  # noqa: PTH202
+    again = CliRunner().invoke(app, ["bench", "--compare", str(tmp_path / "out"), str(tmp_path / "out")])
+    assert again.exit_code == 0, again.output
+    assert "cannot tell" in again.stdout
+
+
+def test_bench_takes_the_files_of_a_run_and_prints_any_form(squeezed, tmp_path):
+    folder = tmp_path / "run" / "artifacts"
+    folder.mkdir(parents=True)
+    (folder / "model.sqz").write_bytes(squeezed.read_bytes())
+    wanted = ["bench", str(tmp_path / "run"), "--against", "none", "--format", "csv"]
+    done = CliRunner().invoke(app, [*wanted, "--save", str(tmp_path / "saved" / "table.json")])
+    assert done.exit_code == 0, done.output
+    (line,) = csv.DictReader(done.stdout.splitlines())
+    (row,) = json.loads((tmp_path / "saved" / "table.json").read_text())["rows"]
+    assert line["model"] == row["model"] == str(folder / "model.sqz")
+    assert int(line["num_bytes"]) == row["num_bytes"] == squeezed.stat().st_size
+    assert (row["runtime"], row["latency"], line["median_s"]) == (None, None, "")
+    assert "decode" in line["doubts"]
+
+
+def test_a_comparison_ends_with_1_where_something_is_worse(tmp_path):
+    fields = {
+        "runtime": "r 1",
+        "threads": 1,
+        "batch": 1,
+        "num_bytes": 1,
+        "latency": {"median_s": 1},
+        "doubts": [],
+    }
+    for name, second in (("old", 1.0), ("new", 1.2)):
+        rows = [
+            {**fields, "model": model, "sha256": model, "processes": [{"rounds_s": [time] * 2}] * 7}
+            for model, time in (("mine", second), ("base", 1.0))
+        ]
+        report = {"suite": {"baseline": "base"}, "host": {"cpu_model": "A", "cores": 2}, "rows": rows}
+        (tmp_path / f"{name}.json").write_text(json.dumps(report))
+    files = [str(tmp_path / "old.json"), str(tmp_path / "new.json")]
+    assert CliRunner().invoke(app, ["bench", "--compare", *files]).exit_code == 1
+    assert CliRunner().invoke(app, ["bench", "--compare", *reversed(files)]).exit_code == 0
+    shown = CliRunner().invoke(app, ["bench", "--format", "json", "--compare", *files]).stdout
+    assert json.loads(shown)["is_worse"] is True
 
 
 def test_recipes_lists_every_bundled_recipe():

@@ -247,10 +247,12 @@ def test_macs_that_cannot_be_known_are_none(tmp_path):
         weights,
     )
     assert (open_size.params, open_size.macs, open_size.flops) == (72, None, None)
+    assert open_size.macs_unknown == "a shape of operator Conv is only known at run time"
     shapes = {"x": [1, 2, 8, 8], "y": [1, 4, 6, 6]}
     foreign = [conv, helper.make_node("Mystery", ["c"], ["y"], domain="com.example")]
     facts = onnx_file(tmp_path / "foreign.onnx", foreign, shapes, weights)
     assert facts.macs is None
+    assert facts.macs_unknown == "the work of operator com.example.Mystery is not known"
     assert facts.operators == {"Conv": 1, "com.example.Mystery": 1}
     einsum = [conv, helper.make_node("Einsum", ["c", "c"], ["y"], equation="nchw,nchw->nchw")]
     assert onnx_file(tmp_path / "einsum.onnx", einsum, shapes, weights).macs is None
@@ -344,9 +346,12 @@ def test_a_dynamic_batch_is_one_and_other_dynamic_sizes_are_unknown(tmp_path):
 
 def test_a_recurrent_or_custom_operator_makes_macs_unknown(tmp_path):
     tensors = [tensor("x", [1, 6], FLOAT), tensor("y", [1, 6], FLOAT)]
-    for code in (OP.CUSTOM, OP.UNIDIRECTIONAL_SEQUENCE_LSTM):
-        assert written(tmp_path / "m.tflite", tflite_bytes(tensors, [], [(code, [0], [1])])).macs is None
-    assert written(tmp_path / "m.tflite", tflite_bytes(tensors, [], [(OP.RELU, [0], [1])])).macs == 0
+    for name in ("CUSTOM", "UNIDIRECTIONAL_SEQUENCE_LSTM"):
+        code = getattr(OP, name)
+        facts = written(tmp_path / "m.tflite", tflite_bytes(tensors, [], [(code, [0], [1])]))
+        assert (facts.macs, facts.macs_unknown) == (None, f"the work of operator {name} is not known")
+    facts = written(tmp_path / "m.tflite", tflite_bytes(tensors, [], [(OP.RELU, [0], [1])]))
+    assert (facts.macs, facts.macs_unknown) == (0, None)
 
 
 # -- files that are not what they seem -----------------------------------------------------------------

@@ -236,7 +236,7 @@ def good_files():
     }
 
 
-SUITE = "version: 1\nname: s\nbaseline: null\nsamples: 1\nwarmup: 1\nmodels: [{}]\n"
+SUITE = "version: 1\nname: s\nbaseline: null\nprocesses: 1\nrounds: 1\nsamples: 1\nwarmup: 1\nmodels: [{}]\n"
 
 
 def model_cases(damaged):

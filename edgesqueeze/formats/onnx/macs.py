@@ -90,8 +90,8 @@ def count_macs(
     nodes: Sequence[NodeProto],
     constants: Mapping[str, Shape],
     weights: Mapping[str, WeightFact],
-) -> Macs | None:
-    """All multiply-accumulates and those on non-zero weights, None if they cannot be known.
+) -> list[Macs | str]:
+    """Of every operator, its multiply-accumulates and those on non-zero weights, or why they are not known.
 
     Args:
         model: the file; shape inference changes it.
@@ -100,18 +100,20 @@ def count_macs(
         weights: value to the stored tensor that it is a form of.
     """
     shapes = _shapes(model, constants)
-    counted: list[Macs] = []
+    counted: list[Macs | str] = []
     for node in nodes:
         if not _is_known(node):
-            return None
-        if node.op_type in FACTORS:
+            kind = node.op_type if is_standard(node) else f"{node.domain}.{node.op_type}"
+            counted.append(f"the work of operator {kind} is not known")
+        elif node.op_type in FACTORS:
             first, second = (node.input[i] for i in FACTORS[node.op_type])
             left, right, result = shapes.get(first), shapes.get(second), shapes.get(node.output[0])
             if left is None or right is None or result is None:
-                return None
+                counted.append(f"a shape of operator {node.op_type} is only known at run time")
+                continue
             macs = _node_macs(node, left, right, result)
             counted.append((macs, effective(macs, weights.get(second))))
-    return sum(macs for macs, _ in counted), sum(useful for _, useful in counted)
+    return counted
 
 
 def _node_macs(node: NodeProto, left: Shape, right: Shape, result: Shape) -> int:

@@ -17,8 +17,8 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.facts import (
     Arithmetic,
     FileFacts,
+    MacCount,
     WeightFact,
-    add_macs,
     dtype_totals,
     float_weights,
     precision_label,
@@ -138,15 +138,15 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
     outputs = tuple(tensor_fact(value) for value in model.graph.output)
     weights = _weights(nodes, constants)
     kernels = {name: constants.stored[origin] for name, origin in constants.origin.items()}
-    macs, effective_macs = add_macs([count_macs(model, nodes, constants.shapes, kernels)])
+    count = MacCount.of(count_macs(model, nodes, constants.shapes, kernels))
     return FileFacts(
         path=path,
         format="onnx",
         num_bytes=num_bytes,
         params=sum(w.size for w in weights),
         nonzero_params=sum(w.nonzero for w in weights),
-        macs=macs,
-        effective_macs=effective_macs,
+        macs=count.macs,
+        effective_macs=count.effective_macs,
         inputs=inputs,
         outputs=outputs,
         operators=dict(Counter(_label(node) for node in nodes).most_common()),
@@ -154,6 +154,7 @@ def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
         float_weights=float_weights(weights),
         precision=precision_label(weights, _arithmetic(nodes, constants), on_grids=_quantizes(nodes)),
         normalization=_normalization(model),
+        macs_unknown=count.unknown,
     )
 
 

@@ -16,10 +16,10 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.facts import (
     Arithmetic,
     FileFacts,
+    MacCount,
     Macs,
     TensorFact,
     WeightFact,
-    add_macs,
     dtype_totals,
     effective,
     float_weights,
@@ -108,7 +108,7 @@ def _facts(path: Path, data: bytes) -> FileFacts:
     graphs = [_Subgraph(model, graph, data) for graph in model.subgraphs]
     weights = [weight for graph in graphs for weight in graph.weights.values()]
     main = graphs[0]
-    macs, effective_macs = add_macs([graph.macs() for graph in graphs])
+    count = MacCount.of([part for graph in graphs for part in graph.macs()])
     operators = Counter(name for graph in graphs for name in graph.operators)
     return FileFacts(
         path=path,
@@ -116,8 +116,8 @@ def _facts(path: Path, data: bytes) -> FileFacts:
         num_bytes=len(data),
         params=sum(w.size for w in weights),
         nonzero_params=sum(w.nonzero for w in weights),
-        macs=macs,
-        effective_macs=effective_macs,
+        macs=count.macs,
+        effective_macs=count.effective_macs,
         inputs=tuple(main.tensor_fact(int(i), _signature_names(model)) for i in main.graph.inputs),
         outputs=tuple(main.tensor_fact(int(i)) for i in main.graph.outputs),
         operators=dict(operators.most_common()),
@@ -129,6 +129,7 @@ def _facts(path: Path, data: bytes) -> FileFacts:
             on_grids=main.tensor_fact(int(main.graph.inputs[0])).dtype in ("int8", "uint8"),
         ),
         normalization=described_normalization((model.description or b"").decode(errors="replace")),
+        macs_unknown=count.unknown,
     )
 
 
@@ -240,23 +241,24 @@ class _Subgraph:
                 found.add("integer" if activation else "dynamic" if weight else "float")
         return found
 
-    def macs(self) -> Macs | None:
-        """All multiply-accumulates and those on non-zero weights, None if they cannot be known."""
-        counted: list[Macs] = []
+    def macs(self) -> list[Macs | str]:
+        """Of every operator, its multiply-accumulates and those on non-zero weights, or why not."""
+        counted: list[Macs | str] = []
         for name, op in self.calls:
             if name in _UNCOUNTED or name.startswith("STABLEHLO_"):
-                return None
-            if name in _ROLES:
+                counted.append(f"the work of operator {name} is not known")
+            elif name in _ROLES:
                 activation, weight, _ = _ROLES[name]
                 left = self._shape(int(op.inputs[activation]))
                 right = self._shape(int(op.inputs[weight]))
                 result = self._shape(int(op.outputs[0]))
                 if not left or not right or not result:
-                    return None
+                    counted.append(f"a shape of operator {name} is only known at run time")
+                    continue
                 macs = _operator_macs(name, op, (left, right, result))
                 stored = self.origin.get(int(op.inputs[weight]))
                 counted.append((macs, effective(macs, None if stored is None else self.weights[stored])))
-        return sum(macs for macs, _ in counted), sum(useful for _, useful in counted)
+        return counted
 
 
 def _grid(tensor: Table) -> tuple[float, int] | tuple[None, None]:

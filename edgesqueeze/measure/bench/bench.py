@@ -4,201 +4,167 @@ Progress goes to the logger ``edgesqueeze.bench``.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
-from edgesqueeze.errors import OutputError
-from edgesqueeze.files import make_directory, write_atomically
-from edgesqueeze.formats.any_file import float_file, read_model_file
-from edgesqueeze.formats.facts import FileFacts
-from edgesqueeze.formats.names import FileFormat
-from edgesqueeze.measure.bench.suite import (
-    Published,
-    Suite,
-    agrees,
-    change_suite,
-    load_suite,
-)
-from edgesqueeze.measure.bench.table import BenchRow, PublishedCheck, Ratios, render, render_brief
+from edgesqueeze.errors import ExportError
+from edgesqueeze.measure.bench.candidates import Candidate, Setting, candidates_of, write_built_in
+from edgesqueeze.measure.bench.counts import Counted, count_file
+from edgesqueeze.measure.bench.judging import doubts
+from edgesqueeze.measure.bench.rounds import Plan, Session, Timed, time_in_turns
+from edgesqueeze.measure.bench.row import BenchRow, PublishedCheck, Ratios, timed_row
+from edgesqueeze.measure.bench.suite import Suite, change_suite, load_suite
+from edgesqueeze.measure.bench.table import render, render_brief
+from edgesqueeze.measure.bench.worker import Job
 from edgesqueeze.measure.runtimes.host import HostFacts, host_facts
-from edgesqueeze.measure.runtimes.latency import LatencySettings, measure_interleaved
-from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
-from edgesqueeze.measure.runtimes.trial import check_survives, example_input
-from edgesqueeze.models import BUILT_IN_MODELS, built_in_model
-from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.measure.runtimes.host_state import HostState
 
-__all__ = [
-    "BenchReport",
-    "BenchRow",
-    "Suite",
-    "change_suite",
-    "load_suite",
-    "run_bench",
-    "write_built_in",
-]
+__all__ = ["BenchReport", "BenchRow", "Suite", "change_suite", "load_suite", "run_bench", "write_built_in"]
 
 _LOG = logging.getLogger("edgesqueeze.bench")
-_SEED = 0
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """A finished suite: what was asked, where it ran, one row per file."""
+    """A finished suite: what was asked, where it ran, one row per file and setting.
+
+    ``states`` are the machine's before, between and after the processes.
+    """
 
     suite: Suite
     host: HostFacts
     rows: tuple[BenchRow, ...]
+    states: tuple[HostState, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON values."""
         return {
             "suite": self.suite.model_dump(mode="json"),
             "host": self.host.to_json(),
+            "states": [state.to_json() for state in self.states],
             "rows": [row.to_json() for row in self.rows],
         }
 
     def table(self, tablefmt: str = "simple") -> str:
         """The rows, the published figures beside ours, and the host, in any of tabulate's formats."""
-        return render(self.rows, self.suite, self.host, tablefmt)
+        return "\n\n".join([render(self.rows, self.suite, tablefmt), self.host.sentence(), *self._machine()])
 
     def brief(self) -> str:
         """The rows in lines of at most a hundred columns."""
-        return render_brief(self.rows, self.suite, self.host)
+        return render_brief(self.rows, self.suite, [self.host.sentence(), *self._machine()])
+
+    def _machine(self) -> list[str]:
+        if not self.states:
+            return []
+        return [f"Before: {self.states[0].sentence()}. After: {self.states[-1].sentence()}."]
 
 
 @dataclass(frozen=True)
-class _File:
-    """One file to measure; ``label`` is how the row's path is shown."""
+class _Prepared:
+    """A candidate that can be timed, as the process is told; or why it cannot."""
 
-    model: str
-    runtime: RuntimeName
-    path: Path
-    label: str
+    candidate: Candidate
+    counted: Counted
+    batch: int
+    job: Job | None
+    failure: str | None = None
 
 
 def run_bench(suite: Suite, directory: Path) -> BenchReport:
     """Measure every model of a suite.
 
-    Built-in models get seeded random weights (no column depends on their values) and are written to
-    ``directory/<name>/model.onnx`` and ``model.tflite``; files named by the suite are only read.
+    Built-in models get seeded random weights (no column depends on their values) and are written below
+    ``directory/<name>``; files named by the suite are only read. Candidates of one setting are timed in
+    turns. One that cannot be run keeps its counts, and its row says why.
 
     Raises:
-        ExportError: a file is missing, is not what its suffix says, or cannot be run.
+        ExportError: a file is missing, or is not what its suffix says.
+        CodecError: a .sqz file is damaged.
         OutputError: a file cannot be written, or writing would replace a file the suite names.
     """
-    _protect_named_files(suite, directory)
-    files = [file for model in suite.all_models for file in _files(model, suite, directory)]
-    facts = [_read(file) for file in files]
-    rows: dict[_File, BenchRow] = {}
-    for runtime in suite.runtimes:
-        chosen = [(file, fact) for file, fact in zip(files, facts, strict=True) if file.runtime == runtime]
-        if chosen:
-            rows.update(_measure(chosen, suite))
-    return BenchReport(suite, host_facts(), tuple(_against_baseline(file, rows, suite) for file in files))
+    candidates = candidates_of(suite, directory)
+    counted: dict[Path, Counted] = {}
+    for candidate in candidates:
+        if candidate.path not in counted:
+            _LOG.info("reading %s", candidate.path)
+            counted[candidate.path] = count_file(candidate.path, candidate.model)
+    rows: dict[Candidate, BenchRow] = {}
+    states: list[HostState] = []
+    for setting in dict.fromkeys(candidate.setting for candidate in candidates):
+        chosen = [(c, counted[c.path]) for c in candidates if c.setting == setting]
+        if setting is None:
+            rows.update({c: timed_row(c, found.counts, 1, Timed(()), ()) for c, found in chosen})
+            continue
+        session = _time(chosen, setting, suite, rows)
+        states += session.states
+    finished = tuple(_compared(candidate, rows, suite) for candidate in candidates)
+    return BenchReport(suite, host_facts(), finished, tuple(states))
 
 
-def write_built_in(name: str, directory: Path, runtimes: Sequence[RuntimeName]) -> dict[RuntimeName, Path]:
-    """Write a built-in model with seeded random weights as float32 files, one for each runtime.
-
-    Raises:
-        RecipeError: there is no such built-in model.
-        OutputError: a file cannot be written.
-    """
-    make_directory(directory)
-    graph = _built_in_graph(name)
-    written: dict[RuntimeName, Path] = {}
-    for runtime in runtimes:
-        path = directory / f"model{RUNTIMES[runtime].runs.suffix}"
-        write_atomically(path, float_file(graph, RUNTIMES[runtime].runs))
-        _LOG.info("wrote %s", path)
-        written[runtime] = path
-    return written
-
-
-def _files(model: str, suite: Suite, directory: Path) -> list[_File]:
-    if model in BUILT_IN_MODELS:
-        _LOG.info("building %s", model)
-        written = write_built_in(model, directory / model, suite.needed_runtimes)
-        return [_File(model, runtime, path, f"{model}/{path.name}") for runtime, path in written.items()]
-    path = Path(model)
-    runtimes = [runtime for runtime in suite.runtimes if RUNTIMES[runtime].runs is FileFormat.known(path)]
-    return [_File(model, runtime, path, model) for runtime in runtimes]
+def _time(
+    chosen: Sequence[tuple[Candidate, Counted]],
+    setting: Setting,
+    suite: Suite,
+    rows: dict[Candidate, BenchRow],
+) -> Session:
+    """Time what runs in one setting, and put its rows beside the others."""
+    prepared = [_prepare(candidate, counted, setting, suite) for candidate, counted in chosen]
+    jobs = [one.job for one in prepared if one.job is not None]
+    _LOG.info(
+        "timing %d files in %s, %d processes each, in turns", len(jobs), setting.runtime, suite.processes
+    )
+    session = time_in_turns(jobs, Plan(suite.processes, suite.rounds))
+    timed = iter(session.timed)
+    for one in prepared:
+        found = Timed((), one.failure) if one.job is None else next(timed)
+        why = doubts(found, session, len(_cores()))
+        rows[one.candidate] = timed_row(one.candidate, one.counted.counts, one.batch, found, why)
+    return session
 
 
-def _protect_named_files(suite: Suite, directory: Path) -> None:
-    ours = {
-        (directory / model / f"model{RUNTIMES[runtime].runs.suffix}").resolve()
-        for model in suite.all_models
-        for runtime in suite.runtimes
-        if model in BUILT_IN_MODELS
-    }
-    for model in suite.all_models:
-        if model not in BUILT_IN_MODELS and Path(model).resolve() in ours:
-            raise OutputError(
-                f"{model} would be overwritten by a built-in model; choose another output directory"
-            )
+def _prepare(candidate: Candidate, counted: Counted, setting: Setting, suite: Suite) -> _Prepared:
+    own = counted.counts.batch
+    batch = setting.batch or own or 1
+    if own is not None and batch != own:
+        reason = f"{candidate.label} takes {own} input{'s' if own > 1 else ''} at once, not {batch}"
+        return _Prepared(candidate, counted, batch, None, reason)
+    try:
+        shapes = counted.shapes(candidate.model, batch, suite.shape)
+    except ExportError as error:
+        return _Prepared(candidate, counted, batch, None, str(error))
+    job = Job(
+        path=str(candidate.path),
+        model=candidate.model,
+        runtime=setting.runtime,
+        threads=setting.threads,
+        shapes=shapes,
+        cores=_pinned(setting.threads),
+        samples=ceil(suite.samples / (2 * suite.rounds)),
+        warmup=suite.warmup,
+    )
+    return _Prepared(candidate, counted, batch, job)
 
 
-def _built_in_graph(name: str) -> Graph:
-    import torch
-
-    from edgesqueeze.network.reading.torch.build import build_graph
-
-    entry = built_in_model(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
-        model = entry.build()
-    return build_graph(model, torch.zeros(1, *entry.input_shape))
+def _cores() -> list[int]:
+    """The cores this process may use; numbered from 0 where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
-def _read(file: _File) -> FileFacts:
-    _LOG.info("reading %s", file.path)
-    return read_model_file(file.path)
+def _pinned(threads: int) -> tuple[int, ...]:
+    """The cores for so many threads; the first of all is left to interrupts where that is possible."""
+    cores = _cores()
+    return tuple(cores[-threads:]) if hasattr(os, "sched_setaffinity") and threads <= len(cores) else ()
 
 
-def _measure(chosen: list[tuple[_File, FileFacts]], suite: Suite) -> dict[_File, BenchRow]:
-    """Rows of one runtime's files, timed in turns; the runtime's memory is freed at the end."""
-    settings = LatencySettings(warmup_runs=suite.warmup, samples=suite.samples, threads=suite.threads)
-    names: dict[_File, str] = {}
-    runs: dict[_File, Callable[[], object]] = {}
-    for file, fact in chosen:
-        if file.model not in BUILT_IN_MODELS:
-            check_survives(file.path)
-        predictor = RUNTIMES[file.runtime].load(file.path, suite.threads)
-        names[file] = predictor.runtime
-        runs[file] = predictor.prepare(example_input(fact))
-    runtime = names[chosen[0][0]]
-    _LOG.info("timing %d files in %s, %d samples each, in turns", len(runs), runtime, suite.samples)
-    latencies = measure_interleaved({str(i): run for i, run in enumerate(runs.values())}, settings)
-    return {
-        file: BenchRow(
-            model=file.model,
-            path=file.label,
-            runtime=names[file],
-            precision=fact.precision,
-            params=fact.params,
-            nonzero_params=fact.nonzero_params,
-            macs=fact.macs,
-            num_bytes=fact.num_bytes,
-            latency=latencies[str(i)],
-        )
-        for i, (file, fact) in enumerate(chosen)
-    }
-
-
-def _against_baseline(file: _File, rows: dict[_File, BenchRow], suite: Suite) -> BenchRow:
-    row = rows[file]
+def _compared(candidate: Candidate, rows: dict[Candidate, BenchRow], suite: Suite) -> BenchRow:
+    row = rows[candidate]
     for other, baseline in rows.items():
-        if other.model == suite.baseline and other.runtime == file.runtime:
+        if other.model == suite.baseline and other.setting == candidate.setting:
             row = replace(row, ratios=Ratios.of(row, baseline))
     published = suite.published.get(row.model)
-    return row if published is None else replace(row, published=_check(row, published))
-
-
-def _check(row: BenchRow, published: Published) -> PublishedCheck:
-    gmacs_agree = None
-    if published.gmacs is not None and row.macs is not None:
-        gmacs_agree = agrees(published.gmacs, row.macs / 1e9)
-    params_agree = None if published.params is None else agrees(published.params, row.params)
-    return PublishedCheck(published.params, params_agree, published.gmacs, gmacs_agree, published.source)
+    return row if published is None else replace(row, published=PublishedCheck.of(published, row.counts))

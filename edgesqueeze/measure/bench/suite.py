@@ -5,30 +5,45 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from edgesqueeze.formats.names import RUNNABLE, FileFormat
+from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.runtimes.latency import MOST_THREADS
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
 from edgesqueeze.models import BUILT_IN_MODELS
 
 _PRINTED_COUNT = r"^(\d{1,3}(,\d{3})+|\d+(\.\d+)?)[KM]?$"
 _MOST_RUNS = 100_000
+_MOST_PROCESSES = 100
+_MOST_INPUTS = 4096
 _SCALES = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 
 def _known_model(value: str) -> str:
-    if value in BUILT_IN_MODELS or FileFormat.known(Path(value)) in RUNNABLE:
+    if value in BUILT_IN_MODELS or FileFormat.known(Path(value)) is not None:
         return value
-    if FileFormat.known(Path(value)) is FileFormat.SQZ:
-        raise ValueError(
-            "a .sqz file does not run: `edgesqueeze decode` it, then name the .onnx or .tflite file"
-        )
-    raise ValueError(f"neither a built-in model ({', '.join(BUILT_IN_MODELS)}) nor an .onnx or .tflite file")
+    raise ValueError(
+        f"neither a built-in model ({', '.join(BUILT_IN_MODELS)}) nor an .onnx, .tflite or .sqz file"
+    )
+
+
+def _several(value: object) -> object:
+    """One number where a list of them may stand."""
+    return [value] if isinstance(value, int) else value
 
 
 ModelName = Annotated[str, AfterValidator(_known_model)]
-"""A built-in model, or the path of an .onnx or .tflite file from the working directory."""
+"""A built-in model, or the path of an .onnx, .tflite or .sqz file from the working directory."""
+Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
+BatchSize = Annotated[int, Field(ge=1, le=_MOST_INPUTS)]
 
 
 class Published(BaseModel):
@@ -43,7 +58,11 @@ class Published(BaseModel):
 
 
 class Suite(BaseModel):
-    """What ``edgesqueeze bench`` measures."""
+    """What ``edgesqueeze bench`` measures.
+
+    Every model is timed in each runtime, with each number of threads and inputs. With one process there are
+    no verdicts.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,22 +72,35 @@ class Suite(BaseModel):
     runtimes: tuple[RuntimeName, ...] = Field(
         default=(RuntimeName.ONNXRUNTIME, RuntimeName.LITERT), min_length=1
     )
-    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
-    samples: int = Field(default=50, ge=1, le=_MOST_RUNS)
+    threads: Annotated[tuple[Threads, ...], BeforeValidator(_several)] = Field(default=(1,), min_length=1)
+    batch: Annotated[tuple[BatchSize, ...], BeforeValidator(_several)] | None = Field(
+        default=None, min_length=1
+    )
+    """Inputs at once; None for what each file takes, and 1 where it takes any number."""
+    shape: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """Sizes of an input without the batch, for files that leave some of them open."""
+    processes: int = Field(default=7, ge=1, le=_MOST_PROCESSES)
+    rounds: int = Field(default=20, ge=1, le=_MOST_RUNS)
+    samples: int = Field(default=80, ge=1, le=_MOST_RUNS)
+    """At least as many are timed of a file in each process."""
     warmup: int = Field(default=5, ge=1, le=_MOST_RUNS)
     baseline: ModelName | None = "alexnet"
     """The model the others are divided into; measured even if ``models`` leaves it out."""
+    references: tuple[ModelName, ...] = ()
+    """Measured behind the models, in the runtimes that these run in."""
     published: dict[ModelName, Published] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Suite":
-        for what, values in (("models", self.models), ("runtimes", self.runtimes)):
+        lists: dict[str, tuple[str | int, ...]] = {"models": self.models, "runtimes": self.runtimes}
+        for what, values in {**lists, "threads": self.threads, "batch": self.batch or ()}.items():
             twice = [value for value in values if values.count(value) > 1]
             if twice:
                 raise ValueError(f"{what} names {twice[0]!r} {values.count(twice[0])} times; once is allowed")
-        runnable = {RUNTIMES[runtime].runs for runtime in self.runtimes}
+        if self.baseline is not None and FileFormat.known(Path(self.baseline)) is FileFormat.SQZ:
+            raise ValueError("a .sqz file does not run, so that nothing can be compared with it")
         for model in self.all_models:
-            if model not in BUILT_IN_MODELS and FileFormat.known(Path(model)) not in runnable:
+            if FileFormat.known(Path(model)) is not FileFormat.SQZ and not self.runtimes_of(model):
                 raise ValueError(
                     f"{model!r} does not run in the runtimes listed ({', '.join(self.runtimes)})"
                 )
@@ -76,16 +108,19 @@ class Suite(BaseModel):
 
     @property
     def all_models(self) -> tuple[str, ...]:
-        """The models in order, the baseline behind them unless it is one of them."""
-        extra = () if self.baseline is None or self.baseline in self.models else (self.baseline,)
-        return self.models + extra
+        """The models in order, and behind them the references and the baseline."""
+        baseline = () if self.baseline is None else (self.baseline,)
+        return tuple(dict.fromkeys((*self.models, *self.references, *baseline)))
 
-    @property
-    def needed_runtimes(self) -> tuple[RuntimeName, ...]:
-        """The runtimes that run at least one of ``models``: the baseline is measured in these."""
-        formats = {FileFormat.known(Path(model)) for model in self.models if model not in BUILT_IN_MODELS}
-        all_of_them = any(model in BUILT_IN_MODELS for model in self.models)
-        return tuple(r for r in self.runtimes if all_of_them or RUNTIMES[r].runs in formats)
+    def runtimes_of(self, model: str) -> tuple[RuntimeName, ...]:
+        """The runtimes of the suite that run a model; built-in references run where the others do."""
+        if model not in BUILT_IN_MODELS:
+            form = FileFormat.known(Path(model))
+            return tuple(r for r in self.runtimes if r in RUNTIMES and RUNTIMES[r].runs is form)
+        if model in self.models:
+            return self.runtimes
+        needed = {runtime for other in self.models for runtime in self.runtimes_of(other)}
+        return tuple(runtime for runtime in self.runtimes if runtime in needed) or self.runtimes
 
 
 def load_suite(path: Path) -> Suite:

@@ -1,105 +1,87 @@
-"""The rows of a benchmark and the tables made of them: pure data."""
+"""The tables made of a benchmark's rows: for a terminal, Markdown and spreadsheets."""
 
+import csv
+import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
 
 from edgesqueeze.columns import narrow_table, wrapped
+from edgesqueeze.measure.bench.row import BenchRow, Ratios
 from edgesqueeze.measure.bench.suite import Suite
-from edgesqueeze.measure.runtimes.host import HostFacts
 from edgesqueeze.measure.runtimes.latency import Latency
+from edgesqueeze.numerics.time_ratios import MARGIN
 
-_HEADER = ["model", "runtime", "precision", "params", "bytes", "MACs", "FLOPs", "latency ms"]
-_RATIO_HEADER = ["params ×", "bytes ×", "MACs ×", "latency ×"]
-_BRIEF_RATIOS = ["bytes ×", "latency ×"]
-_PUBLISHED_HEADER = ["model", "params", "published", "agree", "GMACs", "published", "agree", "source"]
-_NONE = "–"
-
-
-@dataclass(frozen=True)
-class Ratios:
-    """The baseline divided by a row in the same runtime: above 1 is smaller or faster, None where unknown."""
-
-    params: float | None
-    num_bytes: float | None
-    macs: float | None
-    latency: float | None
-
-    @classmethod
-    def of(cls, row: "BenchRow", baseline: "BenchRow") -> "Ratios":
-        """The ratios of a row."""
-        return cls(
-            params=_ratio(baseline.params, row.params),
-            num_bytes=_ratio(baseline.num_bytes, row.num_bytes),
-            macs=_ratio(baseline.macs, row.macs),
-            latency=_ratio(baseline.latency.median_s, row.latency.median_s),
-        )
+_HEADER = (
+    *("model", "runtime", "threads", "batch", "precision", "params", "non-zero", "bytes", "gzip"),
+    *("MACs", "effective MACs", "FLOPs", "effective FLOPs", "weights", "peak MB"),
+    *("load ms", "first ms", "latency ms", "inputs/s"),
+)
+_RATIO_HEADER = ("params ×", "bytes ×", "MACs ×", "latency ×", "99 %", "verdict")
+_BRIEF_RATIOS = ("bytes ×", "latency ×", "verdict")
+_PUBLISHED_HEADER = ("model", "params", "published", "agree", "GMACs", "published", "agree", "source")
+_NONE, _UNKNOWN = "–", "?"
 
 
-@dataclass(frozen=True)
-class PublishedCheck:
-    """Figures as a source prints them, and whether the file agrees to the digits printed.
-
-    ``gmacs`` are thousand millions of multiply-accumulates; None where the source says nothing.
-    """
-
-    params: str | None
-    params_agree: bool | None
-    gmacs: str | None
-    gmacs_agree: bool | None
-    source: str
-
-
-@dataclass(frozen=True)
-class BenchRow:
-    """One file: what it holds and how fast it runs. ``macs`` is None where the file does not tell."""
-
-    model: str
-    path: str
-    runtime: str
-    precision: str
-    params: int
-    nonzero_params: int
-    macs: int | None
-    num_bytes: int
-    latency: Latency
-    ratios: Ratios | None = None
-    published: PublishedCheck | None = None
-
-    @property
-    def flops(self) -> int | None:
-        """Floating-point operations: a multiply-accumulate is two."""
-        return None if self.macs is None else 2 * self.macs
-
-    def to_json(self) -> dict[str, object]:
-        """All fields as plain JSON values."""
-        return {**asdict(self), "flops": self.flops}
-
-
-def render(rows: Sequence[BenchRow], suite: Suite, host: HostFacts, tablefmt: str) -> str:
-    """The rows, a note on how to read them, the published figures, and the host."""
+def render(rows: Sequence[BenchRow], suite: Suite, tablefmt: str) -> str:
+    """The rows, a note on how to read them, why figures are missing, and the published ones."""
     with_ratios = any(row.ratios is not None for row in rows)
-    header = _HEADER + (_RATIO_HEADER if with_ratios else [])
+    header = [*_HEADER, *(_RATIO_HEADER if with_ratios else ())]
     body = [_cells(row) + (_ratio_cells(row.ratios) if with_ratios else []) for row in rows]
-    right = ("right",) * (len(header) - 3)
-    parts = [_tabulate(header, body, ("left", "left", "left", *right), tablefmt), _note(suite, with_ratios)]
+    right = ("right",) * (len(header) - 5)
+    alignment = ("left", "left", "right", "right", "left", *right)
+    parts = [_tabulate(header, body, alignment, tablefmt), _note(suite, rows), *_doubts(rows)]
     published = _published_rows(rows)
     if published:
         parts.append(_tabulate(_PUBLISHED_HEADER, published, ("left", *("right",) * 6, "left"), tablefmt))
-    return "\n\n".join([*parts, host.sentence()])
+    return "\n\n".join(parts)
 
 
-def render_brief(rows: Sequence[BenchRow], suite: Suite, host: HostFacts) -> str:
+def render_brief(rows: Sequence[BenchRow], suite: Suite, below: Sequence[str]) -> str:
     """The same in lines of at most a hundred columns.
 
-    Parameters, FLOPs, quartiles and versions are left out; of published figures it says how many disagree.
+    Only the commonest figures are shown; of published ones it says how many disagree. ``below`` are
+    sentences about the machine.
     """
     with_ratios = any(row.ratios is not None for row in rows)
-    header = ["model", "runtime", "MACs", "bytes", "latency ms", *(_BRIEF_RATIOS if with_ratios else ())]
-    body = [_brief_cells(row) + (_brief_ratios(row.ratios) if with_ratios else []) for row in rows]
-    parts = [narrow_table(header, body), wrapped(_brief_note(suite, rows)), wrapped(host.sentence())]
-    return "\n\n".join(parts)
+    header = ["model", "runtime", "MACs", "bytes", "ms", *(_BRIEF_RATIOS if with_ratios else ())]
+    several = len({(row.threads, row.batch) for row in rows if row.runtime is not None}) > 1
+    body = [_brief_cells(row, several) + (_brief_ratios(row.ratios) if with_ratios else []) for row in rows]
+    if several:  # threads and inputs take the place of what does not depend on them
+        header[2:3] = ["t", "n"]
+    texts = [_note(suite, rows), *_doubts(rows), _published_note(rows), *below]
+    return "\n\n".join([narrow_table(header, body), *(wrapped(text) for text in texts if text)])
+
+
+def as_csv(rows: Sequence[BenchRow]) -> str:
+    """One line per row, plain numbers in seconds and bytes; empty where a figure is not known."""
+    lines = [_flat(row) for row in rows]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(lines[0]) if lines else ["model"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return file.getvalue()
+
+
+def _flat(row: BenchRow) -> dict[str, object]:
+    data = row.to_json()
+    names = (
+        *("model", "path", "runtime", "threads", "batch", "precision", "params", "nonzero_params"),
+        *("num_bytes", "gzip_bytes", "weight_bytes", "macs", "effective_macs", "flops"),
+        *("effective_flops", "load_s", "first_s", "peak_bytes", "inputs_per_s"),
+    )
+    latency, ratios = row.latency, row.ratios
+    return {
+        **{name: data[name] for name in names},
+        "median_s": latency and latency.median_s,
+        "p25_s": latency and latency.p25_s,
+        "p75_s": latency and latency.p75_s,
+        "times_faster": ratios and ratios.latency,
+        "times_faster_low": ratios and ratios.latency_low,
+        "times_faster_high": ratios and ratios.latency_high,
+        "verdict": ratios and str(ratios.verdict),
+        "doubts": "; ".join((*row.counts.doubts, *row.doubts)),
+    }
 
 
 def _tabulate(
@@ -108,57 +90,104 @@ def _tabulate(
     return tabulate(body, headers=header, tablefmt=tablefmt, colalign=alignment, disable_numparse=True)
 
 
-def _note(suite: Suite, with_ratios: bool) -> str:
-    text = (
-        f"Latency: median [quartiles] of {suite.samples} samples, batch 1, {suite.threads} "
-        f"thread{'s' if suite.threads > 1 else ''}. FLOPs = 2 × MACs; ? is what a file does not tell."
-    )
-    if with_ratios:
-        text += f" × columns: how many times smaller or faster than {suite.baseline} in the same runtime."
-    return text
-
-
-def _brief_note(suite: Suite, rows: Sequence[BenchRow]) -> str:
-    text = (
-        f"Latency: median of {suite.samples} samples, batch 1, {suite.threads} "
-        f"thread{'s' if suite.threads > 1 else ''}; ? is what a file does not tell."
-    )
+def _note(suite: Suite, rows: Sequence[BenchRow]) -> str:
+    settings = {(row.threads, row.batch) for row in rows if row.runtime is not None}
+    text = f"Latency: median [quartiles] of {_times_of(suite)}"
+    if len(settings) == 1:
+        threads, batch = settings.pop()
+        text += f", batch {batch}, {threads} thread{'s' if threads != 1 else ''}"
+    text += ". FLOPs = 2 × MACs; effective: on non-zero weights; ? is not known, or worth no number."
     if any(row.ratios is not None for row in rows):
         text += f" × columns: how many times smaller or faster than {suite.baseline} in the same runtime."
-    checks = [row.published for row in rows if row.published is not None]
-    if checks:
-        wrong = sum(False in (check.params_agree, check.gmacs_agree) for check in checks)
-        text += f" Published figures: {wrong} of {len(checks)} files disagree (--wide has them)."
+        text += (
+            " With one process there is no verdict on times."
+            if suite.processes == 1
+            else " verdict: better or worse where the whole 99 % interval of the time lies beyond "
+            f"{100 * MARGIN:.0f} %."
+        )
     return text
 
 
-def _brief_cells(row: BenchRow) -> list[str]:
-    runtime = row.runtime.partition(" ")[0]
-    return [row.model, runtime, _count(row.macs), f"{row.num_bytes:,}", _milliseconds(row.latency)[0]]
+def _times_of(suite: Suite) -> str:
+    processes = "one process" if suite.processes == 1 else f"{suite.processes} processes"
+    return f"{processes} × {suite.rounds} round{'s' if suite.rounds > 1 else ''}"
+
+
+def _doubts(rows: Sequence[BenchRow]) -> list[str]:
+    """Why figures are missing, a line for each row; one paragraph, or none."""
+    lines = []
+    for row in rows:
+        where = "" if row.runtime is None else f" in {_short(row.runtime)}"
+        several = [
+            f"{n} {what}" for n, what in ((row.threads, "threads"), (row.batch, "inputs")) if n and n > 1
+        ]
+        setting = f" ({', '.join(several)})" if several else ""
+        doubts = row.counts.doubts + row.doubts
+        if doubts:
+            lines.append(f"- {row.model}{where}{setting}: {'; '.join(doubts)}")
+    return ["\n".join(lines)] if lines else []
+
+
+def _published_note(rows: Sequence[BenchRow]) -> str:
+    checks = [row.published for row in rows if row.published is not None]
+    wrong = sum(False in (check.params_agree, check.gmacs_agree) for check in checks)
+    text = f"Published figures: {wrong} of {len(checks)} files disagree (--wide has them)."
+    return text if checks else ""
+
+
+def _short(runtime: str) -> str:
+    return runtime.partition(" ")[0]
+
+
+def _brief_cells(row: BenchRow, several: bool) -> list[str]:
+    setting = [_number(row.threads, _NONE), _number(row.batch, _NONE)]
+    middle = _NONE if row.runtime is None else _milliseconds(row.latency)[0]
+    return [
+        row.model,
+        _NONE if row.runtime is None else _short(row.runtime),
+        *(setting if several else [_number(row.counts.macs)]),
+        _number(row.counts.num_bytes),
+        middle,
+    ]
 
 
 def _brief_ratios(ratios: Ratios | None) -> list[str]:
     if ratios is None:
         return [_NONE] * len(_BRIEF_RATIOS)
-    return [_times(ratios.num_bytes), _times(ratios.latency)]
+    return [_times(ratios.num_bytes), _times(ratios.latency), str(ratios.verdict)]
 
 
 def _cells(row: BenchRow) -> list[str]:
+    counts = row.counts
     middle, low, high = _milliseconds(row.latency)
+    runs = row.runtime is not None
     return [
         row.model,
-        row.runtime,
-        row.precision,
-        f"{row.params:,}",
-        f"{row.num_bytes:,}",
-        _count(row.macs),
-        _count(row.flops),
-        f"{middle} [{low}–{high}]",
+        row.runtime or _NONE,
+        _number(row.threads, _NONE),
+        _number(row.batch, _NONE),
+        counts.precision,
+        _number(counts.params),
+        _number(counts.nonzero_params),
+        _number(counts.num_bytes),
+        _number(counts.gzip_bytes),
+        _number(counts.macs),
+        _number(counts.effective_macs),
+        _number(counts.flops),
+        _number(counts.effective_flops),
+        _number(counts.weight_bytes),
+        _scaled(row.peak_bytes, 1e-6, 1, runs=runs),
+        _scaled(row.load_s, 1e3, 1, runs=runs),
+        _scaled(row.first_s, 1e3, 3, runs=runs),
+        (f"{middle} [{low}–{high}]" if row.latency else _UNKNOWN) if runs else _NONE,
+        _scaled(row.inputs_per_s, 1.0, 1, runs=runs),
     ]
 
 
-def _milliseconds(latency: Latency) -> tuple[str, str, str]:
+def _milliseconds(latency: Latency | None) -> tuple[str, str, str]:
     """Median and quartiles, with three digits behind the point below 10 ms."""
+    if latency is None:
+        return _UNKNOWN, _UNKNOWN, _UNKNOWN
     digits = 3 if 1e3 * latency.median_s < 10 else 1
     middle, low, high = (f"{1e3 * s:.{digits}f}" for s in (latency.median_s, latency.p25_s, latency.p75_s))
     return middle, low, high
@@ -168,35 +197,39 @@ def _ratio_cells(ratios: Ratios | None) -> list[str]:
     if ratios is None:
         return [_NONE] * len(_RATIO_HEADER)
     values = (ratios.params, ratios.num_bytes, ratios.macs, ratios.latency)
-    return [_times(value) for value in values]
+    low, high = ratios.latency_low, ratios.latency_high
+    between = _NONE if low is None or high is None else f"{low:.2f}–{high:.2f}"
+    return [*(_times(value) for value in values), between, str(ratios.verdict)]
 
 
 def _times(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.2f}×"
+    return _UNKNOWN if value is None else f"{value:.2f}×"
+
+
+def _scaled(value: float | None, factor: float, digits: int, *, runs: bool) -> str:
+    if value is None:
+        return _UNKNOWN if runs else _NONE
+    return f"{factor * value:,.{digits}f}"
 
 
 def _published_rows(rows: Sequence[BenchRow]) -> list[list[str]]:
     """One line per model; models whose files disagree with each other get a line for each."""
     lines: list[list[str]] = []
     for row in rows:
-        found = row.published
+        found, counts = row.published, row.counts
         if found is None:
             continue
-        gmacs = "?" if row.macs is None else f"{row.macs / 1e9:.6f}"
-        line = [row.model, f"{row.params:,}", found.params or _NONE, _verdict(found.params_agree)]
-        line += [gmacs, found.gmacs or _NONE, _verdict(found.gmacs_agree), found.source]
+        gmacs = _UNKNOWN if counts.macs is None else f"{counts.macs / 1e9:.6f}"
+        line = [row.model, f"{counts.params:,}", found.params or _NONE, _agreement(found.params_agree)]
+        line += [gmacs, found.gmacs or _NONE, _agreement(found.gmacs_agree), found.source]
         if line not in lines:
             lines.append(line)
     return lines
 
 
-def _verdict(agree: bool | None) -> str:
+def _agreement(agree: bool | None) -> str:
     return _NONE if agree is None else "yes" if agree else "NO"
 
 
-def _count(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}"
-
-
-def _ratio(baseline: float | None, value: float | None) -> float | None:
-    return baseline / value if baseline and value else None
+def _number(value: int | None, none: str = _UNKNOWN) -> str:
+    return none if value is None else f"{value:,}"

@@ -85,19 +85,19 @@ def measure_interleaved(runs: Mapping[str, Run], settings: LatencySettings) -> d
         raise RecipeError("nothing to measure: no model was given")
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
-    with _collection_paused():
+    with collection_paused():
         warmups = {name: _warm_up(runs[name], settings) for name in names}
-        repeats = {name: _repeats(runs[name], settings.min_sample_s) for name in names}
+        repeats = {name: repeats_for(runs[name], settings.min_sample_s) for name in names}
         for turn in range(settings.samples):
             first = turn % len(names)
             for name in names[first:] + names[:first]:
                 runs[name]()
-                times[name].append(_time(runs[name], repeats[name]) / repeats[name] * _NS)
+                times[name].append(time_runs(runs[name], repeats[name]) / repeats[name] * _NS)
     return {name: _summary(times[name], warmups[name], settings) for name in names}
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def collection_paused() -> Iterator[None]:
     """Keep Python's garbage collector from running inside a sample."""
     was_enabled = gc.isenabled()
     gc.collect()
@@ -109,7 +109,8 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _time(run: Run, repeats: int) -> int:
+def time_runs(run: Run, repeats: int) -> int:
+    """Nanoseconds of so many runs."""
     start = perf_counter_ns()
     for _ in range(repeats):
         run()
@@ -125,11 +126,11 @@ def _warm_up(run: Run, settings: LatencySettings) -> int:
     return count
 
 
-def _repeats(run: Run, min_sample_s: float) -> int:
+def repeats_for(run: Run, min_sample_s: float) -> int:
     """How many runs make a sample long enough."""
     repeats = 1
     while repeats < _MOST_REPEATS:
-        elapsed = _time(run, repeats) * _NS
+        elapsed = time_runs(run, repeats) * _NS
         if elapsed >= min_sample_s:
             break
         # Aim a little past the goal, and never grow more than tenfold on the word of one short timing.

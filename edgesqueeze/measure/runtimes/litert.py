@@ -33,7 +33,7 @@ from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.integers.reference import Int8s, dequantize, quantize_input
 from edgesqueeze.network.integers.spec import ActivationQuant
 from edgesqueeze.normalization import Normalization
-from edgesqueeze.trees import Tree, by_name
+from edgesqueeze.trees import Tree, by_name, length_of
 
 
 def load_tflite(path: Path, threads: int = 1) -> Predictor:
@@ -87,9 +87,23 @@ class _TflitePredictor(SinglePredictor):
 
     def _filled(self, x: Tree) -> Callable[[], object]:
         """The interpreter with its inputs set, ready to be invoked."""
+        self._fit(length_of(x))
         for index, values in self._converted(x).items():
             self._interpreter.set_tensor(index, values)
         return self._invoke
+
+    def _fit(self, count: int) -> None:
+        """Tell an interpreter of an open batch how many examples come."""
+        entries = self._inputs.values()
+        if any(len(entry["shape"]) < 2 or entry["shape_signature"][0] != -1 for entry in entries) or all(
+            entry["shape"][0] == count for entry in entries
+        ):
+            return
+        for entry in entries:
+            self._interpreter.resize_tensor_input(entry["index"], [count, *entry["shape"][1:]])
+        self._interpreter.allocate_tensors()
+        fresh = {entry["index"]: entry for entry in self._interpreter.get_input_details()}
+        self._inputs = {name: fresh[entry["index"]] for name, entry in self._inputs.items()}
 
     def _invoke(self) -> None:
         try:

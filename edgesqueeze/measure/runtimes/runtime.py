@@ -16,6 +16,7 @@ class RuntimeName(StrEnum):
 
     ONNXRUNTIME = "onnxruntime"
     LITERT = "litert"
+    TORCH = "torch"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ RUNTIMES: dict[RuntimeName, Runtime] = {
     RuntimeName.ONNXRUNTIME: Runtime(FileFormat.ONNX, load_onnx),
     RuntimeName.LITERT: Runtime(FileFormat.TFLITE, load_tflite),
 }
-"""By name; the first that runs a format is the one its files are checked in."""
+"""Those that run model files, by name; the first that runs a format is the one its files are checked in."""
 
 
 def load_model(path: Path, threads: int = 1) -> Predictor:

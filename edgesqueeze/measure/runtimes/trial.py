@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.facts import FileFacts, TensorFact
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.check import MAX_ELEMENTS
-from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.trees import Tree
 
 _SEED = 0
@@ -54,18 +54,39 @@ def example_input(fact: FileFacts) -> Tree:
     Raises:
         ExportError: an input has an open shape, or is larger than a network here may have.
     """
-    found = tuple(_noise(fact, entry) for entry in fact.inputs)
+    source = np.random.default_rng(_SEED)
+    found = tuple(source.standard_normal(shape, dtype=np.float32) for shape in input_shapes(fact))
     return found[0] if len(found) == 1 else found
 
 
-def _noise(fact: FileFacts, entry: TensorFact) -> Floats:
+def input_shapes(
+    fact: FileFacts, batch: int = 1, sizes: Sequence[int] | None = None
+) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a file's inputs, as many at once as it takes, or ``batch`` where that is open.
+
+    Args:
+        fact: the file.
+        batch: how many inputs where the file takes any number.
+        sizes: of an input without the batch, for what else is open.
+
+    Raises:
+        ExportError: a size stays open, or an input is larger than a network here may have.
+    """
+    return tuple(_shape(fact, entry, batch, sizes) for entry in fact.inputs)
+
+
+def _shape(fact: FileFacts, entry: TensorFact, batch: int, sizes: Sequence[int] | None) -> tuple[int, ...]:
     shown = "×".join("?" if n is None else str(n) for n in entry.shape)
-    if not entry.shape or None in entry.shape[1:]:
+    filled = (batch, *sizes) if sizes is not None and len(sizes) == len(entry.shape) - 1 else (batch,)
+    known = [
+        filled[place] if size is None and place < len(filled) else size
+        for place, size in enumerate(entry.shape)
+    ]
+    if not known or None in known:
         raise ExportError(
             f"{fact.path} has an input of shape {shown}; only the batch may be open to be timed"
         )
-    known = [1 if n is None else n for n in entry.shape]
-    if not 0 < prod(known) <= MAX_ELEMENTS:
+    whole = tuple(size for size in known if size is not None)
+    if not 0 < prod(whole) <= MAX_ELEMENTS:
         raise ExportError(f"{fact.path} has an input of shape {shown}; allowed are 1 to 2^28 values")
-    noise = np.random.default_rng(_SEED).standard_normal(prod(known), dtype=np.float32)
-    return noise.reshape(known)
+    return whole

@@ -1,11 +1,13 @@
 """The benchmark: suites, their mistakes, and a run with real files in the real runtimes."""
 
+import gzip
 import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from torchvision.models import AlexNet_Weights, SqueezeNet1_0_Weights, SqueezeNet1_1_Weights
@@ -14,11 +16,12 @@ from edgesqueeze.bundled import bundled_folder
 from edgesqueeze.errors import ExportError, OutputError, RecipeError
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.measure.bench.bench import change_suite, load_suite, run_bench
+from edgesqueeze.measure.bench.bench import BenchReport, change_suite, load_suite, run_bench
 from edgesqueeze.measure.bench.suite import Suite, agrees
 from edgesqueeze.measure.runtimes.host import host_facts
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.numerics.time_ratios import Verdict, paired_ratio, process_logs
 from edgesqueeze.run.recipe import ReferenceModel
 
 REFERENCES = bundled_folder("bench") / "references.yaml"
@@ -26,7 +29,7 @@ REFERENCES = bundled_folder("bench") / "references.yaml"
 
 def suite_of(**changes):
     """A quick suite; the baseline is a small model, so that no 244 MB are written."""
-    quick = {"models": ["lenet5"], "baseline": "lenet300_100", "samples": 2, "warmup": 1}
+    quick = {"models": ["lenet5"], "baseline": "lenet300_100", "processes": 1, "rounds": 1, "samples": 1}
     return change_suite(Suite(version=1, name="t", models=("lenet5",)), {**quick, **changes})
 
 
@@ -37,7 +40,9 @@ def report(tmp_path_factory):
         "lenet5": {"params": "431K", "gmacs": "0.002", "source": "Han et al. 2016"},
         "lenet300_100": {"params": "266,611", "source": "a wrong figure"},
     }
-    return run_bench(suite_of(published=published), directory), directory
+    with pytest.MonkeyPatch.context() as patch:  # whatever else this machine does meanwhile
+        patch.setattr("edgesqueeze.measure.bench.bench.doubts", lambda *_: ())
+        return run_bench(suite_of(published=published, processes=2, rounds=2), directory), directory
 
 
 # -- a run ---------------------------------------------------------------------------------------------
@@ -52,13 +57,19 @@ def test_every_model_and_runtime_has_a_row_and_the_baseline_comes_last(report):
 
 def test_figures_come_from_the_files(report):
     rows, directory = report[0].rows, report[1]
-    for row in rows:
-        path = directory / row.path
+    paths = {row.counts.sha256: row.path for row in rows}
+    for row in (row.counts for row in rows):
+        path = directory / paths[row.sha256]
         facts = read_model_file(path)
         assert row.num_bytes == path.stat().st_size
         assert (row.params, row.macs, row.precision) == (facts.params, facts.macs, "fp32")
-        assert row.flops == 2 * row.macs
+        assert (row.flops, row.effective_flops) == (2 * row.macs, 2 * row.effective_macs)
+        assert row.weight_bytes == 4 * row.params
+        assert row.gzip_bytes == len(gzip.compress(path.read_bytes(), 6))
+    for row in rows:
         assert 0 < row.latency.p25_s <= row.latency.median_s <= row.latency.p75_s
+        assert (row.latency.samples, len(row.processes), row.threads, row.batch) == (4, 2, 1, 1)
+        assert min(row.load_s, row.first_s, row.peak_bytes, row.inputs_per_s) > 0
     assert not list(directory.rglob(".*"))
 
 
@@ -67,10 +78,15 @@ def test_ratios_divide_the_baseline_of_the_same_runtime(report):
     for suffix in ("onnx", "tflite"):
         row, baseline = by_path[f"lenet5/model.{suffix}"], by_path[f"lenet300_100/model.{suffix}"]
         assert row.ratios.params == 266_610 / 431_080
-        assert row.ratios.num_bytes == baseline.num_bytes / row.num_bytes
+        assert row.ratios.num_bytes == baseline.counts.num_bytes / row.counts.num_bytes
         assert row.ratios.macs == 266_200 / 2_293_000
-        assert row.ratios.latency == baseline.latency.median_s / row.latency.median_s
+        ours, theirs = (np.array([p.rounds_s for p in one.processes]) for one in (row, baseline))
+        found = paired_ratio(process_logs(ours, theirs))
+        assert row.ratios.latency == 1 / found.ratio
+        assert (row.ratios.latency_low, row.ratios.latency_high) == (1 / found.high, 1 / found.low)
+        assert row.ratios.verdict is found.verdict
         assert baseline.ratios.params == baseline.ratios.latency == 1
+        assert baseline.ratios.verdict is Verdict.SAME
 
 
 def test_published_figures_stand_beside_ours(report):
@@ -120,7 +136,7 @@ def test_progress_is_logged(tmp_path, caplog, capsys):
         run_bench(suite_of(baseline=None, runtimes=["litert"]), tmp_path)
     messages = [r.message for r in caplog.records if r.name == "edgesqueeze.bench"]
     assert messages[0] == "building lenet5"
-    assert any("timing 1 files in ai-edge-litert" in message for message in messages)
+    assert any("timing 1 files in litert" in message for message in messages)
     assert capsys.readouterr().out == ""
 
 
@@ -147,10 +163,46 @@ def test_a_file_is_measured_as_it_is_beside_the_baseline_of_its_runtime(user_fil
     before = user_file.read_bytes()
     rows = run_bench(suite_of(models=[str(user_file)]), tmp_path / "out").rows
     assert [row.model for row in rows] == [str(user_file), "lenet300_100"]
-    assert (rows[0].params, rows[0].macs) == (112, 108 * 36)
+    assert (rows[0].counts.params, rows[0].counts.macs) == (112, 108 * 36)
     assert rows[0].ratios.params == 266_610 / 112
     assert user_file.read_bytes() == before
     assert not list(tmp_path.rglob("*.tflite"))  # no runtime was asked to run one
+
+
+@pytest.mark.slow
+def test_every_setting_has_a_row_and_what_a_file_does_not_take_says_so(user_file, tmp_path):
+    suite = suite_of(models=[str(user_file)], baseline="lenet300_100", batch=[1, 2], threads=[1, 2])
+    rows = run_bench(suite, tmp_path).rows
+    assert [(row.threads, row.batch) for row in rows] == [(1, 1), (1, 2), (2, 1), (2, 2)] * 2
+    for row in rows:
+        assert bool(row.processes) is (row.model == "lenet300_100" or row.batch == 1)
+    assert rows[1].latency is None
+    assert rows[1].doubts == (f"latency: {user_file} takes 1 input at once, not 2",)
+    assert rows[5].path == "lenet300_100/model_batch2.onnx"
+    assert rows[4].counts.macs == rows[5].counts.macs
+    report = BenchReport(suite, host_facts(), rows)
+    shown = report.brief()
+    assert "in onnxruntime (2 threads, 2 inputs): latency: " in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.slow
+def test_torch_is_a_runtime_of_built_in_models(user_file, tmp_path):
+    suite = suite_of(models=["lenet300_100"], baseline=None, runtimes=["torch"], processes=1)
+    (row,) = run_bench(suite, tmp_path).rows
+    assert row.path == "lenet300_100/model.safetensors"
+    assert row.counts.num_bytes == (tmp_path / row.path).stat().st_size
+    assert row.processes[0].runtime.startswith("torch ")
+    assert len(row.processes[0].rounds_s) == 1
+
+
+def test_references_run_where_the_others_do_and_files_that_do_not_run_keep_a_row(user_file, tmp_path):
+    suite = suite_of(models=[str(user_file), "a.sqz"], references=["lenet5"], baseline="lenet300_100")
+    assert suite.all_models == (str(user_file), "a.sqz", "lenet5", "lenet300_100")
+    assert suite.runtimes_of("a.sqz") == ()
+    for name in ("lenet5", "lenet300_100", str(user_file)):
+        assert suite.runtimes_of(name) == ("onnxruntime",)
+    assert suite_of(models=["a.sqz"]).runtimes_of("lenet300_100") == ("onnxruntime", "litert")
 
 
 def test_without_a_baseline_there_are_no_ratios(user_file, tmp_path):
@@ -214,11 +266,16 @@ def test_the_bundled_suite_cites_torchvision_as_it_is(name, weights):
         ("modles: [lenet5]", r"unknown key 'modles' \(did you mean 'models'\?\)"),
         ("models: []", "models: "),
         ("models: [alexnt]", r"models\[0\]: found 'alexnt', neither a built-in model \(lenet300_100, "),
-        ("models: [a.sqz]", r"models\[0\]: found 'a\.sqz', .*`edgesqueeze decode` it"),
+        ("baseline: a.sqz", r"a \.sqz file does not run"),
+        ("models: [a.h5]", r"models\[0\]: found 'a\.h5', .*nor an \.onnx, \.tflite or \.sqz file"),
+        ("models: [a.onnx]\nruntimes: [torch]", r"'a\.onnx' does not run in the runtimes listed \(torch\)"),
         ("models: [lenet5, lenet5]", "models names 'lenet5' 2 times"),
         ("models: [a.onnx]\nruntimes: [litert]", r"'a\.onnx' does not run in the runtimes listed \(litert\)"),
-        ("runtimes: [tensorrt]", r"runtimes\[0\]: found 'tensorrt', .*'onnxruntime' or 'litert'"),
-        ("threads: 0", "threads: found 0, "),
+        ("runtimes: [tensorrt]", r"runtimes\[0\]: found 'tensorrt', .*'onnxruntime', 'litert' or 'torch'"),
+        ("threads: 0", r"threads\[0\]: found 0, "),
+        ("threads: [1, 1]", "threads names 1 2 times"),
+        ("batch: [8, 0]", r"batch\[1\]: found 0, "),
+        ("processes: 0", "processes: found 0, "),
         ("samples: many", "samples: found 'many', "),
         ("baseline: vgg", "baseline: found 'vgg', "),
         ("version: 2", "version: found 2, "),
@@ -245,8 +302,8 @@ def test_a_suite_that_is_not_there_is_refused():
 
 def test_changes_are_checked_like_a_file():
     suite = load_suite(REFERENCES)
-    assert change_suite(suite, {"models": ["lenet5"], "threads": 2}).threads == 2
-    with pytest.raises(RecipeError, match=r"^--threads: threads: found 0"):
+    assert change_suite(suite, {"models": ["lenet5"], "threads": 2}).threads == (2,)
+    with pytest.raises(RecipeError, match=r"^--threads: threads\[0\]: found 0"):
         change_suite(suite, {"threads": 0}, "--threads")
 
 
@@ -269,7 +326,7 @@ def test_agreement_goes_as_far_as_the_printed_digits(printed, value, expected):
 
 @pytest.mark.slow
 def test_the_references_agree_with_their_published_figures(tmp_path):
-    suite = change_suite(load_suite(REFERENCES), {"samples": 1, "warmup": 1})
+    suite = change_suite(load_suite(REFERENCES), {"processes": 1, "rounds": 1, "samples": 1, "warmup": 1})
     report = run_bench(suite, tmp_path)
     assert len(report.rows) == 10
     for row in report.rows:
@@ -287,15 +344,15 @@ def test_a_terminal_shows_a_benchmark_in_a_hundred_columns(report):
         "runtime",
         "MACs",
         "bytes",
-        "latency",
         "ms",
         "bytes",
         "×",
         "latency",
         "×",
+        "verdict",
     ]
     assert "2,293,000" in text
-    assert f"{rows[0].num_bytes:,}" in text
+    assert f"{rows[0].counts.num_bytes:,}" in text
     assert "smaller or faster than lenet300_100" in text
     wrong = sum(False in (r.published.params_agree, r.published.gmacs_agree) for r in rows)
     assert f"Published figures: {wrong} of {len(rows)} files disagree" in " ".join(text.split())

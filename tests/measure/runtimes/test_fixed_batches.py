@@ -26,6 +26,23 @@ def test_a_file_for_four_answers_six(name, emit, tmp_path):
         predictor.predict(x[:, :, :20])
 
 
+@pytest.mark.parametrize(("name", "emit"), [("m.onnx", emit_onnx), ("m.tflite", emit_tflite)])
+def test_a_file_of_an_open_batch_is_given_as_many_as_there_are(name, emit, tmp_path):
+    """And is still asked one by one for answers."""
+    (graph, _), x = network("tiny"), pictures(3)
+    (tmp_path / name).write_bytes(emit(graph, None, batch="open"))
+    predictor = load_model(tmp_path / name)
+    before = predictor.predict(x)
+    predictor.prepare(x)()
+    np.testing.assert_array_equal(predictor.predict(x), before)
+    if name.endswith(".tflite"):
+        (end,) = predictor._interpreter.get_output_details()
+        predictor.prepare(x)()
+        np.testing.assert_allclose(
+            predictor._interpreter.get_tensor(end["index"]), before, rtol=1e-4, atol=1e-5
+        )
+
+
 def test_what_stands_behind_the_last_input_does_not_count():
     parts = list(in_batches((np.arange(5), {"also": np.arange(5) * 2}), 3))
     assert [count for _, count in parts] == [3, 2]

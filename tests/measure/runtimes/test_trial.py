@@ -41,6 +41,15 @@ def test_an_input_that_cannot_be_made_is_refused(shape, tmp_path):
         trial.example_input(read_model_file(path))
 
 
+def test_open_sizes_are_filled(tmp_path):
+    path = model(tmp_path / "m.onnx", [helper.make_node("Relu", ["x"], ["y"])], ["n", 3, "h", "w"])
+    facts = read_model_file(path)
+    assert trial.input_shapes(facts, 8, (3, 4, 5)) == ((8, 3, 4, 5),)
+    for sizes in (None, (4, 5)):
+        with pytest.raises(ExportError, match="only the batch may be open"):
+            trial.input_shapes(facts, 1, sizes)
+
+
 def test_what_fails_while_it_runs_is_one_sentence(tmp_path):
     nodes = [helper.make_node("Gather", ["x", "i"], ["y"])]
     nodes.insert(0, helper.make_node("Constant", [], ["i"], value_ints=[99]))

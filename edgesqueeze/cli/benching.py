@@ -1,0 +1,222 @@
+"""The command that measures models side by side, or says what has changed since it did."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgesqueeze.cli.ending import Ending
+from edgesqueeze.cli.printing import say
+from edgesqueeze.cli.tables import Wide, log_lines
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.printable import printable_lines
+
+if TYPE_CHECKING:
+    from edgesqueeze.measure.bench.bench import BenchReport, Suite
+    from edgesqueeze.measure.bench.change import Comparison
+
+_AGAINST = "alexnet,lenet5"
+_NONE = "none"
+_QUICK = {"processes": 1, "rounds": 5, "samples": 20}
+WORSE = 1
+"""The exit code of a comparison in which something has become slower; a mistake is 2."""
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+
+
+def bench(
+    context: typer.Context,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL|FILE|RUN]...",
+            help="Built-in models, .onnx, .tflite or .sqz files, directories of runs.",
+        ),
+    ] = None,
+    suite: Annotated[Path | None, typer.Option(help="A YAML suite, as bench/references.yaml.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL,…",
+            help=f"What is timed beside them; the first is what × columns divide. Default: {_AGAINST}. "
+            "'none' for nothing.",
+        ),
+    ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="Of torch, onnxruntime and litert. Default: the files'."),
+    ] = None,
+    threads: Annotated[
+        str | None, typer.Option(metavar="N,…", help="Threads each runtime may use. Default: 1.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(metavar="N,…", help="Inputs at once. Default: what each file takes.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="N,…", help="Sizes of an input, for files that leave them open.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One process and few rounds: no verdicts on times.")
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save",
+            "--output",
+            help="A .json, .md or .csv file, or a directory for report.json and report.md.",
+        ),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TERMINAL,
+    wide: Wide = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="OLD NEW", help="Compare two saved results; exit code 1 if something is slower."
+        ),
+    ] = None,
+) -> None:
+    """Measure parameters, size, MACs and latency of models side by side, with ratios to AlexNet."""
+    import tempfile
+
+    from edgesqueeze.measure.bench.bench import run_bench
+
+    form = Format.JSON if as_json else form
+    given = {"--against": against, "--runtime": runtime, "--threads": threads, "--batch": batch}
+    wishes = _Wishes(models or [], suite, {**given, "--shape": shape}, quick=quick)
+    if save is not None:
+        context.ensure_object(Ending).writes_files()
+    if compare is not None:
+        _tell_change(compare, wishes, save, form)
+        return
+    chosen = _suite(wishes)
+    with tempfile.TemporaryDirectory() as folder, log_lines():
+        report = run_bench(chosen, Path(folder))
+    if save is not None:
+        _save(save, report)
+    say(_shown(report, form, wide=wide))
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What the command line asks to be measured; ``options`` are those that take lists."""
+
+    models: list[str]
+    suite: Path | None
+    options: dict[str, str | None]
+    quick: bool
+
+    def names(self, option: str) -> list[str] | None:
+        """The names behind an option, None where it was not given."""
+        text = self.options[option]
+        return None if text is None else [part.strip() for part in text.split(",")]
+
+    def numbers(self, option: str) -> list[int] | None:
+        """The whole numbers behind an option, None where it was not given.
+
+        Raises:
+            RecipeError: one of them is none.
+        """
+        names = self.names(option)
+        wrong = [name for name in names or [] if not (name.isascii() and name.isdigit())]
+        if wrong:
+            raise RecipeError(f"{option}: found {wrong[0]!r}; whole numbers with commas between are allowed")
+        return None if names is None else [int(name) for name in names]
+
+
+def _suite(wishes: _Wishes) -> "Suite":
+    from edgesqueeze.bundled import bundled_folder
+    from edgesqueeze.measure.bench.bench import change_suite, load_suite
+
+    if wishes.suite is not None and wishes.models:
+        raise RecipeError("give models or --suite, not both")
+    suite = load_suite(wishes.suite or bundled_folder("bench") / "references.yaml")
+    changes: dict[str, object] = {"runtimes": wishes.names("--runtime")}
+    changes |= {name: wishes.numbers(f"--{name}") for name in ("threads", "batch", "shape")}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    models = list(_files(wishes.models)) or list(suite.models)
+    against = wishes.names("--against") or (_AGAINST.split(",") if wishes.models else None)
+    if wishes.models:
+        changes["name"] = "command-line"
+    if against is not None:
+        against = [] if against == [_NONE] else against
+        changes["baseline"] = against[0] if against else None
+        changes["references"] = against
+    changes["models"] = models
+    return change_suite(suite, {**changes, **(_QUICK if wishes.quick else {})})
+
+
+def _files(models: list[str]) -> Iterator[str]:
+    """Names as they are, and of the directory of a run the files it has written."""
+    from edgesqueeze.formats.names import FileFormat
+    from edgesqueeze.models import BUILT_IN_MODELS
+    from edgesqueeze.run.rundir import RunDir
+
+    for name in models:
+        if name in BUILT_IN_MODELS or not Path(name).is_dir():
+            yield name
+            continue
+        folder = RunDir(Path(name)).artifacts
+        files = [str(path) for path in sorted(folder.glob("*")) if FileFormat.known(path) is not None]
+        if not files:
+            raise RecipeError(f"{name} is a directory without the files of a run: {folder} holds none")
+        yield from files
+
+
+def _save(place: Path, report: "BenchReport") -> None:
+    from edgesqueeze.files import make_directory, write_atomically
+
+    forms = {".json": Format.JSON, ".md": Format.MARKDOWN, ".csv": Format.CSV}
+    if place.suffix in forms:
+        make_directory(place.parent)
+        write_atomically(place, f"{_shown(report, forms[place.suffix])}\n".encode())
+        return
+    make_directory(place)
+    for name, form in (("report.json", Format.JSON), ("report.md", Format.MARKDOWN)):
+        write_atomically(place / name, f"{_shown(report, form)}\n".encode())
+
+
+def _shown(report: "BenchReport", form: Format, *, wide: bool = False) -> str:
+    from edgesqueeze.measure.bench.table import as_csv
+
+    match form:
+        case Format.JSON:
+            return json.dumps(report.to_json(), indent=1)
+        case Format.CSV:
+            return printable_lines(as_csv(report.rows)).rstrip("\n")
+        case Format.MARKDOWN:
+            return printable_lines(report.table("github"))
+        case Format.TERMINAL:
+            return report.table("simple") if wide else report.brief()
+
+
+def _tell_change(files: tuple[Path, Path], wishes: _Wishes, save: Path | None, form: Format) -> None:
+    from edgesqueeze.measure.bench.change import compare_saved, read_saved
+
+    given = [name for name, value in wishes.options.items() if value is not None]
+    given += [name for name, is_given in (("--suite", wishes.suite), ("--quick", wishes.quick)) if is_given]
+    if wishes.models or given or save is not None or form is Format.CSV:
+        raise RecipeError(
+            "--compare reads two saved results; it goes with --format terminal, markdown or json"
+        )
+    found = compare_saved(*(read_saved(path) for path in files))
+    say(_comparison(found, form))
+    if found.is_worse:
+        raise typer.Exit(WORSE)
+
+
+def _comparison(found: "Comparison", form: Format) -> str:
+    if form is Format.JSON:
+        return json.dumps(found.to_json(), indent=1)
+    return found.text("github" if form is Format.MARKDOWN else "simple")
