@@ -29,7 +29,8 @@ def load_network(path: Path, shape: Sequence[int]) -> nn.Module:
     """
     _check_file(path)
     network = load_keras(path) if path.suffix in KERAS else load_onnx(path, shape)
-    for name, weights in (*network.named_parameters(), *network.named_buffers()):
+    statistics = [(n, b) for n, b in network.named_buffers() if "running_" in n]
+    for name, weights in (*network.named_parameters(), *statistics):
         if not bool(weights.isfinite().all()):
             raise TaskError(f"{path}: {name!r} has values that are not finite")
     return network

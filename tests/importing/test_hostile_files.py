@@ -26,7 +26,7 @@ ONNX = {
 KERAS = {
     "a bomb as weights": "would unpack to 134,217,728 bytes",
     "os.system": "Could not locate class 'system'",
-    "10^9 units": "asks for",
+    "10^9 units": "cannot be loaded",
     "an upsampling to 2^30": "would make",
     "weights that are NaN": "has values that are not finite",
     "weights of 10^13 bytes": "would unpack to",

@@ -35,9 +35,12 @@ def load_keras(path: Path) -> KerasNetwork:
     except OSError as error:
         raise TaskError(f"Keras model {path} cannot be read: {error.strerror}") from error
     keras = keras_on_torch()
-    check_sizes(keras, path, _check_parts(path))
+    stored = _check_parts(path)
     try:
+        check_sizes(keras, path, stored)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except TaskError:
+        raise
     except Exception as error:  # Keras raises many unrelated types
         raise TaskError(f"Keras model {path} cannot be loaded: {_reason(error)}") from error
     return network_of(model, str(path))
