@@ -13,7 +13,7 @@ import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from bench.network_row import CALIBRATION_IMAGES, TEST_IMAGES, NetworkRow, measu
 from bench.onnx_sources import OnnxFile, keras_files, paddle_files, torch_files
 from bench.reporting import Result, note, table
 from edgesqueeze.compression.quantizing.post_training import sqnr_db
-from edgesqueeze.errors import ExportError
+from edgesqueeze.errors import EdgeSqueezeError, ExportError
 from edgesqueeze.importing.onnx.load import load_onnx
 from edgesqueeze.importing.onnx.network import OnnxNetwork
 from edgesqueeze.network.graph.nodes import Floats
@@ -54,7 +54,7 @@ class OnnxRow:
     shape: tuple[int, int, int]
     num_bytes: int
     ours: NetworkRow
-    rounding: float
+    rounding: float | None
     peer_sqnr_db: float | None
     peer_error: str | None
 
@@ -95,7 +95,13 @@ def _files(arguments: Namespace, folder: Path) -> Iterator[OnnxFile]:
 def measure_file(file: OnnxFile) -> OnnxRow:
     """Read a file, write and run ours, and let ONNX Runtime quantize it too."""
     x = file.images()
-    network = load_onnx(file.path, file.shape)
+    size = file.path.stat().st_size
+    blank = NetworkRow(file.network, "onnx", file.path.name, "", max(file.shape[1:]))
+    try:
+        network = load_onnx(file.path, file.shape)
+    except EdgeSqueezeError as error:
+        refused = replace(blank, failure=str(error), refused=True)
+        return OnnxRow(file.network, file.made_by, file.shape, size, refused, None, None, None)
     tested = _as_the_file_has_it(network, x[-TEST_IMAGES:])
     exact = _answers(file.path, tested)
 
@@ -106,7 +112,6 @@ def measure_file(file: OnnxFile) -> OnnxRow:
         return Settled(network, max(map(_apart, found, exact)))
 
     rows: list[NetworkRow] = []
-    blank = NetworkRow(file.network, "onnx", file.path.name, "", max(file.shape[1:]))
     measure_network(blank, build, x, _STEPS, rows.append)
     with tempfile.TemporaryDirectory() as folder:
         calibration = _as_the_file_has_it(network, x[:CALIBRATION_IMAGES])
@@ -116,7 +121,6 @@ def measure_file(file: OnnxFile) -> OnnxRow:
             peer = sqnr_db(_joined(exact), _joined(_answers(path, tested)))
         except Exception as failure:  # whatever comes of a peer's file is a result of its own
             error = str(failure).strip().splitlines()[0]
-    size = file.path.stat().st_size
     return OnnxRow(file.network, file.made_by, file.shape, size, rows[-1], rounding, peer, error)
 
 
@@ -215,7 +219,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         " × ".join(map(str, row["shape"])),
         "–" if ours["params"] is None else f"{ours['params']:,}",
         "–" if ours["source_error"] is None else f"{ours['source_error']:.1e}",
-        f"{row['rounding']:.1e}",
+        "–" if row["rounding"] is None else f"{row['rounding']:.1e}",
         *(f"{errors[kind]:.1e}" if kind in errors else "–" for kind in ("onnx", "tflite")),
         ours["gate"] or "–",
         "–" if apart is None else f"{apart['onnx and tflite']:,} of {apart['of']:,}",

@@ -22,6 +22,7 @@ from edgesqueeze.network.graph.nodes import (
     GroupNorm,
     LayerNorm,
     MatMul,
+    MaxPool,
     MirrorPad,
     Pad,
     Pointwise,
@@ -32,6 +33,8 @@ from edgesqueeze.network.graph.nodes import (
     bias_name,
     weight_name,
 )
+
+_NEXT_TO_ZERO = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,14 @@ def _slice(writer: OnnxWriter, _: Graph, node: Slice, value: str) -> str:
     return writer.op("Slice", [value, *ends], f"{node.name}/raw", {})
 
 
-def _pad(writer: OnnxWriter, _: Graph, node: Pad, value: str) -> str:
+def _pad(writer: OnnxWriter, graph: Graph, node: Pad, value: str) -> str:
     top, left, bottom, right = node.pads
     amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    stored = writer.constant(f"{node.name}.pads", amounts)
-    return writer.op("Pad", [value, stored], f"{node.name}/raw", {})
+    inputs = [value, writer.constant(f"{node.name}.pads", amounts)]
+    if any(isinstance(user, MaxPool) for user in graph.users(node.name)):
+        # ONNX Runtime takes zeros into the pooling, which then takes them for minus infinity
+        inputs.append(writer.constant(f"{node.name}.value", np.array(_NEXT_TO_ZERO, np.float32)))
+    return writer.op("Pad", inputs, f"{node.name}/raw", {})
 
 
 def _pointwise(writer: OnnxWriter, _: Graph, node: Pointwise, value: str) -> str:
