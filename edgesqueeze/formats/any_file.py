@@ -3,7 +3,7 @@
 Each reader brings a library of its own, imported when it is needed; neither is needed for the other's files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,8 +22,13 @@ _FOREIGN = (KeyError, IndexError, ValueError, TypeError, AttributeError, StopIte
 """What a reader of ours meets in a file that another program wrote, or that is damaged."""
 
 
-def read_model_file(path: Path) -> FileFacts:
+def read_model_file(path: Path, sizes: Sequence[int] | None = None) -> FileFacts:
     """Read the facts of a ``.onnx`` or ``.tflite`` file.
+
+    Args:
+        path: the file.
+        sizes: of an input without the batch, for an ONNX file that leaves some of them open; what a TFLite
+            file leaves open depends on what LiteRT makes of it.
 
     Raises:
         ExportError: there is no such file, its suffix is another one, or its bytes are not what the suffix
@@ -35,7 +40,7 @@ def read_model_file(path: Path) -> FileFacts:
     if file_format is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.read_facts import read_onnx_file
 
-        return read_onnx_file(path)
+        return read_onnx_file(path, sizes)
     from edgesqueeze.formats.tflite.read_facts import read_tflite_file
 
     return read_tflite_file(path)

@@ -34,13 +34,20 @@ def tensor_fact(value: ValueInfoProto) -> TensorFact:
     )
 
 
+def fill_open(value: ValueInfoProto, sizes: Sequence[int]) -> None:
+    """Fill what an input leaves open: a batch of 1, and behind it ``sizes``, if it has as many."""
+    dims = value.type.tensor_type.shape.dim
+    filled = (1, *sizes) if len(dims) == len(sizes) + 1 else (1,)
+    for dim, size in zip(dims, filled, strict=False):
+        if dim.dim_value < 1:
+            dim.dim_value = size
+
+
 def _shapes(model: ModelProto, constants: Mapping[str, Shape]) -> dict[str, Shape]:
     """Every shape that can be known when a dynamic batch is 1."""
     graph = model.graph
     for value in graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if dims and dims[0].dim_value < 1:
-            dims[0].dim_value = 1
+        fill_open(value, ())
     # Shapes written into the file may hold the old, dynamic batch.
     del graph.value_info[:]
     for value in graph.output:

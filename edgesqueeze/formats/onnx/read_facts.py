@@ -23,7 +23,7 @@ from edgesqueeze.formats.facts import (
     float_weights,
     precision_label,
 )
-from edgesqueeze.formats.onnx.macs import Shape, count_macs, is_standard, tensor_fact, text
+from edgesqueeze.formats.onnx.macs import Shape, count_macs, fill_open, is_standard, tensor_fact, text
 from edgesqueeze.formats.onnx.operators import (
     FACTORS,
     FORWARDS,
@@ -99,8 +99,12 @@ class _Constants:
         self.origin[name] = name
 
 
-def read_onnx_file(path: Path) -> FileFacts:
+def read_onnx_file(path: Path, sizes: Sequence[int] | None = None) -> FileFacts:
     """The facts of an ONNX file.
+
+    Args:
+        path: the file.
+        sizes: of an input without the batch, where the file leaves some of them open.
 
     Raises:
         ExportError: the file, or a data file it names, cannot be read as ONNX.
@@ -115,7 +119,7 @@ def read_onnx_file(path: Path) -> FileFacts:
             from onnx.inliner import inline_local_functions
 
             model = inline_local_functions(model)
-        return _facts(path, model, num_bytes)
+        return _facts(path, model, num_bytes, sizes)
     except (
         DecodeError,
         OSError,
@@ -129,13 +133,15 @@ def read_onnx_file(path: Path) -> FileFacts:
         raise ExportError(f"{path} is not a readable ONNX model: {reason}") from error
 
 
-def _facts(path: Path, model: ModelProto, num_bytes: int) -> FileFacts:
+def _facts(path: Path, model: ModelProto, num_bytes: int, sizes: Sequence[int] | None) -> FileFacts:
     graphs = list(graphs_of(model.graph))
     nodes = [node for graph in graphs for node in graph.node]
     constants = _take_constants(graphs)
     known = set(constants.stored)
     inputs = tuple(tensor_fact(value) for value in model.graph.input if value.name not in known)
     outputs = tuple(tensor_fact(value) for value in model.graph.output)
+    for value in model.graph.input:
+        fill_open(value, sizes or ())
     weights = _weights(nodes, constants)
     kernels = {name: constants.stored[origin] for name, origin in constants.origin.items()}
     count = MacCount.of(count_macs(model, nodes, constants.shapes, kernels))

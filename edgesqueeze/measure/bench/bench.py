@@ -90,7 +90,7 @@ def run_bench(suite: Suite, directory: Path) -> BenchReport:
     for candidate in candidates:
         if candidate.path not in counted:
             _LOG.info("reading %s", candidate.path)
-            counted[candidate.path] = count_file(candidate.path, candidate.model)
+            counted[candidate.path] = count_file(candidate.path, candidate.model, suite.shape)
     rows: dict[Candidate, BenchRow] = {}
     states: list[HostState] = []
     for setting in dict.fromkeys(candidate.setting for candidate in candidates):
@@ -117,11 +117,13 @@ def _time(
         "timing %d files in %s, %d processes each, in turns", len(jobs), setting.runtime, suite.processes
     )
     session = time_in_turns(jobs, Plan(suite.processes, suite.rounds))
+    told = [process.runtime for timed in session.timed for process in timed.processes]
     timed = iter(session.timed)
     for one in prepared:
         found = Timed((), one.failure) if one.job is None else next(timed)
         why = doubts(found, session, len(_cores()))
-        rows[one.candidate] = timed_row(one.candidate, one.counted.counts, one.batch, found, why)
+        row = timed_row(one.candidate, one.counted.counts, one.batch, found, why)
+        rows[one.candidate] = replace(row, runtime=told[0]) if told else row
     return session
 
 
@@ -134,7 +136,7 @@ def _prepare(candidate: Candidate, counted: Counted, setting: Setting, suite: Su
     try:
         shapes = counted.shapes(candidate.model, batch, suite.shape)
     except ExportError as error:
-        return _Prepared(candidate, counted, batch, None, str(error))
+        return _Prepared(candidate, counted, batch, None, f"{error}; `shape` fills it")
     job = Job(
         path=str(candidate.path),
         model=candidate.model,

@@ -1,6 +1,7 @@
 """What every kind of file holds, in the same columns: parameters, bytes, multiply-accumulates, memory."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,10 @@ class Counted:
         return input_shapes(self.facts, batch, sizes)
 
 
-def count_file(path: Path, model: str) -> Counted:
+def count_file(path: Path, model: str, sizes: Sequence[int] | None = None) -> Counted:
     """The counts of an .onnx, .tflite or .sqz file, or of the weights of the built-in ``model``.
+
+    ``sizes`` are those of an input without the batch, for a file that leaves some of them open.
 
     Raises:
         ExportError: there is no such file, or its bytes are not what its suffix says.
@@ -83,7 +86,7 @@ def count_file(path: Path, model: str) -> Counted:
         return Counted(_of_sqz(path), None)
     if form is None:
         return Counted(_of_module(path, model), None)
-    facts = read_model_file(path)
+    facts = read_model_file(path, sizes)
     return Counted(_of_facts(facts), facts)
 
 

@@ -176,6 +176,7 @@ def test_every_setting_has_a_row_and_what_a_file_does_not_take_says_so(user_file
     assert [(row.threads, row.batch) for row in rows] == [(1, 1), (1, 2), (2, 1), (2, 2)] * 2
     for row in rows:
         assert bool(row.processes) is (row.model == "lenet300_100" or row.batch == 1)
+    assert {row.runtime for row in rows} == {rows[0].runtime}
     assert rows[1].latency is None
     assert rows[1].doubts == (f"latency: {user_file} takes 1 input at once, not 2",)
     assert rows[5].path == "lenet300_100/model_batch2.onnx"

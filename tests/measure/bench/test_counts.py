@@ -66,6 +66,23 @@ def test_what_cannot_be_counted_says_why(tmp_path):
     assert counts.doubts == ("MACs: the work of operator If is not known",)
 
 
+def test_sizes_that_a_file_leaves_open_can_be_given(tmp_path):
+    value, path = helper.make_tensor_value_info, tmp_path / "m.onnx"
+    ends = [value("x", 1, ["n", 2, "h", "w"]), value("y", 1, ["n", 4, "a", "b"])]
+    weights = [numpy_helper.from_array(np.ones((4, 2, 3, 3), np.float32), "k")]
+    nodes = [helper.make_node("Conv", ["x", "k"], ["y"])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    open_sizes = count_file(path, "")
+    assert open_sizes.counts.doubts == ("MACs: a shape of operator Conv is only known at run time",)
+    for batch in (1, 3):
+        counted = count_file(path, "", (2, 8, 10))
+        assert counted.counts.macs == 72 * 6 * 8
+        assert counted.shapes("", batch, (2, 8, 10)) == ((batch, 2, 8, 10),)
+    assert count_file(path, "", (8, 10)).counts.macs is None
+
+
 @pytest.mark.parametrize("name", ["m.onnx", "m.tflite", "m.sqz"])
 def test_no_file_and_damaged_ones_are_refused(name, tmp_path):
     with pytest.raises(ExportError, match="there is no such file"):

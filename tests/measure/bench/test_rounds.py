@@ -112,6 +112,20 @@ def test_a_process_times_turns_until_it_is_told_to_end(files):
     assert last["peak_bytes"] > 1 << 20
 
 
+def test_spinning_threads_are_waited_for_but_not_for_ever(monkeypatch):
+    """Three rests see the processor used, then none does; or all of them do."""
+    spent = [0.0, 0.01, 0.01, 0.02, 0.02, 0.03, 0.03, 0.03]
+    monkeypatch.setattr(worker, "process_time", lambda: spent.pop(0))
+    rests = []
+    monkeypatch.setattr(worker, "sleep", rests.append)
+    worker._rest()
+    assert (len(rests), spent) == (4, [])
+    clock = iter(range(1000))
+    monkeypatch.setattr(worker, "process_time", lambda: next(clock))
+    worker._rest()
+    assert len(rests) == 4 + 50
+
+
 def test_it_runs_on_the_cores_it_is_told(files):
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system pins nothing")
