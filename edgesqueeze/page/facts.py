@@ -6,7 +6,7 @@ from typing import Any
 
 from edgesqueeze.files import is_file
 from edgesqueeze.formats.names import FileFormat
-from edgesqueeze.page.file_parts import FileParts, parts_of
+from edgesqueeze.page.file_parts import FileParts, parts_of, sqz_description
 from edgesqueeze.page.network import NetworkFacts, network_facts
 from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.history import History
@@ -85,20 +85,21 @@ def _read_run(path: Path, report: Report, name: str) -> RunFacts:
         for name, num_bytes in measured.items()
         if is_file(path / name) and (path / name).stat().st_size == num_bytes
     ]
-    states = {f.model.relative_to(path).as_posix(): f.model for f in folders if f.model.is_file()}
+    described = {name: sqz_description(path / name) for name in there}
     sqz = next((name for name in there if FileFormat.known(Path(name)) is FileFormat.SQZ), None)
     trained = next(
         (row.path for row in report.rows if row.label == report.baseline and row.path in there), None
     )
+    states = [f.model.relative_to(path).as_posix() for f in folders if f.model.is_file()]
     histories = [folder.history() for folder in folders]
     return RunFacts(
         name=name,
         directory=str(path),
         report=report,
         histories=tuple(history for history in histories if history is not None and history.epochs),
-        files={name: parts_of(path / name, name) for name in there},
+        files={name: parts_of(path / name, name, described[name]) for name in there},
         changed=tuple(name for name in measured if name not in there),
-        network=network_facts(path, sqz, states, trained),
+        network=network_facts(path, sqz, described.get(sqz or ""), (states, trained)),
     )
 
 

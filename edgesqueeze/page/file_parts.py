@@ -49,19 +49,23 @@ class FileParts:
     parts: dict[Kind, int]
 
 
-def parts_of(path: Path, relative: str) -> FileParts:
+def parts_of(path: Path, relative: str, described: SqzDescription | None) -> FileParts:
     """Take a .sqz, .onnx, .tflite or .safetensors file apart.
 
     A .sqz file of version 1, and one with parameters of a type that is not known here, is one part.
 
+    Args:
+        path: the file.
+        relative: the same, relative to the run.
+        described: of a .sqz file, by :func:`sqz_description`.
+
     Raises:
-        CodecError: a .sqz file is damaged.
-        ExportError: another file is not what its suffix says.
+        ExportError: the file is not what its suffix says.
     """
     num_bytes = path.stat().st_size
     file_format = FileFormat.known(path)
     if file_format is FileFormat.SQZ:
-        found = _of_sqz(path)
+        found = {} if described is None else _of_sqz(described)
     elif file_format is not None:
         found = _of_model(path)
     else:
@@ -74,20 +78,21 @@ def parts_of(path: Path, relative: str) -> FileParts:
 
 
 def sqz_description(path: Path) -> SqzDescription | None:
-    """Where the bytes of a .sqz file go; None for one of version 1.
+    """Where the bytes of a .sqz file go; None for one of version 1, and for a file of another format.
 
     Raises:
         CodecError: the file is damaged.
     """
+    if FileFormat.known(path) is not FileFormat.SQZ:
+        return None
     with naming_file(path):
         data = path.read_bytes()
         return describe_v2(data) if file_version(data) == VERSION else None
 
 
-def _of_sqz(path: Path) -> dict[Kind, int]:
-    found = sqz_description(path)
+def _of_sqz(described: SqzDescription) -> dict[Kind, int]:
     parts: dict[Kind, int] = {}
-    for tensor in () if found is None else found.tensors:
+    for tensor in described.tensors:
         ending = tensor.name.rpartition(".")[2]
         if ending == "weight":
             parts["small"] = parts.get("small", 0) + tensor.symbol_bytes

@@ -1,6 +1,6 @@
 """The network of a run, node by node, as one of its files holds it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from safetensors import SafetensorError, safe_open
 
 from edgesqueeze.compression.quantizing.graph_model import holds_graph_model, load_graph_model
 from edgesqueeze.errors import ExportError
+from edgesqueeze.formats.sqz.describe import SqzDescription
 from edgesqueeze.formats.sqz.file import naming_file, read_sqz
 from edgesqueeze.network.graph.counts import LayerCounts, count_graph
 from edgesqueeze.network.graph.nodes import AnyNode, Floats, Graph, ParametricNode, weight_name
 from edgesqueeze.network.integers.spec import QuantSpec
-from edgesqueeze.page.file_parts import sqz_description
 from edgesqueeze.page.histogram import Histogram, histogram_of
 
 _SAID_ELSEWHERE = ("name", "inputs", "shape")
@@ -68,32 +68,32 @@ class NetworkFacts:
 
 
 def network_facts(
-    run: Path, sqz: str | None, states: Mapping[str, Path], trained: str | None
+    run: Path, sqz: str | None, described: SqzDescription | None, sources: tuple[Sequence[str], str | None]
 ) -> NetworkFacts | None:
     """The network that a run's files were written from; None if no file tells without the user's code.
 
     Args:
-        run: the directory.
-        sqz: a .sqz file of it, relative to it, if there is one.
-        states: the state file of each stage in order, by its path relative to the run.
-        trained: the file with the weights before any technique, relative to the run, if there is one.
+        run: the directory; files are named relative to it.
+        sqz: a .sqz file of it, if there is one.
+        described: where its bytes go, if that is known.
+        sources: the state files of its stages in order, and the file with the weights before any technique,
+            if there is one.
 
     Raises:
         CodecError: the .sqz file is damaged.
         TaskError: the state of a quantized stage is damaged.
-        ExportError: the trained file is no safetensors file.
+        ExportError: the file with the weights before is no safetensors file.
     """
-    bits: dict[str, float] = {}
+    states, trained = sources
     if sqz is not None:
         with naming_file(run / sqz):
             graph, spec = read_sqz((run / sqz).read_bytes())
-        described = sqz_description(run / sqz)
-        bits = {t.name: t.bits_per_weight for t in described.tensors} if described is not None else {}
+        bits = {} if described is None else {t.name: t.bits_per_weight for t in described.tensors}
         return _facts(sqz, graph, spec, (bits, _trained_weights(run, trained)))
-    for relative, path in reversed(list(states.items())):
-        if holds_graph_model(path):
-            model = load_graph_model(path)
-            return _facts(relative, model.graph, model.spec, (bits, _trained_weights(run, trained)))
+    for state in reversed(states):
+        if holds_graph_model(run / state):
+            model = load_graph_model(run / state)
+            return _facts(state, model.graph, model.spec, ({}, _trained_weights(run, trained)))
     return None
 
 
