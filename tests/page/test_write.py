@@ -11,11 +11,17 @@ from pathlib import Path
 
 import pytest
 from hostile_run import HOSTILE
+from pages import ROOT
 
 from edgesqueeze.errors import CodecError, OutputError
 from edgesqueeze.page.facts import read_runs
 from edgesqueeze.page.write import page_of, write_page
 
+REPORTS = [
+    path.parent
+    for path in sorted((ROOT / "bench" / "results").glob("*/*/report.json"))
+    if "test_examples" in json.loads(path.read_text())
+]
 VOID = {"meta", "line", "rect", "circle", "path"}
 
 
@@ -170,6 +176,14 @@ def test_a_report_alone_makes_a_page_that_says_what_is_gone(run, tmp_path):
     assert "Nodes of the network" not in read.tables
     assert len(read.tables["Layers"]) == 4
     assert "artifacts/model.sqz: gone, or another file than the one that was measured." in page.read_text()
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=lambda path: "/".join(path.parts[-2:]))
+def test_every_kind_of_task_and_every_earlier_report_has_a_page(path):
+    (found,) = read_runs([path])
+    read = Reader(page_of([found]))
+    assert len(read.tables["Rows of the run"]) == 1 + len(found.report.rows)
+    assert json.loads(read.of("text of script")[0])["runs"][0]["report"]["baseline"] == found.report.baseline
 
 
 def test_what_makes_no_page_is_refused_and_nothing_is_written(run, tmp_path):

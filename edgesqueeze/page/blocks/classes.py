@@ -61,7 +61,9 @@ def _per_class(run: RunFacts, per_class: dict[str, list[float | None]]) -> Table
                     Cell(NOTHING if value is None else f"{100 * value:.1f} %", value),
                     Cell(NOTHING if old is None else f"{100 * old:.1f} %", old),
                     Cell(
-                        NOTHING if change is None else f"{100 * change:+.1f}", change, kind=_direction(change)
+                        NOTHING if change is None else f"{round(100 * change, 1) + 0.0:+.1f}",
+                        change,
+                        kind=_direction(change),
                     ),
                 ],
             )

@@ -59,11 +59,12 @@ def trade_block(run: RunFacts) -> Block | None:
         return None
     metric = points[0].row.primary_metric
     lead = (
-        "Further left is smaller, further up is a larger "
-        f"{metric}{'' if points[0].row.higher_is_better else ', of which less is better'}. Thin lines are "
-        "95 % intervals: where they overlap, the difference may be chance. The stepped line joins the "
-        "files that no other beats in both."
+        f"Further left is smaller, further up is a larger {metric}"
+        f"{'' if points[0].row.higher_is_better else ', of which less is better'}. "
+        "The stepped line joins the files that no other beats in both."
     )
+    if any(point.row.interval is not None for point in points):
+        lead += " Thin lines are 95 % intervals: where they overlap, the difference may be chance."
     return Block(
         "trade",
         f"Trade-off: {metric} against size",
