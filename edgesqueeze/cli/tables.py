@@ -15,14 +15,41 @@ Wide = Annotated[bool, typer.Option("--wide", help="Print every column, in lines
 
 
 def report(
-    directory: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
+    context: typer.Context,
+    directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="The directory of a finished run; of several with --html."),
+    ],
     layers: Annotated[
         bool,
         typer.Option("--layers", help="Print zeros and distinct values of every layer instead."),
     ] = False,
     wide: Wide = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write a page with charts, one HTML file, instead of printing.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="With --html: the file. Default: report.html in the one run."),
+    ] = None,
 ) -> None:
-    """Print the table of a finished run again."""
+    """Print the table of a finished run again, or write it as a page to look at."""
+    if html:
+        if layers or wide:
+            raise RecipeError("--html shows every column and layer; --layers and --wide are for printing")
+        from edgesqueeze.page.write import write_page
+
+        context.ensure_object(Ending).writes_files()
+        say(f"page: {write_page(directories, output)}")
+        return
+    if output is not None:
+        raise RecipeError("-o says where the page of --html goes; a table is printed")
+    if len(directories) > 1:
+        raise RecipeError(f"found {len(directories)} runs; one is printed, and --html puts several on a page")
+    _print_report(directories[0], layers=layers, wide=wide)
+
+
+def _print_report(directory: Path, *, layers: bool, wide: bool) -> None:
     from edgesqueeze.run.rundir import read_report
 
     found = read_report(directory)

@@ -23,7 +23,8 @@ def rows_table(rows: Sequence[Row], tablefmt: str) -> str:
     known = any(row.interval is not None for row in rows)
     header = ["", f"{name} [95 %]" if known else name, "change", *(["p"] if known else []), *_COMMON]
     body = [
-        [_label(row), _metric(row), _change(row), *([_p(row)] if known else []), *_cells(row)] for row in rows
+        [_label(row), metric_text(row), change_text(row), *([p_text(row)] if known else []), *_cells(row)]
+        for row in rows
     ]
     return _render(header, body, tablefmt)
 
@@ -34,7 +35,9 @@ def brief_table(rows: Sequence[Row], tablefmt: str = "simple") -> str:
     known = any(row.interval is not None for row in rows)
     header = ["", f"{name} [95 %]" if known else name, "change", *_BRIEF]
     return narrow_table(
-        header, [[_label(row), _metric(row), _change(row), *_brief_cells(row)] for row in rows], tablefmt
+        header,
+        [[_label(row), metric_text(row), change_text(row), *_brief_cells(row)] for row in rows],
+        tablefmt,
     )
 
 
@@ -121,7 +124,7 @@ def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def _metric(row: Row) -> str:
+def metric_text(row: Row) -> str:
     """The primary metric with its interval, if it has one."""
     if row.interval is None:
         return written(row.primary, row.unit)
@@ -134,11 +137,13 @@ def _bare(value: float, unit: Unit) -> str:
     return written(value, unit).removesuffix(" %").removesuffix(" dB")
 
 
-def _p(row: Row) -> str:
+def p_text(row: Row) -> str:
+    """The p-value of the test against the baseline."""
     return "–" if row.paired is None else f"{row.paired.p_value:.3f}"
 
 
-def _change(row: Row) -> str:
+def change_text(row: Row) -> str:
+    """The change of the primary metric, without its unit."""
     if row.metric_change is None:
         return "–"
     match row.unit:

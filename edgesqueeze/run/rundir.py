@@ -28,7 +28,7 @@ LOGGER = logging.getLogger("edgesqueeze")
 CHECKPOINT = "model.safetensors"
 """What ``edgesqueeze train`` trains, at the top of the run."""
 _OF_TRAINING = (CHECKPOINT, "history.json", "history.csv", "history.png", "confusion.json", "confusion.png")
-_OF_THE_END = ("report.json", "report.md")
+_OF_THE_END = ("report.json", "report.md", "report.html")
 _NUMBER = re.compile(r"(\d+)-")
 _MEASURE_AGAIN = "delete it, and --resume measures again and writes it anew"
 
