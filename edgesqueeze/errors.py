@@ -11,6 +11,7 @@
     ├── CodecError             a tensor or graph cannot be coded as asked
     │   ├── CorruptFileError   the bytes are not what the format says
     │   └── UnsupportedVersionError
+    ├── DeviceError            a device, real or emulated, cannot be reached or cannot run what it is given
     ├── OutputError            a directory or file cannot be written, or is in use
     │   └── ResumeError        a run cannot go on as it lies: which stage, why, how to redo it
     └── CheckError             everything was written, but --strict does not accept what the checks found
@@ -54,6 +55,10 @@ class CorruptFileError(CodecError):
 
 class UnsupportedVersionError(CodecError):
     """The file was written by a format version this decoder does not know."""
+
+
+class DeviceError(EdgeSqueezeError):
+    """A device, real or emulated, cannot be reached, or cannot run what it is given."""
 
 
 class OutputError(EdgeSqueezeError):

@@ -3,7 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -14,6 +14,10 @@ from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
+
+if TYPE_CHECKING:
+    from edgesqueeze.devices.emulation.check import EmulatedCheck
+    from edgesqueeze.measure.proof.verification import Verification
 
 app = typer.Typer(
     help="Compress a trained vision model of PyTorch, Keras or ONNX, export it to ONNX, TFLite and .sqz, "
@@ -243,6 +247,7 @@ def inspect(
 
 @app.command()
 def verify(
+    context: typer.Context,
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -255,17 +260,34 @@ def verify(
         Path | None, typer.Option(help="Inputs for files: float32 [N, C, H, W]. Default: seeded noise.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="emulated:BOARD",
+            help="Test a run's files on the emulated processor of a pi3, pi4 or pi5 instead.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Check that files compute what their network computes, and name the first layer that does not.
 
     A run whose recipe has its own code is a program: verify only those you trust.
     """
-    from edgesqueeze.cli.verifying import Inputs, verify_paths
+    from edgesqueeze.cli.verifying import Inputs, verify_emulated, verify_paths
 
-    found = verify_paths(paths, Inputs(images, npy, seed))
+    found: Verification | EmulatedCheck
+    if device is not None:
+        given = [name for name in ("images", "npy", "seed") if _was_given(context, name)]
+        found = verify_emulated(paths, device, given)
+    else:
+        found = verify_paths(paths, Inputs(images, npy, seed))
     say(json.dumps(found.to_json(), indent=1) if as_json else found.text())
     found.require()
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 app.command()(report)

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from edgesqueeze.errors import ExportError, OutputError
+from edgesqueeze.devices.emulation.boards import board_of
+from edgesqueeze.devices.emulation.check import EmulatedCheck, check_run
+from edgesqueeze.devices.emulation.root import cache_folder
+from edgesqueeze.errors import ExportError, OutputError, RecipeError
 from edgesqueeze.exports.base import Artifact
 from edgesqueeze.exports.squeezed import check_decoded
 from edgesqueeze.files import is_file, sha256_of
@@ -81,6 +84,29 @@ def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
         "give the directory of a run, or one .sqz file with .onnx and .tflite files to compare with it, "
         "or one int8 .onnx and one int8 .tflite file"
     )
+
+
+def verify_emulated(paths: Sequence[Path], device: str, given: Sequence[str]) -> EmulatedCheck:
+    """Test the files of a run on the emulated processor of a board.
+
+    Args:
+        paths: the directory of a run.
+        device: ``emulated:pi4``, say.
+        given: options about inputs that were given.
+
+    Raises:
+        RecipeError: there is no such device, or options are given that it has no use for.
+        ExportError: something else than a run is given.
+        OutputError: the run is not there or not finished.
+        DeviceError: nothing can be emulated here.
+    """
+    board = board_of(device)
+    if given:
+        options = ", ".join(f"--{name}" for name in given)
+        raise RecipeError(f"a device is given the golden inputs of a bundle; leave {options} out")
+    if len(paths) != 1 or not paths[0].is_dir():
+        raise ExportError("--device tests the files of one run; give its directory")
+    return check_run(paths[0], board, cache_folder())
 
 
 def _verify_run(path: Path, inputs: Inputs) -> Verification:

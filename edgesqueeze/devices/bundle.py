@@ -17,17 +17,13 @@ import numpy as np
 
 from edgesqueeze.coding.decoder.bundle import archive as decoder_archive
 from edgesqueeze.devices.card import card_of
-from edgesqueeze.devices.golden import GoldenModel, golden_models
+from edgesqueeze.devices.chosen import Chosen, choose, smallest
+from edgesqueeze.devices.golden import GoldenModel
 from edgesqueeze.devices.signing import Signer
 from edgesqueeze.devices.targets import Target
-from edgesqueeze.errors import OutputError
 from edgesqueeze.files import write_atomically
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.numerics import boxes
-from edgesqueeze.run.report import Report
-from edgesqueeze.run.rundir import RunDir, open_run, read_report
-from edgesqueeze.task.loading import load_task
-from edgesqueeze.task.task import Task
 
 FORMAT = 1
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -54,7 +50,7 @@ def write_bundle(
 
     Args:
         run: its directory.
-        target: whom it is for.
+        target: whom it is for; ``micro.arrays`` writes for microcontrollers.
         output: the archive to write.
         names: files of its ``artifacts``; of none given the smallest TFLite file, or else ONNX file.
         key: a private Ed25519 key, PEM, to sign the manifest with.
@@ -66,49 +62,21 @@ def write_bundle(
         ParityError: the runner answers otherwise than the run's runtimes.
     """
     signer = None if key is None else Signer(key)
-    folder, recipe = open_run(run)
-    report = read_report(run)
-    task = load_task(recipe.task, recipe.seed)
-    chosen = [folder.artifacts / name for name in names or [_smallest(folder)]]
-    for path in chosen:
-        if not path.is_file():
-            there = ", ".join(sorted(p.name for p in folder.artifacts.glob("model*")))
-            raise OutputError(f"{run} has no file {path.name}; it has {there}")
-    runnable = [path for path in chosen if FileFormat.known(path) is not FileFormat.SQZ]
-    models = golden_models(runnable, task, _with_floats(report))
-    if not models:
-        raise OutputError("a bundle needs a .tflite or .onnx file, a .sqz file can only come beside it")
-    entries = _entries(models, chosen, task, report, target)
+    chosen = choose(run, names, smallest)
+    entries = _entries(chosen, target)
     if signer is not None:
         entries["manifest.sig"] = f"{signer.signature(entries['manifest.json'])}\n".encode()
-    content = _archive(entries)
+    content = archive_of(entries)
     write_atomically(output, content)
     sizes = {name: len(data) for name, data in entries.items()}
     digest = hashlib.sha256(content).hexdigest()
     return Bundle(output, digest, sizes, None if signer is None else signer.public_key)
 
 
-def _smallest(folder: RunDir) -> str:
-    files = [p for p in folder.artifacts.glob("model*") if FileFormat.known(p) not in (None, FileFormat.SQZ)]
-    if not files:
-        raise OutputError(f"{folder.path} has no .tflite or .onnx file")
-    tflite = [path for path in files if FileFormat.known(path) is FileFormat.TFLITE]
-    return min(tflite or files, key=lambda path: (path.stat().st_size, path.name)).name
-
-
-def _with_floats(report: Report) -> set[str]:
-    """The int8 files that the check "integer operators" found to compute something in float."""
-    findings = [
-        f.what for check in report.checks if check.name == "integer operators" for f in check.findings
-    ]
-    return {row.label for row in report.rows if any(f"{row.label} computes" in what for what in findings)}
-
-
-def _entries(
-    models: Sequence[GoldenModel], chosen: Sequence[Path], task: Task, report: Report, target: Target
-) -> dict[str, bytes]:
+def _entries(chosen: Chosen, target: Target) -> dict[str, bytes]:
     """Name to content, the manifest last."""
-    squeezed = next((path for path in chosen if FileFormat.known(path) is FileFormat.SQZ), None)
+    models, task, report = chosen.models, chosen.task, chosen.report
+    squeezed = next((path for path in chosen.paths if FileFormat.known(path) is FileFormat.SQZ), None)
     entries: dict[str, bytes] = {}
     for model in models:
         if squeezed is None:
@@ -123,16 +91,23 @@ def _entries(
         entries["boxes.py"] = _boxes_alone()
         entries["requirements.txt"] = _requirements(models)
     entries["README.md"] = card_of(models, task, report, target).encode()
-    manifest = _manifest(models, task, report, target)
-    manifest["files"] = {name: _facts(data) for name, data in sorted(entries.items())}
+    manifest = manifest_of(chosen, target, entries)
     if squeezed is not None:
-        manifest["decoded"] = {model.path.name: _facts(model.path.read_bytes()) for model in models}
+        manifest["decoded"] = {model.path.name: facts_of(model.path.read_bytes()) for model in models}
         manifest |= {"squeezed": squeezed.name, "decoder": "unsqueeze.pyz"}
-    entries["manifest.json"] = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+    entries["manifest.json"] = json_of(manifest)
     return entries
 
 
-def _manifest(models: Sequence[GoldenModel], task: Task, report: Report, target: Target) -> dict[str, Any]:
+def manifest_of(chosen: Chosen, target: Target, entries: Mapping[str, bytes]) -> dict[str, Any]:
+    """What a device has to know of the models, and the SHA-256 of what lies beside them.
+
+    Args:
+        chosen: the models.
+        target: whom they are for.
+        entries: name to content of the other files.
+    """
+    task, report = chosen.task, chosen.report
     normalization = task.normalization
     rows = {row.label: row for row in report.rows}
     return {
@@ -147,17 +122,24 @@ def _manifest(models: Sequence[GoldenModel], task: Task, report: Report, target:
             "std": None if normalization is None else list(normalization.std),
         },
         "decoding": None if task.decoding is None else vars(task.decoding),
-        "models": [model.facts() for model in models],
+        "models": [model.facts() for model in chosen.models],
         "measured": {
             model.path.name: {"test_examples": report.test_examples, **rows[model.path.name].metrics}
-            for model in models
+            for model in chosen.models
         },
+        "files": {name: facts_of(data) for name, data in sorted(entries.items())},
         "recipe": report.recipe,
         "edgesqueeze": report.environment.get("versions", {}).get("edgesqueeze"),
     }
 
 
-def _facts(content: bytes) -> dict[str, Any]:
+def json_of(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest as it is written."""
+    return (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def facts_of(content: bytes) -> dict[str, Any]:
+    """Size and SHA-256, for the manifest."""
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -172,7 +154,8 @@ def _npz(arrays: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _archive(entries: Mapping[str, bytes]) -> bytes:
+def archive_of(entries: Mapping[str, bytes]) -> bytes:
+    """A zip archive whose bytes depend on its entries, name to content, alone."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name in sorted(entries):

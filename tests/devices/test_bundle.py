@@ -10,38 +10,16 @@ import zipfile
 
 import numpy as np
 import pytest
+from small_run import RECIPE
 from typer.testing import CliRunner
 
 from edgesqueeze.cli.main import app
 from edgesqueeze.devices.bundle import write_bundle
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import OutputError
-from edgesqueeze.pipeline import compress
-from edgesqueeze.run.recipe import parse_recipe
-from edgesqueeze.run.rundir import new_run
 
-RECIPE = {
-    "version": 1,
-    "name": "small",
-    "task": "tiny:build_task",
-    "stages": [{"stage": "ptq", "method": "min_max"}],
-    "exports": [
-        {"export": "squeezed"},
-        {"export": "onnx", "precision": ["fp32", "int8"]},
-        {"export": "tflite", "precision": ["fp32", "int8", "fp16"]},
-    ],
-    "references": [],
-}
 ALL = ("model.onnx", "model_int8.onnx", "model.tflite", "model_int8.tflite", "model_fp16.tflite")
 MISSING = ("torch", "edgesqueeze", "onnx", "pydantic", "tensorflow", "numba")
-
-
-@pytest.fixture(scope="module")
-def run(tiny_task, tmp_path_factory):
-    recipe = parse_recipe(RECIPE, "test")
-    folder = tmp_path_factory.mktemp("deploy") / "run"
-    compress(recipe, tiny_task, new_run(recipe, folder))
-    return folder
 
 
 @pytest.fixture(scope="module")
