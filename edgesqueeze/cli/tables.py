@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import PrintableFormatter, say
+from edgesqueeze.errors import RecipeError
 
 Wide = Annotated[bool, typer.Option("--wide", help="Print every column, in lines as long as they are.")]
 
