@@ -22,9 +22,8 @@ from edgesqueeze.files import write_atomically
 from edgesqueeze.page.blocks import blocks_of, together_blocks
 from edgesqueeze.page.facts import RunFacts, read_runs
 from edgesqueeze.printable import printable_lines
+from edgesqueeze.run.rundir import PAGE
 
-PAGE = "report.html"
-"""What the page of one run is called in its directory, unless told otherwise."""
 _SUFFIXES = (".html", ".htm")
 _FORMAT = 1
 

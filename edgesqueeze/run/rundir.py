@@ -28,7 +28,9 @@ LOGGER = logging.getLogger("edgesqueeze")
 CHECKPOINT = "model.safetensors"
 """What ``edgesqueeze train`` trains, at the top of the run."""
 _OF_TRAINING = (CHECKPOINT, "history.json", "history.csv", "history.png", "confusion.json", "confusion.png")
-_OF_THE_END = ("report.json", "report.md", "report.html")
+PAGE = "report.html"
+"""The page of a finished run, where one was written: it is of the report that was there then."""
+_OF_THE_END = ("report.json", "report.md", PAGE)
 _NUMBER = re.compile(r"(\d+)-")
 _MEASURE_AGAIN = "delete it, and --resume measures again and writes it anew"
 
@@ -107,7 +109,11 @@ class RunDir:
                 remove(path)
 
     def write_report(self, report: "Report | TrainReport") -> None:
-        """Write report.md, then report.json, whose presence means that the run is complete."""
+        """Write report.md, then report.json, whose presence means that the run is complete.
+
+        A page of an earlier report goes.
+        """
+        remove(self.path / PAGE)
         write_atomically(self.path / "report.md", (printable_lines(report.table("github")) + "\n").encode())
         self.write_json("report.json", sealed(report.to_json()))
 

@@ -1,6 +1,6 @@
 """Layer by layer: what each holds, computes and costs, and how its weights are spread."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -20,47 +20,19 @@ def layers_block(run: RunFacts) -> Block | None:
     network = run.network
     if network is None:
         return _from_report(run)
-    layers = network.layers
-    bits = _asked_bits(run)
-    sqnr = sqnr_of(run)
-    columns = [
-        _column("layer", [Cell(x.counts.name, x.counts.name, kind="name", tip=_said(x)) for x in layers]),
-        _column("parameters", _bars([x.counts.params for x in layers], "part-float")),
-        _column("MACs", _bars([x.counts.macs for x in layers], "bar-macs")),
-        _column(
-            "effective", _bars([x.counts.effective_macs for x in layers], "bar-macs", _most_macs(layers))
-        ),
-        _column("zeros", with_bars([_zeros(x.zeros, x.weights) for x in layers], "bar-zeros", 1.0)),
-        _column(
-            "distinct",
-            [Cell(count_text(x.distinct), x.distinct) if x.weights else Cell(NOTHING) for x in layers],
-        ),
-    ]
-    if bits:
-        asked = [bits.get(x.counts.name) for x in layers]
-        columns.append(_column("bits asked", [Cell(count_text(b), b) for b in asked]))
-    if any(x.stored_bits is not None for x in layers):
-        stored = [Cell(NOTHING if b is None else f"{b:.2f}", b) for b in (x.stored_bits for x in layers)]
-        columns.append(_column("bits/weight", with_bars(stored, "part-codebook")))
-    if any(x.int8 is False for x in layers):
-        names = {True: "int8", False: "float", None: NOTHING}
-        columns.append((Column("int8 form", numeric=False), [Cell(names[x.int8]) for x in layers]))
-    if sqnr:
-        found = [sqnr.get(x.counts.name) for x in layers]
-        cells = [Cell(NOTHING if db is None else f"{db:.1f} dB", db) for db in found]
-        columns.append(_column("int8 SQNR", with_bars(cells, "part-int8_form")))
+    columns = _columns(run, network.layers)
     rows = [list(cells) for cells in zip(*(cells for _, cells in columns), strict=True)]
     lead = (
         f"Read from {network.file} when this page was written. A bar is a share of the longest in its "
         "column. MACs are multiply-accumulates of one image; effective ones are those on weights that are "
         "not zero."
     )
-    if any(x.stored_bits is not None for x in layers):
+    if any(layer.stored_bits is not None for layer in network.layers):
         lead += " Bits/weight: what the .sqz file spends on a layer's weights, over all of them, zeros too."
-    if sqnr:
+    if sqnr_of(run):
         lead += (
             " SQNR: signal to quantization noise of the layer's output in the int8 network against the "
-            "float one; 10 dB is a tenth of the power in noise, 40 dB is good."
+            "float one; at 20 dB the noise has a hundredth of the power, at 40 dB a ten-thousandth."
         )
     return Block("layers", "Layers", lead, [Table("Layers", [column for column, _ in columns], rows)])
 
@@ -95,6 +67,39 @@ def sqnr_of(run: RunFacts) -> Mapping[str, float]:
     return {layer["name"]: layer["sqnr_db"] for layer in layers if layer.get("sqnr_db") is not None}
 
 
+def _columns(run: RunFacts, layers: Sequence[LayerFacts]) -> list[tuple[Column, list[Cell]]]:
+    """A table by columns; those of which nothing is known are left out."""
+    bits = _asked_bits(run)
+    sqnr = sqnr_of(run)
+    columns = [
+        _column("layer", [Cell(x.counts.name, x.counts.name, kind="name", tip=_said(x)) for x in layers]),
+        _column("parameters", _bars([x.counts.params for x in layers], "part-float")),
+        _column("MACs", _bars([x.counts.macs for x in layers], "bar-macs")),
+        _column(
+            "effective", _bars([x.counts.effective_macs for x in layers], "bar-macs", _most_macs(layers))
+        ),
+        _column("zeros", with_bars([_zeros(x.zeros, x.weights) for x in layers], "bar-zeros", 1.0)),
+        _column(
+            "distinct",
+            [Cell(count_text(x.distinct), x.distinct) if x.weights else Cell(NOTHING) for x in layers],
+        ),
+    ]
+    if bits:
+        asked = [bits.get(x.counts.name) for x in layers]
+        columns.append(_column("bits asked", [Cell(count_text(b), b) for b in asked]))
+    if any(x.stored_bits is not None for x in layers):
+        stored = [Cell(NOTHING if b is None else f"{b:.2f}", b) for b in (x.stored_bits for x in layers)]
+        columns.append(_column("bits/weight", with_bars(stored, "part-codebook")))
+    if any(x.int8 is False for x in layers):
+        names = {True: "int8", False: "float", None: NOTHING}
+        columns.append((Column("int8 form", numeric=False), [Cell(names[x.int8]) for x in layers]))
+    if sqnr:
+        found = [sqnr.get(x.counts.name) for x in layers]
+        cells = [Cell(NOTHING if db is None else f"{db:.1f} dB", db) for db in found]
+        columns.append(_column("int8 SQNR", with_bars(cells, "part-int8_form")))
+    return columns
+
+
 def _from_report(run: RunFacts) -> Block | None:
     layers = run.report.layers
     if not layers:
@@ -125,7 +130,7 @@ def _bars(values: list[int], kind: str, largest: float | None = None) -> list[Ce
     return with_bars([Cell(count_text(value), value) for value in values], kind, largest)
 
 
-def _most_macs(layers: tuple[LayerFacts, ...]) -> float:
+def _most_macs(layers: Sequence[LayerFacts]) -> float:
     return max((layer.counts.macs for layer in layers), default=0)
 
 

@@ -5,7 +5,7 @@ from markupsafe import Markup
 from edgesqueeze.page.blocks.layers import sqnr_of
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.lanes import LaneRow, lane_rows
-from edgesqueeze.page.network import NodeFacts
+from edgesqueeze.page.network import LayerFacts, NodeFacts
 from edgesqueeze.page.svg import element, line
 from edgesqueeze.page.view import Block, Cell, Column, Table
 from edgesqueeze.page.wording import NOTHING, count_text, shape_text
@@ -24,24 +24,14 @@ def network_block(run: RunFacts) -> Block | None:
     sqnr = sqnr_of(run)
     lanes = lane_rows({node.name: node.inputs for node in nodes})
     width = min(max(row.width for row in lanes), _MOST_LANES)
-    rows = []
-    for node, lane in zip(nodes, lanes, strict=True):
-        layer = layers.get(node.name)
-        params = None if layer is None else layer.counts.params
-        macs = None if layer is None else layer.counts.macs
-        db = sqnr.get(node.name)
-        rows.append(
-            [
-                Cell(node.name, kind="name", picture=_lines(lane, width, node, _said(node)), tip=_said(node)),
-                Cell(node.kind),
-                Cell(shape_text(node.shape[1:])),
-                Cell(node.settings or NOTHING, kind="settings"),
-                Cell(count_text(params), params),
-                Cell(count_text(macs), macs),
-                *([Cell(NOTHING if db is None else f"{db:.1f} dB", db)] if sqnr else []),
-                Cell(", ".join(node.inputs) or NOTHING),
-            ]
-        )
+    rows = [
+        _row(node, _lines(lane, width, node, _said(node)), layers.get(node.name))
+        for node, lane in zip(nodes, lanes, strict=True)
+    ]
+    if sqnr:
+        for node, row in zip(nodes, rows, strict=True):
+            db = sqnr.get(node.name)
+            row.insert(-1, Cell(NOTHING if db is None else f"{db:.1f} dB", db))
     columns = [
         Column("node", numeric=False),
         Column("kind", numeric=False),
@@ -59,6 +49,20 @@ def network_block(run: RunFacts) -> Block | None:
     )
     table = Table("Nodes of the network", columns, rows, sortable=False, kind="network tall")
     return Block("network", "Network", lead, [table])
+
+
+def _row(node: NodeFacts, picture: Markup, layer: LayerFacts | None) -> list[Cell]:
+    params = None if layer is None else layer.counts.params
+    macs = None if layer is None else layer.counts.macs
+    return [
+        Cell(node.name, kind="name", picture=picture, tip=_said(node)),
+        Cell(node.kind),
+        Cell(shape_text(node.shape[1:])),
+        Cell(node.settings or NOTHING, kind="settings"),
+        Cell(count_text(params), params),
+        Cell(count_text(macs), macs),
+        Cell(", ".join(node.inputs) or NOTHING),
+    ]
 
 
 def _said(node: NodeFacts) -> str:
