@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _AGAINST = "alexnet,lenet5"
 _NONE = "none"
+_DIGITS = 20
+"""More than any number has that is allowed; Python itself refuses thousands of them."""
 _QUICK = {"processes": 1, "rounds": 5, "samples": 20}
 WORSE = 1
 """The exit code of a comparison in which something has become slower; a mistake is 2."""
@@ -129,7 +131,9 @@ class _Wishes:
             RecipeError: one of them is none.
         """
         names = self.names(option)
-        wrong = [name for name in names or [] if not (name.isascii() and name.isdigit())]
+        wrong = [
+            name for name in names or [] if not (name.isascii() and name.isdigit() and len(name) < _DIGITS)
+        ]
         if wrong:
             raise RecipeError(f"{option}: found {wrong[0]!r}; whole numbers with commas between are allowed")
         return None if names is None else [int(name) for name in names]

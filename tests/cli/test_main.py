@@ -165,6 +165,8 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
         (["inspect", "small.yaml"], "found a .yaml file; .sqz, .onnx, .tflite and .safetensors are allowed"),
         (["bench", "no_such_model"], "no_such_model"),
         (["bench", "lenet5", "--suite", "small.yaml"], "give models or --suite, not both"),
+        (["bench", "lenet5", "--threads", "9" * 5000], "--threads: found '999"),
+        (["bench", "lenet5", "--against", "lenet5,lenet5"], "references names 'lenet5' 2 times"),
         (["bench", "lenet5", "--threads", "1,x"], "--threads: found 'x'; whole numbers"),
         (["bench", "lenet5", "--runtime", "tensorrt"], "runtimes[0]: found 'tensorrt'"),
         (["bench", "lenet5", "--compare", "a.json", "b.json"], "--compare reads two saved results"),

@@ -92,11 +92,17 @@ class Suite(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Suite":
-        lists: dict[str, tuple[str | int, ...]] = {"models": self.models, "runtimes": self.runtimes}
+        lists: dict[str, tuple[str | int, ...]] = {
+            "models": self.models,
+            "runtimes": self.runtimes,
+            "references": self.references,
+        }
         for what, values in {**lists, "threads": self.threads, "batch": self.batch or ()}.items():
             twice = [value for value in values if values.count(value) > 1]
             if twice:
-                raise ValueError(f"{what} names {twice[0]!r} {values.count(twice[0])} times; once is allowed")
+                raise ValueError(
+                    f"{what} names {str(twice[0])!r} {values.count(twice[0])} times; once is allowed"
+                )
         if self.baseline is not None and FileFormat.known(Path(self.baseline)) is FileFormat.SQZ:
             raise ValueError("a .sqz file does not run, so that nothing can be compared with it")
         for model in self.all_models:

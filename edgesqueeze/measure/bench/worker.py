@@ -31,11 +31,6 @@ _TURN_S = 0.02
 _MOST_SAMPLES = 5
 _REST_S = 0.01
 _MOST_RESTS = 50
-_LIBRARY = {
-    RuntimeName.ONNXRUNTIME: "onnxruntime",
-    RuntimeName.LITERT: "ai_edge_litert.interpreter",
-    RuntimeName.TORCH: "torch",
-}
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,9 @@ def _serve(orders: IO[str], answers: IO[str]) -> None:
     job = Job.from_line(orders.readline())
     if job.cores:
         os.sched_setaffinity(0, job.cores)
-    import_module(_LIBRARY[job.runtime])
+    library = "torch" if job.runtime is RuntimeName.TORCH else RUNTIMES[job.runtime].library
+    if library is not None:
+        import_module(library)
     begin = perf_counter()
     runtime, run = _load(job)
     loaded = perf_counter()

@@ -21,15 +21,19 @@ class RuntimeName(StrEnum):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a runtime runs, and how a file is loaded into it: path and threads."""
+    """What a runtime runs, and how a file is loaded into it: path and threads.
+
+    ``library`` is imported before the time of loading a file is taken.
+    """
 
     runs: FileFormat
     load: Callable[[Path, int], Predictor]
+    library: str | None = None
 
 
 RUNTIMES: dict[RuntimeName, Runtime] = {
-    RuntimeName.ONNXRUNTIME: Runtime(FileFormat.ONNX, load_onnx),
-    RuntimeName.LITERT: Runtime(FileFormat.TFLITE, load_tflite),
+    RuntimeName.ONNXRUNTIME: Runtime(FileFormat.ONNX, load_onnx, "onnxruntime"),
+    RuntimeName.LITERT: Runtime(FileFormat.TFLITE, load_tflite, "ai_edge_litert.interpreter"),
 }
 """Those that run model files, by name; the first that runs a format is the one its files are checked in."""
 

@@ -16,6 +16,7 @@ from edgesqueeze.bundled import bundled_folder
 from edgesqueeze.errors import ExportError, OutputError, RecipeError
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.measure.bench import counts
 from edgesqueeze.measure.bench.bench import BenchReport, change_suite, load_suite, run_bench
 from edgesqueeze.measure.bench.suite import Suite, agrees
 from edgesqueeze.measure.runtimes.host import host_facts
@@ -274,7 +275,7 @@ def test_the_bundled_suite_cites_torchvision_as_it_is(name, weights):
         ("models: [a.onnx]\nruntimes: [litert]", r"'a\.onnx' does not run in the runtimes listed \(litert\)"),
         ("runtimes: [tensorrt]", r"runtimes\[0\]: found 'tensorrt', .*'onnxruntime', 'litert' or 'torch'"),
         ("threads: 0", r"threads\[0\]: found 0, "),
-        ("threads: [1, 1]", "threads names 1 2 times"),
+        ("threads: [1, 1]", "threads names .1. 2 times"),
         ("batch: [8, 0]", r"batch\[1\]: found 0, "),
         ("processes: 0", "processes: found 0, "),
         ("samples: many", "samples: found 'many', "),
@@ -326,7 +327,8 @@ def test_agreement_goes_as_far_as_the_printed_digits(printed, value, expected):
 
 
 @pytest.mark.slow
-def test_the_references_agree_with_their_published_figures(tmp_path):
+def test_the_references_agree_with_their_published_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(counts, "_gzipped", lambda path: None)  # of AlexNet's files it takes most of the time
     suite = change_suite(load_suite(REFERENCES), {"processes": 1, "rounds": 1, "samples": 1, "warmup": 1})
     report = run_bench(suite, tmp_path)
     assert len(report.rows) == 10
