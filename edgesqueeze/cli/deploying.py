@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import RecipeError
+
+if TYPE_CHECKING:
+    from edgesqueeze.devices.bundle import Bundle
 
 
 def deploy(
@@ -59,7 +62,7 @@ def deploy(
             raise RecipeError("nothing on a microcontroller reads a signature; leave --sign out")
         _write_c_arrays(run, output, files or ())
     elif output is not None:
-        _write_bundle(run, target, output, files or (), sign)
+        _say_bundle(_write_bundle(run, target, output, files or (), sign), str(output))
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,27 @@ def _try_there(run: Path, trial: Trial) -> None:
     address, machine = parse_address(trial.to), machine_of(trial.target)
     with TemporaryDirectory(prefix="edgesqueeze-") as folder:
         output = trial.output or Path(folder) / "bundle.zip"
-        _write_bundle(run, trial.target, output, trial.files, trial.sign)
+        bundle = _write_bundle(run, trial.target, output, trial.files, trial.sign)
+        _say_bundle(bundle, "bundle" if trial.output is None else str(output))
         report = run_there(address, output.read_bytes(), machine, trial.python)
     for line in report.selftest:
         say(line)
     say(json.dumps(report.benchmark, indent=1))
 
 
-def _write_bundle(run: Path, target: Target, output: Path, files: Sequence[str], sign: Path | None) -> None:
+def _write_bundle(
+    run: Path, target: Target, output: Path, files: Sequence[str], sign: Path | None
+) -> "Bundle":
     from edgesqueeze.devices.bundle import write_bundle
 
     if output.suffix != ".zip":
         raise RecipeError(f"a bundle is a .zip file, found {output}")
-    bundle = write_bundle(run, target, output, files, sign)
+    return write_bundle(run, target, output, files, sign)
+
+
+def _say_bundle(bundle: "Bundle", name: str) -> None:
     _list(bundle.files)
-    say(f"{bundle.path}  {bundle.path.stat().st_size:,} bytes, sha256 {bundle.sha256}")
+    say(f"{name}  {bundle.path.stat().st_size:,} bytes, sha256 {bundle.sha256}")
     if bundle.public_key is not None:
         say(f"signed; on the device: python selftest.py --key {bundle.public_key}")
 
