@@ -1,8 +1,11 @@
 """``edgesqueeze deploy``."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,15 +14,30 @@ from edgesqueeze.cli.printing import say
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import RecipeError
 
+if TYPE_CHECKING:
+    from edgesqueeze.devices.bundle import Bundle
+
 
 def deploy(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    target: Annotated[Target, typer.Option(help="Whom it is for; android: no Python programs.")],
+    target: Annotated[
+        Target, typer.Option(help="Whom it is for; android: no Python programs.")
+    ] = Target.RASPBERRY_PI,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option("-o", "--output", help="The archive to write, a .zip; of c-array also a directory."),
-    ],
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ssh://USER@HOST[:PORT]", help="Test and time it on this device, then remove it."
+        ),
+    ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option(help="With --to: Python there, with numpy and a runtime. Default: python3."),
+    ] = None,
     files: Annotated[
         list[str] | None,
         typer.Option("--file", help="A file of the run's artifacts; again for more. Default: the smallest."),
@@ -32,20 +50,61 @@ def deploy(
 
     A run whose recipe has its own code is a program: deploy only those you trust.
     """
-    if target is Target.C_ARRAY:
+    if output is None and to is None:
+        raise RecipeError("give -o FILE.zip to write a bundle, --to ssh://USER@HOST to try one, or both")
+    if python is not None and to is None:
+        raise RecipeError("--python is of the device that --to names; give both")
+    context.ensure_object(Ending).writes_files()
+    if to is not None:
+        _try_there(run, Trial(to, target, python or "python3", output, tuple(files or ()), sign))
+    elif output is not None and target is Target.C_ARRAY:
         if sign is not None:
             raise RecipeError("nothing on a microcontroller reads a signature; leave --sign out")
-        context.ensure_object(Ending).writes_files()
         _write_c_arrays(run, output, files or ())
-        return
+    elif output is not None:
+        _say_bundle(_write_bundle(run, target, output, files or (), sign), str(output))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What --to asks for: where, for whom, by which Python, and of what."""
+
+    to: str
+    target: Target
+    python: str
+    output: Path | None
+    files: tuple[str, ...]
+    sign: Path | None
+
+
+def _try_there(run: Path, trial: Trial) -> None:
+    from edgesqueeze.devices.remote.address import parse_address
+    from edgesqueeze.devices.remote.ssh import machine_of, run_there
+
+    address, machine = parse_address(trial.to), machine_of(trial.target)
+    with TemporaryDirectory(prefix="edgesqueeze-") as folder:
+        output = trial.output or Path(folder) / "bundle.zip"
+        bundle = _write_bundle(run, trial.target, output, trial.files, trial.sign)
+        _say_bundle(bundle, "bundle" if trial.output is None else str(output))
+        report = run_there(address, output.read_bytes(), machine, trial.python)
+    for line in report.selftest:
+        say(line)
+    say(json.dumps(report.benchmark, indent=1))
+
+
+def _write_bundle(
+    run: Path, target: Target, output: Path, files: Sequence[str], sign: Path | None
+) -> "Bundle":
     from edgesqueeze.devices.bundle import write_bundle
 
     if output.suffix != ".zip":
         raise RecipeError(f"a bundle is a .zip file, found {output}")
-    context.ensure_object(Ending).writes_files()
-    bundle = write_bundle(run, target, output, files or (), sign)
+    return write_bundle(run, target, output, files, sign)
+
+
+def _say_bundle(bundle: "Bundle", name: str) -> None:
     _list(bundle.files)
-    say(f"{bundle.path}  {bundle.path.stat().st_size:,} bytes, sha256 {bundle.sha256}")
+    say(f"{name}  {bundle.path.stat().st_size:,} bytes, sha256 {bundle.sha256}")
     if bundle.public_key is not None:
         say(f"signed; on the device: python selftest.py --key {bundle.public_key}")
 

@@ -1,0 +1,153 @@
+"""Whether files answer on emulated Arm processors as they do here, on this processor.
+
+    python -m bench.emulated_devices --work DIR --output bench/results/emulated_devices
+
+LeNet-5, and SqueezeNet 1.1 and MobileNet v2 at 64 × 64 pixels, are trained on digits for a moment. Each
+becomes an fp32 and an int8 file for both runtimes, and eight test images go through every file here and on
+the emulated processor. DIR keeps the runs. Needs apt, or what ``edgesqueeze verify --device`` has built.
+"""
+
+import json
+import tempfile
+import zipfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.reporting import Result, note, table
+from edgesqueeze.devices.bundle import write_bundle
+from edgesqueeze.devices.emulation.boards import Board, board_of
+from edgesqueeze.devices.emulation.check import Emulated
+from edgesqueeze.devices.emulation.root import Root, cache_folder, ready_root
+from edgesqueeze.devices.targets import Target
+from edgesqueeze.pipeline import compress
+from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.run.rundir import new_run
+from edgesqueeze.task.loading import load_task
+
+_EPOCHS, _TRAIN_IMAGES = 2, 2000
+_DIGITS: dict[str, Any] = {"named": "mnist_sample", "train_images": _TRAIN_IMAGES}
+_IMAGES = {**_DIGITS, "image_size": [64, 64], "channels": 3}
+_TASKS: dict[str, dict[str, Any]] = {
+    "LeNet-5": {"model": "lenet5", "data": _DIGITS},
+    "SqueezeNet 1.1": {"model": "squeezenet1_1", "data": _IMAGES},
+    "MobileNet v2": {
+        "model": "torchvision.models:mobilenet_v2",
+        "model_args": {"num_classes": 10},
+        "data": _IMAGES,
+    },
+}
+_FILES = ("model.tflite", "model_int8.tflite", "model.onnx", "model_int8.onnx")
+_PROGRAM = """
+import sys
+import numpy as np
+from edge import Model, read_manifest
+for facts in read_manifest()["models"]:
+    if facts["file"] == sys.argv[1]:
+        x = np.load(facts["golden"][0])["input"]
+        model = Model(facts)
+        parts = zip(*(model.run(one[None]) for one in x))
+        np.savez("found.npz", *(np.concatenate(part) for part in parts))
+"""
+
+
+def main() -> None:
+    """Make the runs that are not there yet, and compare."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--device", action="append", help="by default emulated:pi4 and emulated:pi5")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the result")
+    arguments = parser.parse_args()
+    boards = [board_of(device) for device in arguments.device or ("emulated:pi4", "emulated:pi5")]
+    result = Result(arguments.output)
+    root = ready_root(cache_folder())
+    rows = []
+    for label in _TASKS:
+        run = _run(label, arguments.work)
+        for board in boards:
+            note(f"{label} on {board.name}")
+            rows += [{"network": label, "board": board.name, **row} for row in _compare(run, board, root)]
+    result.write({"emulated": True, "versions": root.versions, "rows": rows}, report_of(rows, root.versions))
+
+
+def _run(label: str, work: Path) -> Path:
+    folder = work / label.lower().replace(" ", "_")
+    if (folder / "report.json").is_file():
+        return folder
+    recipe = parse_recipe(
+        {
+            "version": 1,
+            "name": folder.name,
+            "task": {**_TASKS[label], "calibration_images": 64},
+            "stages": [{"stage": "train", "epochs": _EPOCHS}, {"stage": "ptq", "method": "min_max"}],
+            "exports": [{"export": kind, "precision": ["fp32", "int8"]} for kind in ("onnx", "tflite")],
+            "references": [],
+        },
+        label,
+    )
+    compress(recipe, load_task(recipe.task, recipe.seed), new_run(recipe, folder))
+    return folder
+
+
+def _compare(run: Path, board: Board, root: Root) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as temporary, Emulated(root, board) as emulated:
+        folder = Path(temporary) / "bundle"
+        write_bundle(run, Target.RASPBERRY_PI, folder.with_suffix(".zip"), _FILES)
+        with zipfile.ZipFile(folder.with_suffix(".zip")) as file:
+            file.extractall(folder)
+        models = json.loads((folder / "manifest.json").read_text())["models"]
+        return [_row(emulated, facts, folder) for facts in models]
+
+
+def _row(emulated: Emulated, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    done = emulated.run(["-c", _PROGRAM, facts["file"]], folder)
+    row = {"file": facts["file"], "runtime": facts["version"], "exit_code": done.returncode}
+    if done.returncode:
+        return {**row, "error": done.stderr.strip().splitlines()[-1:]}
+    wanted, found = (dict(np.load(folder / name)) for name in (facts["golden"][1], "found.npz"))
+    pairs = list(zip(wanted.values(), found.values(), strict=True))
+    apart = [np.abs(a.astype(np.float64) - b.astype(np.float64)) for a, b in pairs]
+    first, second = pairs[0]
+    return {
+        **row,
+        "numbers": int(sum(part.size for part in apart)),
+        "equal": int(sum((a == b).sum() for a, b in pairs)),
+        "largest_difference": float(max(part.max() for part in apart)),
+        "largest_answer": float(max(np.abs(a.astype(np.float64)).max() for a, _ in pairs)),
+        "step": 1.0 if facts["outputs"][0]["scale"] else facts["outputs"][0]["step"],
+        "images": len(first),
+        "same_class": int((first.argmax(1) == second.argmax(1)).sum()),
+    }
+
+
+def report_of(rows: Sequence[dict[str, Any]], versions: dict[str, str]) -> list[str]:
+    """The table, and what it is made of."""
+    lines = [_line(row) for row in rows]
+    header = ["network", "emulated", "file", "runtime", "equal numbers", "largest difference", "same class"]
+    return [
+        "# Answers on emulated Arm processors",
+        f"Trained for {_EPOCHS} epochs on {_TRAIN_IMAGES:,} digits, so that activations have ordinary sizes. "
+        "The outputs of each file as they are, integers in int8 TFLite files, of 8 test images, compared "
+        "with this processor's. Nothing was run on hardware, and nothing here says how fast anything is.",
+        table(header, lines),
+        f"qemu-user {versions['qemu']}, Python {versions['python']}, numpy {versions['numpy']}.",
+    ]
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    first = [row[key] for key in ("network", "board", "file", "runtime")]
+    if row["exit_code"]:
+        return [*first, f"exit code {row['exit_code']}", "–", "–"]
+    return [
+        *first,
+        f"{100 * row['equal'] / row['numbers']:.1f} %",
+        f"{row['largest_difference']:.3g} of {row['largest_answer']:.3g}",
+        f"{row['same_class']} of {row['images']}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""A bundle is sent, tests and times itself, and is gone again: by a stand-in for ssh, and by a real sshd."""
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edgesqueeze.cli.main import app
+from edgesqueeze.devices.bundle import write_bundle
+from edgesqueeze.devices.remote.address import Address
+from edgesqueeze.devices.remote.ssh import run_there
+from edgesqueeze.devices.targets import Target
+from edgesqueeze.errors import DeviceError, ParityError
+
+HERE = platform.machine()
+SSHD = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
+DEVICE = Address("pi", "device")
+
+
+@pytest.fixture(scope="module")
+def bundle(run, tmp_path_factory):
+    return write_bundle(run, Target.LINUX, tmp_path_factory.mktemp("b") / "b.zip").path.read_bytes()
+
+
+@pytest.fixture
+def device(tmp_path, monkeypatch):
+    """A stand-in for ssh that runs the command here; the folder is the device's place for temporary files."""
+    return stand_in(tmp_path, monkeypatch, 'for command; do :; done; cd /; exec sh -c "$command"')
+
+
+def stand_in(tmp_path, monkeypatch, body):
+    folder, temporary = tmp_path / "bin", tmp_path / "tmp"
+    folder.mkdir()
+    temporary.mkdir()
+    (folder / "ssh").write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/words\nexport TMPDIR={temporary}\n{body}\n'
+    )
+    (folder / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return temporary
+
+
+def test_the_report_comes_back_and_nothing_stays(device, bundle, tmp_path):
+    found = run_there(Address("pi", "device", 2222), bundle, HERE, sys.executable)
+    assert found.selftest[-1] == "selftest passed"
+    (row,) = found.benchmark["rows"]
+    assert row["file"] == "model_int8.tflite"
+    assert row["before"]["machine"] == HERE
+    assert not list(device.iterdir())
+    words = (tmp_path / "words").read_text().split()
+    assert {"BatchMode=yes", "StrictHostKeyChecking=yes", "PreferredAuthentications=publickey"} < set(words)
+    assert words[words.index("-p") + 1] == "2222"
+    assert words[words.index("--") + 1] == "device"
+
+
+@pytest.mark.parametrize(
+    ("machine", "python", "sentence"),
+    [
+        ("riscv64", "python3", f"pi@device: it is a machine of {HERE}, the bundle is for riscv64"),
+        (HERE, "python3; rm -rf x", "pi@device: it has no python3; rm -rf x"),
+        (HERE, "/bin/false", "pi@device: its /bin/false is older than Python 3.9"),
+    ],
+)
+def test_what_the_device_has_not_is_said(machine, python, sentence, device, bundle):
+    with pytest.raises(DeviceError) as found:
+        run_there(DEVICE, bundle, machine, python)
+    assert str(found.value) == sentence
+    assert not list(device.iterdir())
+
+
+def test_a_python_without_numpy_is_said(device, bundle, tmp_path):
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -S -E "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    with pytest.raises(DeviceError, match="has no numpy: .* -m pip install numpy"):
+        run_there(DEVICE, bundle, HERE, str(tmp_path / "python"))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ('ulimit -f 4; for c; do :; done; exec sh -c "$c"', "bytes cannot be written there"),
+        ('for c; do :; done; head -c 1000 | sh -c "$c"', "the bundle arrived in part"),
+        (
+            "echo 'Host key verification failed.' >&2; exit 255",
+            "its host key is not known here or has changed",
+        ),
+        ("echo 'pi@device: Permission denied (publickey).' >&2; exit 255", "it takes none of the keys"),
+        ("echo 'client_loop: send disconnect: Broken pipe' >&2; exit 255", "the connection was lost"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence_and_nothing_stays(body, sentence, bundle, tmp_path, monkeypatch):
+    temporary = stand_in(tmp_path, monkeypatch, body)
+    with pytest.raises(DeviceError, match=sentence):
+        run_there(DEVICE, bundle, HERE, sys.executable)
+    assert not list(temporary.iterdir())
+
+
+def test_time_is_limited(bundle, tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, "exec sleep 30")
+    with pytest.raises(DeviceError, match="pi@device took longer than 0 s; it removes what it was sent"):
+        run_there(DEVICE, bundle, HERE, sys.executable, seconds=0.2)
+
+
+def test_other_answers_are_no_success(device, bundle, tmp_path):
+    """A Python that finds every answer wrong."""
+    lines = "echo '1 files'; echo 'model.onnx (x): input 0 differs'; echo 'selftest FAILED'; exit 1"
+    script = f'#!/bin/sh\ncase "$1" in selftest.py) {lines};; esac\nexec {sys.executable} "$@"\n'
+    (tmp_path / "python").write_text(script)
+    (tmp_path / "python").chmod(0o755)
+    with pytest.raises(ParityError, match=r"the self-test failed: model\.onnx \(x\): input 0 differs"):
+        run_there(DEVICE, bundle, HERE, str(tmp_path / "python"))
+    assert not list(device.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "give -o FILE.zip to write a bundle, --to ssh://USER@HOST to try one, or both"),
+        (["--to", "ssh://host"], "a device is ssh://user@host"),
+        (
+            ["--to", "ssh://pi@host", "--target", "android"],
+            "--to runs programs on the device, android has none",
+        ),
+        (["--to", "ssh://pi@host", "--target", "c-array"], "allowed: raspberry-pi, linux-x86_64"),
+        (["-o", "x.zip", "--python", "python3"], "--python is of the device that --to names"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(arguments, sentence, run):
+    assert sentence in str(CliRunner().invoke(app, ["deploy", str(run), *arguments]).exception)
+
+
+# -- a real sshd ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A port of this machine at which an sshd lets this user in with a key."""
+    if SSHD is None or shutil.which("ssh-keygen") is None:
+        pytest.skip("there is no sshd here")
+    folder = tmp_path_factory.mktemp("sshd")
+    (folder / "tmp").mkdir()
+    for name in ("host", "user", "stranger"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": folder / "host",
+        "AuthorizedKeysFile": folder / "user.pub",
+        "PidFile": "none",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "SetEnv": f"TMPDIR={folder / 'tmp'}",
+    }
+    (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
+    (folder / "known").write_text("device " + (folder / "host.pub").read_text())
+    process = subprocess.Popen([SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "log"])
+    for _ in range(200):
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    else:
+        process.kill()
+        pytest.skip(f"sshd does not start here: {(folder / 'log').read_text()}")
+    yield folder, port
+    process.terminate()
+    process.wait()
+
+
+def client(server, tmp_path, monkeypatch, key="user", known="known"):
+    """The real ssh, set up for this server alone."""
+    folder, port = server
+    real = shutil.which("ssh")
+    lines = ["HostKeyAlias device", f"UserKnownHostsFile {folder / known}", "GlobalKnownHostsFile none"]
+    lines += [f"IdentityFile {folder / key}", "IdentitiesOnly yes"]
+    (tmp_path / "ssh_config").write_text("\n".join(lines) + "\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ssh").write_text(f'#!/bin/sh\nexec {real} -F {tmp_path / "ssh_config"} "$@"\n')
+    (tmp_path / "bin" / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return folder / "tmp", port
+
+
+def user():
+    return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def cut_after(port, most):
+    """A port that leads to another one, and is cut when so many bytes have gone there."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def forward(source, target, left):
+        with source, target:
+            while left > 0 and (data := source.recv(min(4096, left))):
+                target.sendall(data)
+                left -= len(data)
+            for end in (source, target):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve():
+        with listener:
+            near, _ = listener.accept()
+        far = socket.create_connection(("127.0.0.1", port))
+        back = threading.Thread(target=quietly, args=(forward, far, near, 1 << 40), daemon=True)
+        back.start()
+        quietly(forward, near, far, most)
+
+    def quietly(function, *arguments):
+        try:
+            function(*arguments)
+        except OSError:
+            return
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def emptied(folder):
+    """Whether a folder is empty, or becomes so within ten seconds."""
+    for _ in range(100):
+        if not list(Path(folder).iterdir()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+def test_cut_half_way_nothing_stays_and_the_next_try_works(server, run, bundle, tmp_path, monkeypatch):
+    temporary, port = client(server, tmp_path, monkeypatch)
+    through = cut_after(port, 4096 + len(bundle) // 2)
+    with pytest.raises(DeviceError, match="the connection was lost .* run it again"):
+        run_there(Address(user(), "127.0.0.1", through), bundle, HERE, sys.executable)
+    assert emptied(temporary)
+    target = {"x86_64": "linux-x86_64", "aarch64": "raspberry-pi"}[HERE]
+    to = ["--to", f"ssh://{user()}@127.0.0.1:{port}", "--python", sys.executable, "--target", target]
+    found = CliRunner().invoke(app, ["deploy", str(run), *to], catch_exceptions=False)
+    _, _, rest = found.stdout.partition("selftest passed\n")
+    assert json.loads(rest)["rows"][0]["file"] == "model_int8.tflite"
+    assert emptied(temporary)
+
+
+def test_a_strange_host_and_a_strange_key_are_refused(server, bundle, tmp_path, monkeypatch):
+    for number, (key, known, why) in enumerate(
+        [("user", "none", "its host key is not known"), ("stranger", "known", "takes none of the keys")]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            temporary, port = client(server, folder, patch, key, known)
+            with pytest.raises(DeviceError, match=why):
+                run_there(Address(user(), "127.0.0.1", port), bundle, HERE, sys.executable)
+        assert emptied(temporary)
+
+
+def test_a_closed_port_is_said(tmp_path, monkeypatch, bundle):
+    if shutil.which("ssh") is None:
+        pytest.skip("there is no ssh here")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(DeviceError, match="nothing answers at that port"):
+            run_there(Address("pi", "127.0.0.1", free.getsockname()[1]), bundle, HERE)
