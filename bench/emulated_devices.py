@@ -29,6 +29,13 @@ from edgesqueeze.run.rundir import new_run
 from edgesqueeze.task.loading import load_task
 
 _EPOCHS, _TRAIN_IMAGES = 2, 2000
+_TRAINING = {
+    "stage": "train",
+    "epochs": _EPOCHS,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+}
 _DIGITS: dict[str, Any] = {"named": "mnist_sample", "train_images": _TRAIN_IMAGES}
 _IMAGES = {**_DIGITS, "image_size": [64, 64], "channels": 3}
 _TASKS: dict[str, dict[str, Any]] = {
@@ -82,7 +89,7 @@ def _run(label: str, work: Path) -> Path:
             "version": 1,
             "name": folder.name,
             "task": {**_TASKS[label], "calibration_images": 64},
-            "stages": [{"stage": "train", "epochs": _EPOCHS}, {"stage": "ptq", "method": "min_max"}],
+            "stages": [_TRAINING, {"stage": "ptq", "method": "min_max"}],
             "exports": [{"export": kind, "precision": ["fp32", "int8"]} for kind in ("onnx", "tflite")],
             "references": [],
         },

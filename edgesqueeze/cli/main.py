@@ -3,7 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,10 +14,6 @@ from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError
-
-if TYPE_CHECKING:
-    from edgesqueeze.devices.emulation.check import EmulatedCheck
-    from edgesqueeze.measure.proof.verification import Verification
 
 app = typer.Typer(
     help="Compress a trained vision model of PyTorch, Keras or ONNX, export it to ONNX, TFLite and .sqz, "
@@ -273,21 +269,11 @@ def verify(
 
     A run whose recipe has its own code is a program: verify only those you trust.
     """
-    from edgesqueeze.cli.verifying import Inputs, verify_emulated, verify_paths
+    from edgesqueeze.cli.verifying import Inputs, verify_as_asked
 
-    found: Verification | EmulatedCheck
-    if device is not None:
-        given = [name for name in ("images", "npy", "seed") if _was_given(context, name)]
-        found = verify_emulated(paths, device, given)
-    else:
-        found = verify_paths(paths, Inputs(images, npy, seed))
+    found = verify_as_asked(context, paths, Inputs(images, npy, seed), device)
     say(json.dumps(found.to_json(), indent=1) if as_json else found.text())
     found.require()
-
-
-def _was_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 app.command()(report)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 from torch import Tensor
 
 from edgesqueeze.devices.emulation.boards import board_of
@@ -45,6 +46,28 @@ class Inputs:
     images: int
     npy: Path | None = None
     seed: int = 0
+
+
+def verify_as_asked(
+    context: typer.Context, paths: Sequence[Path], inputs: Inputs, device: str | None
+) -> Verification | EmulatedCheck:
+    """Verify here, or on a device; that has inputs of its own, so options about them are refused.
+
+    Raises:
+        RecipeError: there is no such device, or it has no use for an option that was given.
+    """
+    if device is None:
+        return verify_paths(paths, inputs)
+    given = [name for name in ("images", "npy", "seed") if _was_given(context, name)]
+    if given:
+        options = ", ".join(f"--{name}" for name in given)
+        raise RecipeError(f"a device is given the golden inputs of a bundle; leave {options} out")
+    return verify_emulated(paths, device)
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
@@ -86,24 +109,20 @@ def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:
     )
 
 
-def verify_emulated(paths: Sequence[Path], device: str, given: Sequence[str]) -> EmulatedCheck:
+def verify_emulated(paths: Sequence[Path], device: str) -> EmulatedCheck:
     """Test the files of a run on the emulated processor of a board.
 
     Args:
         paths: the directory of a run.
         device: ``emulated:pi4``, say.
-        given: options about inputs that were given.
 
     Raises:
-        RecipeError: there is no such device, or options are given that it has no use for.
+        RecipeError: there is no such device.
         ExportError: something else than a run is given.
         OutputError: the run is not there or not finished.
         DeviceError: nothing can be emulated here.
     """
     board = board_of(device)
-    if given:
-        options = ", ".join(f"--{name}" for name in given)
-        raise RecipeError(f"a device is given the golden inputs of a bundle; leave {options} out")
     if len(paths) != 1 or not paths[0].is_dir():
         raise ExportError("--device tests the files of one run; give its directory")
     return check_run(paths[0], board, cache_folder())
