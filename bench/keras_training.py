@@ -131,7 +131,8 @@ def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     del x
     x, y = arrays(data.test)
     found = model.evaluate(x, x if images else y, batch_size=500, verbose=0, return_dict=True)
-    model.save(arguments.output / f"{name}.keras", include_optimizer=False)
+    plain = keras.Model(model.inputs, model.outputs, name=model.name)  # without the optimizer's state
+    plain.save(arguments.output / f"{name}.keras")
     facts = {"epochs": arguments.epochs, "train_images": arguments.train_images, "keras": keras.__version__}
     return {"network": name, "parameters": model.count_params(), **found, **facts}
 

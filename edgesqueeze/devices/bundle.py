@@ -21,8 +21,10 @@ from edgesqueeze.devices.chosen import Chosen, choose, smallest
 from edgesqueeze.devices.golden import GoldenModel
 from edgesqueeze.devices.signing import Signer
 from edgesqueeze.devices.targets import Target
+from edgesqueeze.errors import OutputError
 from edgesqueeze.files import write_atomically
 from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.formats.sqz.file import template_names
 from edgesqueeze.numerics import boxes
 
 FORMAT = 1
@@ -83,6 +85,7 @@ def _entries(chosen: Chosen, target: Target) -> dict[str, bytes]:
             entries[model.path.name] = model.path.read_bytes()
         entries |= {name: _npz(arrays) for name, arrays in model.arrays().items()}
     if squeezed is not None:
+        _check_templates(squeezed, chosen.models)
         entries[squeezed.name] = squeezed.read_bytes()
         entries["unsqueeze.pyz"] = decoder_archive()
     entries["labels.txt"] = "".join(f"{name}\n" for name in task.classes).encode()
@@ -97,6 +100,15 @@ def _entries(chosen: Chosen, target: Target) -> dict[str, bytes]:
         manifest |= {"squeezed": squeezed.name, "decoder": "unsqueeze.pyz"}
     entries["manifest.json"] = json_of(manifest)
     return entries
+
+
+def _check_templates(squeezed: Path, models: Sequence[GoldenModel]) -> None:
+    """Refuse a .sqz file that does not give back every model that it travels for."""
+    given_back = template_names(squeezed.read_bytes())
+    missing = [model.path.name for model in models if model.path.name not in given_back]
+    if missing:
+        there = ", ".join(given_back) or "none"
+        raise OutputError(f"{squeezed.name} has no template of {missing[0]}; of those it has: {there}")
 
 
 def manifest_of(chosen: Chosen, target: Target, entries: Mapping[str, bytes]) -> dict[str, Any]:

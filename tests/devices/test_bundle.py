@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from small_run import RECIPE
 from typer.testing import CliRunner
 
 from edgesqueeze.cli.main import app
-from edgesqueeze.devices.bundle import write_bundle
+from edgesqueeze.devices.bundle import _check_templates, write_bundle
+from edgesqueeze.devices.runner.edge import _allowed
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import OutputError
 
@@ -198,3 +201,19 @@ def test_an_unfinished_run_is_refused(tmp_path):
     (tmp_path / "recipe.yaml").write_text(json.dumps(RECIPE))
     with pytest.raises(OutputError):
         write_bundle(tmp_path, Target.LINUX, tmp_path / "x.zip")
+
+
+def test_a_float_file_is_held_to_its_own_largest_answer():
+    small = np.array([[0.01, -0.002]], np.float32)
+    assert _allowed("float", {}, small) == pytest.approx(1e-7)
+    assert _allowed("float", {}, np.zeros((1, 2), np.float32)) == 1e-5
+    assert _allowed("exact", {}, small) == 0
+
+
+def test_a_squeezed_file_travels_only_for_models_that_it_gives_back(run):
+    squeezed = run / "artifacts" / "model.sqz"
+    _check_templates(squeezed, [SimpleNamespace(path=Path("model_int8.tflite"))])
+    with pytest.raises(
+        OutputError, match=r"model\.sqz has no template of model_int4\.tflite; of those it has: "
+    ):
+        _check_templates(squeezed, [SimpleNamespace(path=Path("model_int4.tflite"))])

@@ -285,4 +285,4 @@ def _allowed(bound: str, facts: Dict[str, Any], right: Any) -> float:
         return 0.0
     if bound == "step":
         return 1.0 if facts["step"] is None else 1.001 * float(facts["step"])
-    return (1e-5 if bound == "float" else 1e-2) * max(1.0, float(np.abs(right).max()))
+    return (1e-5 if bound == "float" else 1e-2) * (float(np.abs(right).max()) or 1.0)
