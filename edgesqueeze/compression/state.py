@@ -20,6 +20,7 @@ from edgesqueeze.errors import UnsupportedLayerError
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.graph.counts import Counts, count_graph
 from edgesqueeze.network.graph.nodes import Floats, Graph
+from edgesqueeze.network.graph.rescaling import without_rescaling
 from edgesqueeze.network.integers.spec import QuantSpec
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.task import Task
@@ -71,7 +72,7 @@ class FloatState:
 
     def network(self, example_input: Tree) -> tuple[Graph, QuantSpec | None]:
         """Read from torch, with plain weights."""
-        return build_graph(bake(self.module), example_input), None
+        return without_rescaling(build_graph(bake(self.module), example_input)), None
 
     def layers(self) -> dict[str, Floats] | None:
         """The weights behind their parametrizations."""

@@ -15,6 +15,7 @@ from edgesqueeze.compression.stages.keep_float import KeepFloat, check_keep_floa
 from edgesqueeze.compression.weights.weights import bake, shared_layers
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.graph.rescaling import without_rescaling
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Session
@@ -87,7 +88,8 @@ class Ptq(Stage):
                 f"ptq.{found} would give the shared values of layer {shared[0]!r} different integers; "
                 f"leave {found} or the 'share' stage out"
             )
-        graph = replace(build_graph(bake(model), task.example_input), normalization=task.normalization)
+        read = without_rescaling(build_graph(bake(model), task.example_input))
+        graph = replace(read, normalization=task.normalization)
         kept = kept_layers(graph, self.keep_float, "ptq.keep_float", session)
         session.progress.message(f"calibrating on {len(task.calibration)} images")
         batches = [x for x, _ in task.calibration.batches(CALIBRATION_BATCH)]
