@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.importing.names import KERAS, ONNX, is_model_file, is_tflite_file
+from edgesqueeze.importing.names import KERAS, ONNX, SAVED_MODEL, is_model_file, is_tflite_file
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.models import BUILT_IN_MODELS
 from edgesqueeze.task.data_config import DataConfig, Settings
@@ -30,7 +30,7 @@ def _checked_model(model: str) -> str:
     if model not in BUILT_IN_MODELS and not is_reference(model) and not is_model_file(model):
         raise ValueError(
             f"allowed: {', '.join(BUILT_IN_MODELS)}, 'package.module:factory', "
-            f"or a file {', '.join((*KERAS, *ONNX))}"
+            f"a file {', '.join((*KERAS, *ONNX))}, or a SavedModel folder, which holds {SAVED_MODEL}"
         )
     return model
 

@@ -59,7 +59,8 @@ def test_values_arrive_typed():
 
 DATA_WAYS = "allowed: mnist_sample, fashion_mnist, mnist, cifar10, cifar100, {named: NAME, image_size: [H, W], channels: 3}, {idx: DIR}, {scenes: {items: fashion_mnist, image_size: [H, W]}}, or {KEY: DIR, image_size: [H, W]} with one of the keys image_folder, images, voc, coco, yolo, masks, oxford_pets"
 MODEL_WAYS = (
-    f"allowed: {', '.join(BUILT_IN_MODELS)}, 'package.module:factory', or a file .keras, .h5, .hdf5, .onnx"
+    f"allowed: {', '.join(BUILT_IN_MODELS)}, 'package.module:factory', a file .keras, .h5, .hdf5, .onnx, "
+    "or a SavedModel folder, which holds saved_model.pb"
 )
 
 
