@@ -4,10 +4,12 @@
 
 AlexNet and SqueezeNet 1.0 and 1.1 on Fashion-MNIST at 96 × 96: float, int8, Deep Compression with 8 and 6
 bits, and squeezed; and the way from LeNet-300-100 over LeNet-5 and AlexNet to SqueezeNet, float and int8, the
-LeNets at 28 × 28. Every method is a run of its own below ``--work``, begun from the model's float checkpoint
-there; what has finished is not repeated, so hours of work can be stopped and continued, and ``--only`` lets
-several processes share them. Bytes and accuracy are those of a file of the run; ratios are to AlexNet's float
-ONNX file. Latency is measured again when all are there: every file of the tables in turns, in one process.
+LeNets at 28 × 28. The large networks see small images first, which takes a fraction of the time, and then two
+epochs at full size (progressive resizing); what is retrained sees fewer images. Every method is a run of its
+own below ``--work``, begun from the model's float checkpoint there; what has finished is not repeated, so
+hours of work can be stopped and continued, and ``--only`` lets several processes share them. Bytes and
+accuracy are those of a file of the run; ratios are to AlexNet's float ONNX file. Latency is measured again
+when all are there: every file of the tables in turns, in one process.
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -44,6 +46,10 @@ RATES = {
     "squeezenet1_1": 0.001,
 }
 """Learning rates of the training from random weights; retraining has a tenth."""
+FIRST_SIZES = {"alexnet": 64, "squeezenet1_0": 48, "squeezenet1_1": 48}
+"""Rows and columns of the images at first; AlexNet takes no fewer than 63."""
+_LAST_EPOCHS = 2
+"""At full size, behind those with small images."""
 SPARSITY = {
     "alexnet": {"classifier.1": 0.9, "classifier.4": 0.9, "*": 0.6},
     "squeezenet1_0": {"*expand3x3": 0.7, "*": 0.5},
@@ -92,6 +98,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--train-images", type=int, default=20_000)
+    parser.add_argument("--tuning-images", type=int, default=5_000, help="that retraining sees")
     parser.add_argument("--epochs", type=int, default=8, help="of the training from random weights")
     parser.add_argument(
         "--only", nargs="+", help="run these methods and write no table: float, int8, squeeze …"
@@ -111,30 +118,45 @@ def main() -> None:
 
 def runs_of(model: str, arguments: Any) -> dict[str, Report]:
     """The reports of a model, float first."""
-    rate, folder = RATES[model], arguments.work / model
-    data: dict[str, Any] = {"named": "fashion_mnist", "train_images": arguments.train_images}
-    if model in PAPER:
-        data |= {"image_size": [96, 96], "channels": 3}
-    train = {
-        "stage": "train",
-        "epochs": arguments.epochs,
-        "optimizer": "adam",
-        "learning_rate": rate,
-        "weight_decay": 0.0,
-        "schedule": "one_cycle",
-    }
-    task = {"model": model, "data": data, "validation": 0.05}
+    folder = arguments.work / model
     plain = [{"export": "onnx"}, {"export": "tflite"}]
     wanted = arguments.only or ["float", *methods(model)]
+    task = task_of(model, 96, arguments.train_images)
     reports = {}
     if "float" in wanted:
-        reports["float"] = finished(folder / "float", recipe_of("float", task, [train], plain))
-    task["checkpoint"] = str(folder / "float" / "stages" / "01-train" / "model.safetensors")
+        stage = train_stage(RATES[model], arguments.epochs)
+        if model in PAPER:
+            small = task_of(model, FIRST_SIZES[model], arguments.train_images)
+            finished(folder / "small", recipe_of("small", small, [stage], plain[:1]))
+            task["checkpoint"] = trained(folder / "small")
+            stage = train_stage(RATES[model] / 2, _LAST_EPOCHS)
+        reports["float"] = finished(folder / "float", recipe_of("float", task, [stage], plain))
+    task = task_of(model, 96, min(arguments.train_images, arguments.tuning_images))
+    task["checkpoint"] = trained(folder / "float")
     for label, method in methods(model).items():
         if label in wanted:
             recipe = recipe_of(folder_of(label), task, method.stages, method.exports)
             reports[label] = finished(folder / folder_of(label), recipe)
     return reports
+
+
+def task_of(model: str, size: int, images: int) -> dict[str, Any]:
+    """The task of a recipe; ``size`` is for the large networks."""
+    data: dict[str, Any] = {"named": "fashion_mnist", "train_images": images}
+    if model in PAPER:
+        data |= {"image_size": [size, size], "channels": 3}
+    return {"model": model, "data": data, "validation": 0.05}
+
+
+def train_stage(rate: float, epochs: int) -> dict[str, Any]:
+    """Adam with one cycle."""
+    settings = {"optimizer": "adam", "learning_rate": rate, "weight_decay": 0.0, "schedule": "one_cycle"}
+    return {"stage": "train", "epochs": epochs, **settings}
+
+
+def trained(folder: Path) -> str:
+    """The weights that a run's training left."""
+    return str(folder / "stages" / "01-train" / "model.safetensors")
 
 
 def folder_of(method: str) -> str:
