@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from edgesqueeze.errors import RecipeError, TaskError
-from edgesqueeze.task.training.place import Place, Precision
+from edgesqueeze.task.training.evaluation import call
+from edgesqueeze.task.training.place import Place, Precision, in_layout
+from edgesqueeze.trees import Tree, rows_of
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=1)
@@ -61,6 +63,23 @@ class FabricPlace(Place):
         device = f"{facts['device']} ({facts['device_name']})" if "device_name" in facts else facts["device"]
         together = f" by {self.processes} processes" if self.processes > 1 else ""
         return f"trained on {device} in precision {self.precision}{together}"
+
+    def layout(self, model: nn.Module, x: Tree) -> torch.memory_format:
+        """See :class:`Place`: kernels for bfloat16 are fastest with channels last.
+
+        A network that takes views of maps may refuse that; such a one gets them as they come.
+        """
+        if self.precision == "32":
+            return torch.preserve_format
+        training = model.training
+        try:
+            with torch.no_grad(), self.computing():
+                call(model.eval(), in_layout(rows_of(x, slice(0, 1)), torch.channels_last))
+        except RuntimeError:
+            return torch.preserve_format
+        finally:
+            model.train(training)
+        return torch.channels_last
 
     def computing(self) -> AbstractContextManager[Any]:
         """See :class:`Place`."""

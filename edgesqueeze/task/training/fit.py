@@ -19,6 +19,7 @@ from edgesqueeze.task.training.history import Epoch
 from edgesqueeze.task.training.losses import training_loss
 from edgesqueeze.task.training.optimizers import make_optimizer, make_scheduler
 from edgesqueeze.task.training.own_part import OwnPart
+from edgesqueeze.task.training.place import in_layout
 from edgesqueeze.task.training.session import Session
 from edgesqueeze.task.training.settings import TrainingSettings, check_training
 from edgesqueeze.task.training.worse import ended_worse
@@ -76,6 +77,7 @@ class _Training:
         self.done, self.total, self.count = 0, 0.0, 0
         """Batches of the epoch, their summed loss, their images."""
         self.saved = monotonic()
+        self.layout: torch.memory_format | None = None
 
     @property
     def is_over(self) -> bool:
@@ -152,6 +154,10 @@ class _Training:
         return told
 
     def _loss(self, x: Tree, y: Tree) -> Tensor:
+        if self.layout is None:
+            self.layout = self.place.layout(self.model, x)
+        if self.layout is not torch.preserve_format:
+            x = in_layout(x, self.layout)
         with self.place.computing():
             outputs = call(self.model, x)
         if self.place.precision != "32":

@@ -45,6 +45,11 @@ class Place:
         """Tensors on the device; those that are there already as they are."""
         return map_tree(lambda tensor: tensor.to(self.device), tree)
 
+    def layout(self, model: nn.Module, x: Tree) -> torch.memory_format:
+        """How maps are to lie in memory, for a model and inputs like ``x`` [N, ...]: as they come."""
+        del model, x
+        return torch.preserve_format
+
     def computing(self) -> AbstractContextManager[Any]:
         """The context of a forward pass: which precision its operations have."""
         return nullcontext()
@@ -86,6 +91,11 @@ class Place:
     def set_random_state(self, state: dict[str, Tensor]) -> None:
         """The inverse of :meth:`random_state`."""
         torch.set_rng_state(state["cpu"])
+
+
+def in_layout(tree: Tree, layout: torch.memory_format) -> Tree:
+    """The same numbers, maps [N, C, H, W] in a layout."""
+    return map_tree(lambda x: x.contiguous(memory_format=layout) if x.dim() == 4 else x, tree)
 
 
 def open_place(

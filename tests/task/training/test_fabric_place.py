@@ -152,6 +152,26 @@ def test_bfloat16_ends_near_float32_and_leaves_float32_weights():
     assert notes == ["trained on cpu in precision bf16-mixed"]
 
 
+class Viewed(nn.Module):
+    """Takes a view of a map, which channels that lie last do not allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x).view(len(x), -1)
+
+
+def test_maps_lie_as_bfloat16_wants_them_where_the_network_takes_that():
+    place, x = open_place("cpu", "bf16-mixed"), torch.zeros(3, 3, 8, 8)
+    flattened = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
+    assert place.layout(flattened, x) is torch.channels_last
+    assert place.layout(Viewed(), x) is torch.preserve_format
+    assert flattened.training
+    assert Place().layout(flattened, x) is torch.preserve_format
+
+
 def test_more_processes_than_devices_are_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     monkeypatch.setenv("WORLD_SIZE", "3")
