@@ -59,6 +59,10 @@ def bench(
         str | None,
         typer.Option(metavar="NAME,…", help="Of torch, onnxruntime and litert. Default: the files'."),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="Of fp32 and int8, for built-in models. Default: fp32."),
+    ] = None,
     threads: Annotated[
         str | None, typer.Option(metavar="N,…", help="Threads each runtime may use. Default: 1.")
     ] = None,
@@ -95,8 +99,8 @@ def bench(
     from edgesqueeze.measure.bench.bench import run_bench
 
     form = Format.JSON if as_json else form
-    given = {"--against": against, "--runtime": runtime, "--threads": threads, "--batch": batch}
-    wishes = _Wishes(models or [], suite, {**given, "--shape": shape}, quick=quick)
+    given = {"--against": against, "--runtime": runtime, "--precision": precision, "--threads": threads}
+    wishes = _Wishes(models or [], suite, {**given, "--batch": batch, "--shape": shape}, quick=quick)
     if save is not None:
         context.ensure_object(Ending).writes_files()
     if compare is not None:
@@ -146,12 +150,17 @@ def _suite(wishes: _Wishes) -> "Suite":
     if wishes.suite is not None and wishes.models:
         raise RecipeError("give models or --suite, not both")
     suite = load_suite(wishes.suite or bundled_folder("bench") / "references.yaml")
-    changes: dict[str, object] = {"runtimes": wishes.names("--runtime")}
+    changes: dict[str, object] = {
+        "runtimes": wishes.names("--runtime"),
+        "precisions": wishes.names("--precision"),
+    }
     changes |= {name: wishes.numbers(f"--{name}") for name in ("threads", "batch", "shape")}
     changes = {name: value for name, value in changes.items() if value is not None}
     models = list(_files(wishes.models)) or list(suite.models)
     against = wishes.names("--against") or (_AGAINST.split(",") if wishes.models else None)
-    if wishes.models:
+    if wishes.models:  # what the suite says of its own models says nothing of these
+        fields = type(suite).model_fields
+        changes = {name: fields[name].default for name in ("runtimes", "precisions")} | changes
         changes["name"] = "command-line"
     if against is not None:
         against = [] if against == [_NONE] else against

@@ -17,6 +17,7 @@ from edgesqueeze.formats.facts import FileFacts
 from edgesqueeze.formats.names import Batch, FileFormat
 from edgesqueeze.formats.stored_values import Layers
 from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.network.integers.spec import QuantSpec
 
 _FOREIGN = (KeyError, IndexError, ValueError, TypeError, AttributeError, StopIteration)
 """What a reader of ours meets in a file that another program wrote, or that is damaged."""
@@ -137,8 +138,14 @@ def _stored_weights(path: Path) -> Layers:
     return tflite_weights(TfliteFile(path))
 
 
-def float_file(graph: Graph, file_format: FileFormat, batch: Batch = 1) -> bytes:
-    """A network as a float32 file that a runtime runs, for so many inputs at once.
+def model_file(graph: Graph, spec: QuantSpec | None, file_format: FileFormat, batch: Batch = 1) -> bytes:
+    """A network as a file that a runtime runs, for so many inputs at once.
+
+    Args:
+        graph: the network.
+        spec: the integers of an int8 file; None for float32.
+        file_format: ONNX or TFLite.
+        batch: how many inputs the file takes at once.
 
     Raises:
         ExportError: the format cannot hold it.
@@ -146,7 +153,7 @@ def float_file(graph: Graph, file_format: FileFormat, batch: Batch = 1) -> bytes
     if file_format is FileFormat.ONNX:
         from edgesqueeze.formats.onnx.write import emit_onnx
 
-        return emit_onnx(graph, None, batch)
+        return emit_onnx(graph, spec, batch)
     from edgesqueeze.formats.tflite.write import emit_tflite
 
-    return emit_tflite(graph, None, batch=batch)
+    return emit_tflite(graph, spec, batch=batch)

@@ -58,6 +58,24 @@ def _squeezenet1_1(sizes: Sizes, options: _Options) -> "nn.Module":
     return squeezenet1_1(sizes.num_classes, sizes.channels, options["activation"], options["bypass"])
 
 
+def _mobilenet_v2(sizes: Sizes, _: _Options) -> "nn.Module":
+    from edgesqueeze.models.torchvision_networks import torchvision_network
+
+    return torchvision_network("mobilenet_v2", sizes.num_classes, sizes.channels)
+
+
+def _mobilenet_v3_small(sizes: Sizes, _: _Options) -> "nn.Module":
+    from edgesqueeze.models.torchvision_networks import torchvision_network
+
+    return torchvision_network("mobilenet_v3_small", sizes.num_classes, sizes.channels)
+
+
+def _resnet18(sizes: Sizes, _: _Options) -> "nn.Module":
+    from edgesqueeze.models.torchvision_networks import torchvision_network
+
+    return torchvision_network("resnet18", sizes.num_classes, sizes.channels)
+
+
 def _autoencoder_dense(sizes: Sizes, options: _Options) -> "nn.Module":
     from edgesqueeze.models.autoencoders import DenseAutoencoder
 
@@ -107,6 +125,10 @@ def _squeezenet(name: str, factory: Factory, smallest: int) -> ModelEntry:
     )
 
 
+def _torchvision(name: str, factory: Factory, paper: str) -> ModelEntry:
+    return ModelEntry(name, "classification", factory, (3, 224, 224), 1000, paper, ImageSizes(32))
+
+
 def _lenet(name: str, factory: Factory, paper: str, sizes: tuple[int, ...]) -> ModelEntry:
     return ModelEntry(name, "classification", factory, (1, 28, 28), 10, paper, ImageSizes(only=sizes))
 
@@ -140,6 +162,9 @@ ENTRIES = (
     ),
     _squeezenet("squeezenet1_0", _squeezenet1_0, 21),
     _squeezenet("squeezenet1_1", _squeezenet1_1, 17),
+    _torchvision("mobilenet_v2", _mobilenet_v2, "Sandler et al. 2018, arXiv 1801.04381"),
+    _torchvision("mobilenet_v3_small", _mobilenet_v3_small, "Howard et al. 2019, arXiv 1905.02244"),
+    _torchvision("resnet18", _resnet18, "He et al. 2016, arXiv 1512.03385"),
     _autoencoder(
         "autoencoder_squeeze",
         _autoencoder_squeeze,

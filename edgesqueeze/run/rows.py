@@ -186,7 +186,7 @@ def reference_candidates(names: Sequence[str], directory: Path, threads: int) ->
     found: list[Candidate] = []
     for name in names:
         example = np.zeros((1, *built_in_model(name).input_shape), np.float32)
-        for runtime, path in write_built_in(name, directory / name, tuple(RUNTIMES)).items():
+        for (runtime, _), path in write_built_in(name, directory / name, tuple(RUNTIMES)).items():
             predictor = RUNTIMES[runtime].load(path, threads)
             found.append(_reference(f"{name}{path.suffix}", path, predictor, example))
             path.unlink()  # AlexNet takes 244 MB a file; the runtime has its own copy now

@@ -19,6 +19,9 @@ PARAMS = {
     "alexnet": 61_100_840,
     "squeezenet1_0": 1_248_424,
     "squeezenet1_1": 1_235_496,
+    "mobilenet_v2": 3_504_872,
+    "mobilenet_v3_small": 2_542_856,
+    "resnet18": 11_689_512,
 }
 
 
@@ -104,6 +107,22 @@ def test_torchvision_state_dicts_load(name, channels, options):
         ours.load_state_dict(theirs)
     kinds = {type(module) for module in ours.modules()}
     assert (nn.ReLU in kinds, nn.ReLU6 in kinds) == (not options.get("activation"), "activation" in options)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("mobilenet_v2", "features.0.0"), ("mobilenet_v3_small", "features.0.0"), ("resnet18", "conv1")],
+)
+def test_networks_of_torchvision_differ_in_what_reads_grey_images_alone(name, first):
+    theirs = getattr(torchvision.models, name)(num_classes=10)
+    built_in_model(name).build(10).load_state_dict(theirs.state_dict())
+    grey = built_in_model(name).build(10, 1)
+    shapes = {key: value.shape for key, value in grey.state_dict().items()}
+    different = [key for key, value in theirs.state_dict().items() if shapes.pop(key) != value.shape]
+    assert (different, shapes) == ([f"{first}.weight"], {})
+    one, other = grey.get_submodule(first), theirs.get_submodule(first)
+    for setting in ("out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"):
+        assert getattr(one, setting) == getattr(other, setting)
 
 
 @pytest.mark.parametrize(("name", "added"), [("squeezenet1_0", 341_248), ("squeezenet1_1", 337_152)])

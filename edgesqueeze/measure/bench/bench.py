@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.measure.bench.candidates import Candidate, Setting, candidates_of, write_built_in
-from edgesqueeze.measure.bench.counts import Counted, count_file
+from edgesqueeze.measure.bench.counts import Counted, count_file, network_params
 from edgesqueeze.measure.bench.judging import doubts
 from edgesqueeze.measure.bench.rounds import Plan, Session, Timed, time_in_turns
 from edgesqueeze.measure.bench.row import BenchRow, PublishedCheck, Ratios, timed_row
@@ -165,8 +165,12 @@ def _pinned(threads: int) -> tuple[int, ...]:
 
 def _compared(candidate: Candidate, rows: dict[Candidate, BenchRow], suite: Suite) -> BenchRow:
     row = rows[candidate]
-    for other, baseline in rows.items():
-        if other.model == suite.baseline and other.setting == candidate.setting:
-            row = replace(row, ratios=Ratios.of(row, baseline))
+    same = (other for other in rows if other.model == suite.baseline and other.setting == candidate.setting)
+    baseline = next(same, None)  # in the first precision
+    if baseline is not None:
+        row = replace(row, ratios=Ratios.of(row, rows[baseline]))
     published = suite.published.get(row.model)
-    return row if published is None else replace(row, published=PublishedCheck.of(published, row.counts))
+    if published is None:
+        return row
+    params = network_params(row.model) if candidate.precision else row.counts.params
+    return replace(row, published=PublishedCheck.of(published, row.counts, params))

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import make_directory, write_atomically
-from edgesqueeze.formats.any_file import float_file
+from edgesqueeze.formats.any_file import model_file
 from edgesqueeze.formats.names import FileFormat
-from edgesqueeze.measure.bench.suite import Suite
+from edgesqueeze.measure.bench.suite import Precision, Suite
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
-from edgesqueeze.measure.runtimes.torch_module import write_weights
-from edgesqueeze.models import BUILT_IN_MODELS, built_in_model
-from edgesqueeze.network.graph.nodes import Graph
+from edgesqueeze.models import BUILT_IN_MODELS
 
 _LOG = logging.getLogger("edgesqueeze.bench")
-_SEED = 0
 _WEIGHTS = "model.safetensors"
 
 
@@ -35,12 +32,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file in one setting, which is None of a file that does not run; ``label`` is its path as shown."""
+    """One file in one setting, which is None of a file that does not run; ``label`` is its path as shown.
+
+    ``precision`` is what a built-in model was written in, None of a file that was there.
+    """
 
     model: str
     path: Path
     label: str
     setting: Setting | None
+    precision: Precision | None = None
 
 
 def candidates_of(suite: Suite, directory: Path) -> list[Candidate]:
@@ -54,61 +55,83 @@ def candidates_of(suite: Suite, directory: Path) -> list[Candidate]:
 
 
 def write_built_in(
-    name: str, directory: Path, runtimes: Sequence[RuntimeName], batch: int = 1
-) -> dict[RuntimeName, Path]:
-    """Write a built-in model with seeded random weights as float32 files, one for each runtime.
+    name: str,
+    directory: Path,
+    runtimes: Sequence[RuntimeName],
+    batch: int = 1,
+    precisions: Sequence[Precision] = ("fp32",),
+) -> dict[tuple[RuntimeName, Precision], Path]:
+    """Write a built-in model with seeded random weights as files, one for each runtime and precision.
 
-    For torch it is a file of weights, for any batch.
+    For torch it is a file of float32 weights, for any batch, and no other.
 
     Raises:
         RecipeError: there is no such built-in model.
         OutputError: a file cannot be written.
     """
+    from edgesqueeze.measure.bench.random_network import RandomNetwork
+
     make_directory(directory)
-    graph: Graph | None = None
-    written: dict[RuntimeName, Path] = {}
-    for runtime in runtimes:
-        path = directory / _file_name(runtime, batch)
+    network = RandomNetwork(name)
+    written: dict[tuple[RuntimeName, Precision], Path] = {}
+    for runtime, precision in _made(runtimes, precisions):
+        path = directory / _file_name(runtime, batch, precision)
         if runtime is RuntimeName.TORCH:
-            write_weights(name, path, _SEED)
+            network.write_weights(path)
         else:
-            graph = graph or _built_in_graph(name)
-            write_atomically(path, float_file(graph, RUNTIMES[runtime].runs, batch))
+            spec = network.spec if precision == "int8" else None
+            write_atomically(path, model_file(network.graph, spec, RUNTIMES[runtime].runs, batch))
         _LOG.info("wrote %s", path)
-        written[runtime] = path
+        written[runtime, precision] = path
     return written
 
 
 def _of_model(model: str, suite: Suite, directory: Path) -> list[Candidate]:
     path, runtimes = Path(model), suite.runtimes_of(model)
-    if FileFormat.known(path) is FileFormat.SQZ and model not in BUILT_IN_MODELS:
-        return [Candidate(model, path, model, None)]
-    files: dict[tuple[RuntimeName, int | None], Path] = {}
-    batches = suite.batch or (None,)
     if model in BUILT_IN_MODELS:
-        _LOG.info("building %s", model)
-        for batch in batches:
-            written = write_built_in(model, directory / model, runtimes, batch or 1)
-            files.update({(runtime, batch): file for runtime, file in written.items()})
+        return _of_built_in(model, suite, directory)
+    if FileFormat.known(path) is FileFormat.SQZ:
+        return [Candidate(model, path, model, None)]
+    settings = product(runtimes, suite.threads, suite.batch or (None,))
+    return [Candidate(model, path, model, Setting(*setting)) for setting in settings]
+
+
+def _of_built_in(model: str, suite: Suite, directory: Path) -> list[Candidate]:
+    _LOG.info("building %s", model)
+    runtimes, batches = suite.runtimes_of(model), suite.batch or (None,)
+    files = {
+        batch: write_built_in(model, directory / model, runtimes, batch or 1, suite.precisions)
+        for batch in batches
+    }
     found = []
-    for runtime, threads, batch in product(runtimes, suite.threads, batches):
-        file = files.get((runtime, batch), path)
-        label = f"{model}/{file.name}" if model in BUILT_IN_MODELS else model
-        found.append(Candidate(model, file, label, Setting(runtime, threads, batch)))
+    for runtime, precision in _made(runtimes, suite.precisions):
+        for threads, batch in product(suite.threads, batches):
+            file = files[batch][runtime, precision]
+            setting = Setting(runtime, threads, batch)
+            found.append(Candidate(model, file, f"{model}/{file.name}", setting, precision))
     return found
 
 
-def _file_name(runtime: RuntimeName, batch: int) -> str:
+def _made(
+    runtimes: Sequence[RuntimeName], precisions: Sequence[Precision]
+) -> list[tuple[RuntimeName, Precision]]:
+    """What there is of a built-in model: torch computes in float32 alone."""
+    pairs = product(runtimes, precisions)
+    return [(r, precision) for r, precision in pairs if r is not RuntimeName.TORCH or precision == "fp32"]
+
+
+def _file_name(runtime: RuntimeName, batch: int, precision: Precision) -> str:
     if runtime is RuntimeName.TORCH:
         return _WEIGHTS
-    return f"model{f'_batch{batch}' if batch > 1 else ''}{RUNTIMES[runtime].runs.suffix}"
+    form = "" if precision == "fp32" else f"_{precision}"
+    return f"model{form}{f'_batch{batch}' if batch > 1 else ''}{RUNTIMES[runtime].runs.suffix}"
 
 
 def _protect_named_files(suite: Suite, directory: Path) -> None:
     ours = {
-        (directory / model / _file_name(runtime, batch)).resolve()
+        (directory / model / _file_name(runtime, batch, precision)).resolve()
         for model in suite.all_models
-        for runtime in suite.runtimes
+        for runtime, precision in _made(suite.runtimes, suite.precisions)
         for batch in suite.batch or (1,)
         if model in BUILT_IN_MODELS
     }
@@ -117,15 +140,3 @@ def _protect_named_files(suite: Suite, directory: Path) -> None:
             raise OutputError(
                 f"{model} would be overwritten by a built-in model; choose another output directory"
             )
-
-
-def _built_in_graph(name: str) -> Graph:
-    import torch
-
-    from edgesqueeze.network.reading.torch.build import build_graph
-
-    entry = built_in_model(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
-        model = entry.build()
-    return build_graph(model, torch.zeros(1, *entry.input_shape))

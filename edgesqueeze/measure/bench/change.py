@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgesqueeze.columns import narrow_table, wrapped
 from edgesqueeze.errors import RecipeError
+from edgesqueeze.measure.bench.row import row_title
 from edgesqueeze.numerics.time_ratios import MARGIN, Logs, TimeRatio, Verdict, changed_ratio, process_logs
 
 REPORT = "report.json"
@@ -36,6 +37,8 @@ class _SavedLatency(_Read):
 
 class _SavedRow(_Read):
     model: str
+    path: str
+    precision: str
     runtime: str | None
     threads: int | None
     batch: int | None
@@ -48,7 +51,11 @@ class _SavedRow(_Read):
     @property
     def key(self) -> _Key:
         """What the same row of another report has as well; a runtime may have become another version."""
-        return self.model, (self.runtime or "").partition(" ")[0], self.threads, self.batch
+        return self._title, (self.runtime or "").partition(" ")[0], self.threads, self.batch
+
+    @property
+    def _title(self) -> str:
+        return row_title(self.model, self.path, self.precision)
 
 
 class _SavedSuite(_Read):
@@ -69,7 +76,8 @@ class SavedBench(_Read):
 
     def baseline_of(self, row: _SavedRow) -> _SavedRow | None:
         """The row that stands for the machine where this one was timed."""
-        return next((other for other in self.rows if (self.suite.baseline, *row.key[1:]) == other.key), None)
+        same = (other for other in self.rows if other.key[1:] == row.key[1:])
+        return next((other for other in same if other.model == self.suite.baseline), None)
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,7 @@ def _obstacle(benches: tuple[SavedBench, SavedBench], before: _SavedRow, after: 
         return f"measured on {_machine(old)}, now on {_machine(new)}"
     if first is None or second is None:
         return "a report has no baseline in this setting"
-    if new.suite.baseline == after.model:
+    if second.key == after.key:
         return "is the baseline that the others are compared through"
     if first.sha256 != second.sha256:
         return f"{second.model}, the baseline, is another file now"

@@ -90,6 +90,19 @@ def count_file(path: Path, model: str, sizes: Sequence[int] | None = None) -> Co
     return Counted(_of_facts(facts), facts)
 
 
+def network_params(name: str) -> int:
+    """The parameters of a built-in network as torch has it, before batch norm is folded into a file's layers.
+
+    Raises:
+        RecipeError: there is no such network.
+    """
+    import torch
+
+    with torch.device("meta"):
+        model = built_in_model(name).build()
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def _of_facts(facts: FileFacts) -> Counts:
     batch = 1 if facts.batch == "open" else facts.batch
     doubts = [f"MACs: {facts.macs_unknown}"] if facts.macs_unknown else []

@@ -47,11 +47,14 @@ class Ratios:
 
 @dataclass(frozen=True)
 class PublishedCheck:
-    """Figures as a source prints them, and whether the file agrees to the digits printed.
+    """Figures as a source prints them, and whether ours agree to the digits printed.
 
-    ``gmacs`` are thousand millions of multiply-accumulates; None where the source says nothing.
+    ``our_params`` are those of the network: a file of a built-in one has fewer where batch norm was folded
+    into its layers. ``gmacs`` are thousand millions of multiply-accumulates; None where the source says
+    nothing.
     """
 
+    our_params: int
     params: str | None
     params_agree: bool | None
     gmacs: str | None
@@ -59,13 +62,13 @@ class PublishedCheck:
     source: str
 
     @classmethod
-    def of(cls, published: Published, counts: Counts) -> "PublishedCheck":
-        """What a source prints beside what a file holds."""
+    def of(cls, published: Published, counts: Counts, params: int) -> "PublishedCheck":
+        """What a source prints beside what a file holds, and the ``params`` of its network."""
         gmacs_agree = None
         if published.gmacs is not None and counts.macs is not None:
             gmacs_agree = agrees(published.gmacs, counts.macs / 1e9)
-        params_agree = None if published.params is None else agrees(published.params, counts.params)
-        return cls(published.params, params_agree, published.gmacs, gmacs_agree, published.source)
+        params_agree = None if published.params is None else agrees(published.params, params)
+        return cls(params, published.params, params_agree, published.gmacs, gmacs_agree, published.source)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ class BenchRow:
     processes: tuple[Process, ...] = ()
     ratios: Ratios | None = None
     published: PublishedCheck | None = None
+
+    @property
+    def title(self) -> str:
+        """The model, and what :func:`row_title` adds."""
+        return row_title(self.model, self.path, self.counts.precision)
 
     @property
     def load_s(self) -> float | None:
@@ -125,6 +133,11 @@ class BenchRow:
             "peak_bytes": self.peak_bytes,
             "inputs_per_s": self.inputs_per_s,
         }
+
+
+def row_title(model: str, path: str, precision: str) -> str:
+    """A model; behind a built-in one its precision, unless that is float32. The name of a file tells it."""
+    return model if path == model or precision == "fp32" else f"{model} {precision}"
 
 
 def timed_row(

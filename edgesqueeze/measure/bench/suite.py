@@ -43,6 +43,8 @@ def _several(value: object) -> object:
 ModelName = Annotated[str, AfterValidator(_known_model)]
 """A built-in model, or the path of an .onnx, .tflite or .sqz file from the working directory."""
 Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
+Precision = Literal["fp32", "int8"]
+"""What a built-in model is written in."""
 BatchSize = Annotated[int, Field(ge=1, le=_MOST_INPUTS)]
 
 
@@ -72,6 +74,8 @@ class Suite(BaseModel):
     runtimes: tuple[RuntimeName, ...] = Field(
         default=(RuntimeName.ONNXRUNTIME, RuntimeName.LITERT), min_length=1
     )
+    precisions: tuple[Precision, ...] = Field(default=("fp32",), min_length=1)
+    """Of built-in models; torch runs fp32 alone. The first is the baseline's."""
     threads: Annotated[tuple[Threads, ...], BeforeValidator(_several)] = Field(default=(1,), min_length=1)
     batch: Annotated[tuple[BatchSize, ...], BeforeValidator(_several)] | None = Field(
         default=None, min_length=1
@@ -95,6 +99,7 @@ class Suite(BaseModel):
         lists: dict[str, tuple[str | int, ...]] = {
             "models": self.models,
             "runtimes": self.runtimes,
+            "precisions": self.precisions,
             "references": self.references,
         }
         for what, values in {**lists, "threads": self.threads, "batch": self.batch or ()}.items():
@@ -105,6 +110,8 @@ class Suite(BaseModel):
                 )
         if self.baseline is not None and FileFormat.known(Path(self.baseline)) is FileFormat.SQZ:
             raise ValueError("a .sqz file does not run, so that nothing can be compared with it")
+        if self.runtimes == (RuntimeName.TORCH,) and "fp32" not in self.precisions:
+            raise ValueError("torch runs built-in models in fp32, found precisions int8 alone")
         for model in self.all_models:
             if FileFormat.known(Path(model)) is not FileFormat.SQZ and not self.runtimes_of(model):
                 raise ValueError(

@@ -124,7 +124,7 @@ def _doubts(rows: Sequence[BenchRow]) -> list[str]:
         setting = f" ({', '.join(several)})" if several else ""
         doubts = row.counts.doubts + row.doubts
         if doubts:
-            lines.append(f"- {row.model}{where}{setting}: {'; '.join(doubts)}")
+            lines.append(f"- {row.title}{where}{setting}: {'; '.join(doubts)}")
     return ["\n".join(lines)] if lines else []
 
 
@@ -143,7 +143,7 @@ def _brief_cells(row: BenchRow, several: bool) -> list[str]:
     setting = [_number(row.threads, _NONE), _number(row.batch, _NONE)]
     middle = _NONE if row.runtime is None else _milliseconds(row.latency)[0]
     return [
-        row.model,
+        row.title,
         _NONE if row.runtime is None else _short(row.runtime),
         *(setting if several else [_number(row.counts.macs)]),
         _number(row.counts.num_bytes),
@@ -220,7 +220,7 @@ def _published_rows(rows: Sequence[BenchRow]) -> list[list[str]]:
         if found is None:
             continue
         gmacs = _UNKNOWN if counts.macs is None else f"{counts.macs / 1e9:.6f}"
-        line = [row.model, f"{counts.params:,}", found.params or _NONE, _agreement(found.params_agree)]
+        line = [row.model, f"{found.our_params:,}", found.params or _NONE, _agreement(found.params_agree)]
         line += [gmacs, found.gmacs or _NONE, _agreement(found.gmacs_agree), found.source]
         if line not in lines:
             lines.append(line)

@@ -38,22 +38,3 @@ class TorchModule:
                 return self._module(inputs)
 
         return run
-
-
-def write_weights(model: str, path: Path, seed: int) -> None:
-    """Write the seeded random weights of a built-in network.
-
-    Raises:
-        RecipeError: there is no such network.
-        OutputError: the file cannot be written.
-    """
-    import torch
-    from safetensors.torch import save
-
-    from edgesqueeze.files import write_atomically
-
-    entry = built_in_model(model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        state = entry.build().state_dict()
-    write_atomically(path, save({name: tensor.contiguous() for name, tensor in state.items()}))

@@ -16,6 +16,8 @@ def row(model, second, **changes):
     rounds = second * np.exp(source.normal(0, 0.003, (7, 4)))
     fields = {
         "model": model,
+        "path": model,
+        "precision": "fp32",
         "runtime": "onnxruntime 1.31.1",
         "threads": 1,
         "batch": 1,
@@ -109,6 +111,19 @@ def test_what_cannot_be_compared_says_why(old, new, reason, tmp_path):
     assert (mine.verdict, mine.ratio, mine.reason) == (Verdict.UNKNOWN, None, reason)
     assert reason in " ".join(found.text().split())
     assert not found.is_worse
+
+
+def test_a_built_in_model_has_a_row_for_each_precision(tmp_path):
+    """Both divide the same baseline, the one in float32."""
+    files = [BASE | {"path": "base/model.onnx"}]
+    files += [row("base", 0.01, path="base/model_int8.onnx", precision="int8", sha256="8")]
+    files += [row("mine", 0.02, path="mine/model.onnx")]
+    files += [row("mine", 0.01, path="mine/model_int8.onnx", precision="int8")]
+    slower = [*files[:3], row("mine", 0.012, path="mine/model_int8.onnx", precision="int8")]
+    found = compared(tmp_path, files, slower).rows
+    assert [one.model for one in found] == ["base", "base int8", "mine", "mine int8"]
+    assert [one.verdict for one in found] == [Verdict.UNKNOWN, Verdict.SAME, Verdict.SAME, Verdict.WORSE]
+    assert "is the baseline" in found[0].reason
 
 
 def test_one_process_says_nothing_of_the_next(tmp_path):

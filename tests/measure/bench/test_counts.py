@@ -31,7 +31,7 @@ def test_all_forms_of_a_network_are_counted_alike(tmp_path):
 
 
 def test_a_module_of_torch_is_counted_from_its_weights(tmp_path):
-    path = write_built_in("lenet5", tmp_path, [RuntimeName.TORCH])[RuntimeName.TORCH]
+    path = write_built_in("lenet5", tmp_path, [RuntimeName.TORCH])[RuntimeName.TORCH, "fp32"]
     counts = count_file(path, "lenet5").counts
     assert (counts.params, counts.macs, counts.flops) == (431_080, 2_293_000, 4_586_000)
     assert counts.weight_bytes == 4 * 431_080 < counts.num_bytes
@@ -40,7 +40,7 @@ def test_a_module_of_torch_is_counted_from_its_weights(tmp_path):
 
 def test_a_file_for_several_inputs_counts_one(tmp_path):
     single, eight = (write_built_in("lenet300_100", tmp_path, [RuntimeName.LITERT], n) for n in (1, 8))
-    one, many = (count_file(files[RuntimeName.LITERT], "").counts for files in (single, eight))
+    one, many = (count_file(files[RuntimeName.LITERT, "fp32"], "").counts for files in (single, eight))
     assert (one.macs, one.batch, many.batch) == (many.macs, 1, 8)
 
 
