@@ -11,14 +11,17 @@ import numpy as np
 
 from bench.reporting import note
 from bench.subjects import Subject
+from bench.timed_files import TimingPlan, timed_files
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.exports.onnx import OnnxExport
 from edgesqueeze.exports.tflite import TfliteExport
-from edgesqueeze.measure.runtimes.latency import Latency, LatencySettings, measure_interleaved
+from edgesqueeze.measure.bench.row import BenchRow, time_ratio
+from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.measure.runtimes.predictor import Predictor
+from edgesqueeze.numerics.time_ratios import TimeRatio
 from edgesqueeze.progress import SilentProgress
 from edgesqueeze.task.training import Session
 
@@ -40,9 +43,10 @@ class ModelFile:
 class Measured:
     """What one file turned out to be.
 
-    ``accuracy`` is None if the subject has no labels. ``speedup``, ``smaller`` and ``change`` are against
-    the float file in the same runtime and run. ``integer_kernels`` of ``kernels`` are the convolutions and
-    dense layers that ONNX Runtime computes in integers, None for LiteRT.
+    ``accuracy`` is None if the subject has no labels. ``time``, ``smaller`` and ``change`` are against
+    the float file in the same runtime and run; ``time`` and ``latency`` are None where ``timing`` was worth
+    no number. ``integer_kernels`` of ``kernels`` are the convolutions and dense layers that ONNX Runtime
+    computes in integers, None for LiteRT.
     """
 
     label: str
@@ -50,12 +54,22 @@ class Measured:
     runtime: str
     num_bytes: int
     accuracy: float | None
-    latency: Latency
+    timing: BenchRow
     integer_kernels: int | None
     kernels: int | None
-    speedup: float
+    time: TimeRatio | None
     smaller: float
     change: float | None
+
+    @property
+    def latency(self) -> Latency | None:
+        """Median and quartiles of an inference."""
+        return self.timing.latency
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times as fast as the float file."""
+        return None if self.time is None else 1 / self.time.ratio
 
 
 def quantize(subject: Subject, settings: Ptq) -> tuple[GraphModel, list[str]]:
@@ -75,31 +89,30 @@ def write_ours(model: GraphModel, directory: Path, *, with_float: bool) -> list[
     return [a.path for export in exports for a in export.write(model.graph, model.spec, directory)]
 
 
-def measure(files: Sequence[ModelFile], subject: Subject, settings: LatencySettings) -> list[Measured]:
-    """Score every file over the whole test split and time all of them turn by turn, in one process."""
-    predictors = [_load(file.path, settings.threads) for file in files]
+def measure(files: Sequence[ModelFile], subject: Subject, plan: TimingPlan) -> list[Measured]:
+    """Score every file over the whole test split, and time all of a runtime in turns."""
+    predictors = [_load(file.path, plan.threads) for file in files]
     accuracies = [_score(file, p, subject) for file, p in zip(files, predictors, strict=True)]
-    example = subject.task.example_input.numpy()
-    note(f"timing {len(files)} files, {settings.samples} samples each, in turns")
-    runs = {str(index): predictor.prepare(example) for index, predictor in enumerate(predictors)}
-    latencies = list(measure_interleaved(runs, settings).values())
-    found = list(zip(files, predictors, accuracies, latencies, strict=True))
+    runtimes = [predictor.runtime for predictor in predictors]
+    del predictors  # their memory is for the processes that are timed
+    timings = timed_files([file.path for file in files], plan)
+    found = list(zip(files, runtimes, accuracies, timings, strict=True))
     baselines = {f.path.suffix: (f, accuracy, t) for f, _, accuracy, t in found if f.is_baseline}
     rows = []
-    for file, predictor, accuracy, latency in found:
-        base, base_accuracy, base_latency = baselines[file.path.suffix]
+    for file, runtime, accuracy, timing in found:
+        base, base_accuracy, base_timing = baselines[file.path.suffix]
         integer, kernels = _kernels(file.path)
         rows.append(
             Measured(
                 label=file.label,
                 file=file.path.name,
-                runtime=predictor.runtime,
+                runtime=runtime,
                 num_bytes=file.path.stat().st_size,
                 accuracy=accuracy,
-                latency=latency,
+                timing=timing,
                 integer_kernels=integer,
                 kernels=kernels,
-                speedup=base_latency.median_s / latency.median_s,
+                time=time_ratio(timing, base_timing),
                 smaller=base.path.stat().st_size / file.path.stat().st_size,
                 change=None if accuracy is None or base_accuracy is None else accuracy - base_accuracy,
             )

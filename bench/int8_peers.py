@@ -20,14 +20,17 @@ import numpy as np
 from bench.files import Measured, ModelFile, measure, quantize, write_ours
 from bench.reporting import Result, milliseconds, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
+from bench.timed_files import TimingPlan, add_plan_arguments, times
 from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.errors import ExportError
-from edgesqueeze.measure.runtimes.latency import LatencySettings
+from edgesqueeze.measure.bench.row import time_ratio
 
 PEERS = Path(__file__).parent / "peers"
 PEER_PYTHON = Path("build/peers/int8/bin/python")
 OURS = {"edgesqueeze_min_max": Ptq(method="min_max"), "edgesqueeze_auto": Ptq(method="auto")}
 # Neither bytes nor latency depend on how ranges are chosen, so one variant of each is enough to time.
+PEER = "ort_min_max"
+"""What the time of every ONNX file is held against, beside the float file."""
 UNSCORED = {"ort_quantize": ("ort_min_max",), "nncf_quantize": ("nncf_default", "nncf_mixed")}
 
 
@@ -48,21 +51,20 @@ def main() -> None:
     add_subject_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     parser.add_argument("--peer-python", type=Path, default=PEER_PYTHON, help="Python that has nncf")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=50)
+    add_plan_arguments(parser)
     arguments = parser.parse_args()
     result = Result(arguments.output)
     subject = subject_from(arguments)
-    settings = LatencySettings(threads=arguments.threads, samples=arguments.samples)
+    plan = TimingPlan(arguments.threads, arguments.processes, arguments.rounds)
     with tempfile.TemporaryDirectory() as folder:
         files, variants = write_all(subject, arguments.peer_python, Path(folder))
-        rows = measure(files, subject, settings)
+        rows = measure(files, subject, plan)
     data = {
         "subject": subject.facts(),
         "variants": [asdict(variant) for variant in variants],
         "rows": [asdict(row) for row in rows],
     }
-    result.write(data, report(subject, variants, rows))
+    result.write(data, [*report(subject, variants, rows), f"{plan.sentence()}."])
 
 
 def write_all(subject: Subject, peer_python: Path, folder: Path) -> tuple[list[ModelFile], list[Variant]]:
@@ -113,6 +115,7 @@ def run_peer(python: Path, command: Sequence[str], folder: Path, labels: Sequenc
 def report(subject: Subject, variants: Sequence[Variant], rows: Sequence[Measured]) -> list[str]:
     """The parts of the Markdown report."""
     known = {variant.label: variant for variant in variants}
+    peer = next((row.timing for row in rows if row.label == PEER), None)
     body = [
         [
             row.label,
@@ -121,15 +124,16 @@ def report(subject: Subject, variants: Sequence[Variant], rows: Sequence[Measure
             points(row.change),
             f"{row.num_bytes:,}",
             f"{row.smaller:.3f}×",
-            milliseconds(row.latency),
-            f"{row.speedup:.2f}×",
+            "?" if row.latency is None else milliseconds(row.latency),
+            times(row.time),
+            "–" if row.file.endswith(".tflite") or peer is None else times(time_ratio(row.timing, peer)),
             "–" if row.kernels is None else f"{row.integer_kernels}/{row.kernels}",
             row.runtime,
         ]
         for row in rows
     ]
-    header = ["file", "made by", "accuracy", "change", "bytes", "smaller", "latency ms", "faster"]
-    latency = rows[0].latency
+    header = ["file", "made by", "accuracy", "change", "bytes", "smaller", "latency ms"]
+    header += ["time of fp32's", f"time of {PEER}'s"]
     facts = subject.facts()
     scored = (
         f"Accuracy over {facts['test_images']:,} test images, change in points. "
@@ -137,10 +141,9 @@ def report(subject: Subject, variants: Sequence[Variant], rows: Sequence[Measure
         else "Random weights: there is no accuracy to tell. "
     )
     text = (
-        f"{scored}{facts['calibration_images']} calibration images, the same for all. Smaller, faster and "
-        "change are against fp32 in the same runtime and run. Integer kernels: convolutions and dense layers "
-        "that ONNX Runtime runs in integers, of all. Latency: median [quartiles] of "
-        f"{latency.samples} samples, batch 1, {latency.threads} thread(s), all files in turns."
+        f"{scored}{facts['calibration_images']} calibration images, the same for all. Smaller and change are "
+        "against fp32 in the same runtime and run. Integer kernels: convolutions and dense layers that ONNX "
+        "Runtime runs in integers, of all."
     )
     failures = [f"{v.label} ({v.tool}: {v.settings}) failed: {v.error}." for v in variants if v.error]
     return [

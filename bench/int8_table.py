@@ -16,9 +16,9 @@ from pathlib import Path
 from bench.files import RUNTIMES, Measured, ModelFile, measure, quantize, write_ours
 from bench.reporting import Result, milliseconds, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
+from bench.timed_files import TimingPlan, add_plan_arguments, times
 from edgesqueeze.compression.stages.ptq import Ptq
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.measure.runtimes.latency import LatencySettings
 
 METHODS = {
     "min_max": Ptq(method="min_max"),
@@ -44,18 +44,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
     parser.add_argument("--run", action="append", default=[], metavar="LABEL=RUN", help="a finished run")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=50)
+    add_plan_arguments(parser)
     arguments = parser.parse_args()
     result = Result(arguments.output)
     subject = subject_from(arguments)
     finished = [file for run in arguments.run for file in run_files(run)]
-    settings = LatencySettings(threads=arguments.threads, samples=arguments.samples)
+    plan = TimingPlan(arguments.threads, arguments.processes, arguments.rounds)
     with tempfile.TemporaryDirectory() as folder:
         files, notes = ptq_files(subject, arguments.only, Path(folder))
-        rows = measure([*files, *finished], subject, settings)
+        rows = measure([*files, *finished], subject, plan)
     data = {"subject": subject.facts(), "notes": notes, "rows": [asdict(row) for row in rows]}
-    result.write(data, [*report(subject, rows), *(f"{label}: {text}." for label, text in notes.items())])
+    said = [f"{label}: {text}." for label, text in notes.items()]
+    result.write(data, [*report(subject, rows), f"{plan.sentence()}.", *said])
 
 
 def run_files(run: str) -> list[ModelFile]:
@@ -99,27 +99,31 @@ def report(subject: Subject, rows: Sequence[Measured]) -> list[str]:
     names = list(RUNTIMES.values())
     accuracy = ["int8 by", *(f"{what}, {name}" for name in names for what in ("accuracy", "change"))]
     size = ["int8 by"]
-    size += [f"{what}, {name}" for name in names for what in ("bytes", "smaller", "latency ms", "faster")]
+    size += [
+        f"{what}, {name}"
+        for name in names
+        for what in ("bytes", "smaller", "latency ms", "time of the float file's")
+    ]
     pairs = {label: [found[suffix] for suffix in RUNTIMES] for label, found in by_label.items()}
     scores = [
         [label, *(cell for row in pair for cell in (percent(row.accuracy), points(row.change)))]
         for label, pair in pairs.items()
     ]
     sizes = [[label, *(cell for row in pair for cell in _cells(row))] for label, pair in pairs.items()]
-    facts, latency = subject.facts(), rows[0].latency
+    facts = subject.facts()
     scored = f"{facts['test_images']:,} test images" if subject.has_labels else "no test images"
     runtimes = ", ".join(dict.fromkeys(row.runtime for row in rows))
     text = (
         f"Accuracy over {scored}; {facts['calibration_images']} calibration images. "
-        "Smaller, faster and change (in points) are against the float file in the same runtime and run. "
-        f"Latency: median [quartiles] of {latency.samples} samples, batch 1, {latency.threads} thread(s), "
-        f"all files in turns. Runtimes: {runtimes}."
+        "Smaller, time and change (in points) are against the float file in the same runtime and run. "
+        f"Runtimes: {runtimes}."
     )
     return [f"# int8 of {subject.task.name}", table(accuracy, scores), table(size, sizes), text]
 
 
 def _cells(row: Measured) -> list[str]:
-    return [f"{row.num_bytes:,}", f"{row.smaller:.3f}×", milliseconds(row.latency), f"{row.speedup:.2f}×"]
+    latency = "?" if row.latency is None else milliseconds(row.latency)
+    return [f"{row.num_bytes:,}", f"{row.smaller:.3f}×", latency, times(row.time)]
 
 
 if __name__ == "__main__":

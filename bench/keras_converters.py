@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.int8_peers import Variant
 from bench.keras_files import (
     CALIBRATION_IMAGES,
@@ -27,7 +25,8 @@ from bench.keras_files import (
     write_theirs,
 )
 from bench.keras_measured import MOST_TIME, ConverterFile, Measured, Pair, differences, measure
-from bench.reporting import Result, table
+from bench.reporting import Result, milliseconds, table
+from bench.timed_files import TimingPlan, add_plan_arguments, times
 from edgesqueeze.data.splits import DataSplit
 from edgesqueeze.errors import TaskError
 from edgesqueeze.numerics.bootstrap import BootstrapTest
@@ -82,17 +81,18 @@ def main() -> None:
     parser.add_argument(
         "--tensorflow-python", type=Path, default=same_python(), help="Python with TensorFlow"
     )
-    parser.add_argument("--passes", type=int, default=40, help="over all files of a network, for their times")
+    add_plan_arguments(parser)
     arguments = parser.parse_args()
     counts = arguments.test_images or [10_000] * len(arguments.networks)
     if len(counts) != len(arguments.networks):
         parser.error(f"--test-images has {len(counts)} numbers for {len(arguments.networks)} networks")
     result = Result(arguments.output)
-    found = [compared(*pair, arguments) for pair in zip(arguments.networks, counts, strict=True)]
-    result.write({"networks": [to_json(one) for one in found]}, report_of(found))
+    plan = TimingPlan(arguments.threads, arguments.processes, arguments.rounds)
+    found = [compared(*pair, arguments, plan) for pair in zip(arguments.networks, counts, strict=True)]
+    result.write({"networks": [to_json(one) for one in found]}, [*report_of(found), f"{plan.sentence()}."])
 
 
-def compared(name: str, count: int, arguments: Any) -> Compared:
+def compared(name: str, count: int, arguments: Any, plan: TimingPlan) -> Compared:
     """One network's files made and measured."""
     model = arguments.models / f"{name}.keras"
     task = with_test_images(task_of(name, model), count)
@@ -100,7 +100,7 @@ def compared(name: str, count: int, arguments: Any) -> Compared:
     notes = write_ours(name, task, folder)
     variants, exact = write_theirs(arguments.tensorflow_python, model, task, folder / "tensorflow")
     files = files_below(folder)
-    rows, pairs = measure(files, task, folder / "answers", arguments.passes)
+    rows, pairs = measure(files, task, folder / "answers", plan)
     in_float = [file for file in files if file.label in FLOATS]
     return Compared(
         network=name,
@@ -153,13 +153,12 @@ def report_of(found: Sequence[Compared]) -> list[str]:
         _said(found),
         "## Every file",
         table(
-            ["network", "made by", "file", "bytes", "metric [95 %]", "processor ms", "runtime"],
+            ["network", "made by", "file", "bytes", "metric [95 %]", "latency ms", "runtime"],
             [line for one in found for line in _file_lines(one)],
         ),
         "## Ours beside the converter's",
         "Met where ours is no less accurate on the same images (the paired test finds no loss), no larger, "
-        f"and takes at most {MOST_TIME} times as long. Time: the median [quartiles] of ours in shares of "
-        "theirs.",
+        f"and takes at most {MOST_TIME} times as long. Time: ours in shares of theirs.",
         table(
             ["network", "pair", "metric, ours less theirs", "p", "bytes", "time", "met"],
             [line for one in found for line in _pair_lines(one)],
@@ -179,9 +178,8 @@ def _said(found: Sequence[Compared]) -> str:
         f"Fashion-MNIST; test images: {images}. {CALIBRATION_IMAGES} calibration images, the same for both. "
         f"{converter}: float with nothing set; int8 with Optimize.DEFAULT, the representative data set and "
         "TFLITE_BUILTINS_INT8, once with int8 inputs and outputs and once with its default, floats. Ours: "
-        "the ptq stage with nothing set. Bytes, metric and time are those of the file on disk. Times: the "
-        "processor's, of the one thread that computes, batch 1; all files of a network in turns, "
-        f"{len(found[0].rows[0].passes)} passes, median [quartiles]. Differences are over "
+        "the ptq stage with nothing set. Bytes, metric and time are those of the file on disk; a "
+        "squeezed one is run as the ONNX file that it decodes to, and not timed again. Differences are over "
         f"{COMPARED_IMAGES} test images, to Keras on TensorFlow."
     )
 
@@ -194,7 +192,7 @@ def _file_lines(one: Compared) -> list[list[str]]:
             f"{row.file.label.removeprefix(f'{THEIRS} ')}, {row.file.path.name}",
             f"{row.num_bytes:,}",
             written(row.value, one.unit) + _ends(row, one.unit),
-            _milliseconds(row.passes),
+            _latency(row),
             row.runtime,
         ]
         for row in one.rows
@@ -207,9 +205,10 @@ def _ends(row: Measured, unit: Unit) -> str:
     return f" [{written(row.interval.low, unit)} – {written(row.interval.high, unit)}]"
 
 
-def _milliseconds(seconds: Sequence[float]) -> str:
-    low, middle, high = (1e3 * float(s) for s in np.quantile(seconds, (0.25, 0.5, 0.75)))
-    return f"{middle:.3f} [{low:.3f}–{high:.3f}]"
+def _latency(row: Measured) -> str:
+    if row.timing is None:
+        return "–"
+    return "?" if row.timing.latency is None else milliseconds(row.timing.latency)
 
 
 def _pair_lines(one: Compared) -> list[list[str]]:
@@ -220,7 +219,7 @@ def _pair_lines(one: Compared) -> list[list[str]]:
             written_change(pair.change, one.unit, "+") + _change_ends(pair, one.unit),
             "–" if pair.test is None else f"{pair.test.p_value:.2g}",
             f"{pair.bytes:.3f}×",
-            f"{pair.time[0]:.2f}× [{pair.time[1]:.2f}–{pair.time[2]:.2f}]",
+            times(pair.time),
             "yes" if pair.meets_the_bar else "no",
         ]
         for pair in one.pairs

@@ -3,22 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import thread_time
 from typing import Any
 
 import numpy as np
 
 from bench.keras_files import COMPARED_IMAGES, answers_of, inputs_of
 from bench.reporting import note
+from bench.timed_files import TimingPlan, timed_files
 from edgesqueeze.exports import Artifact, SqueezedExport
 from edgesqueeze.files import sha256_of
 from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.measure.bench.row import BenchRow, time_ratio
 from edgesqueeze.measure.checks.image_answers import AnyPairedTest
-from edgesqueeze.measure.runtimes.latency import Run
 from edgesqueeze.measure.runtimes.predictor import Predictor
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.numerics.proportions import Interval
+from edgesqueeze.numerics.time_ratios import TimeRatio
 from edgesqueeze.run.rows import Scored, scored
 from edgesqueeze.task.task import Task
 
@@ -26,8 +27,6 @@ MOST_TIME = 1.05
 """So many times the converter's time ours may take."""
 SIGNIFICANT = 0.05
 _BATCH = 64
-_PASS_S = 0.01
-_WARMUP_RUNS = 20
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,14 @@ class ConverterFile:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file turned out to be; ``passes`` are seconds of an inference in each pass over all files."""
+    """What a file turned out to be; a squeezed one, which runs as what it decodes to, has no ``timing``."""
 
     file: ConverterFile
     runtime: str
     num_bytes: int
     value: float
     interval: Interval | None
-    passes: tuple[float, ...]
+    timing: BenchRow | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Pair:
     """Our file beside the converter's.
 
     ``change`` is our metric less theirs, ``test`` what the same images say of it; ``bytes`` and ``time`` are
-    ours in shares of theirs, ``time`` with its lower and upper quartile over the passes.
+    ours in shares of theirs; ``time`` is None where it was worth no number.
     """
 
     ours: str
@@ -65,7 +64,7 @@ class Pair:
     change: float
     test: AnyPairedTest | None
     bytes: float
-    time: tuple[float, float, float]
+    time: TimeRatio | None
 
     @property
     def no_worse(self) -> bool:
@@ -75,11 +74,12 @@ class Pair:
     @property
     def meets_the_bar(self) -> bool:
         """No less accurate, no larger, and at most 1.05 times the time."""
-        return self.no_worse and self.bytes <= 1 and self.time[0] <= MOST_TIME
+        in_time = self.time is not None and self.time.ratio <= MOST_TIME
+        return self.no_worse and self.bytes <= 1 and in_time
 
 
 def measure(
-    files: Sequence[ConverterFile], task: Task, kept: Path, passes: int
+    files: Sequence[ConverterFile], task: Task, kept: Path, plan: TimingPlan
 ) -> tuple[list[Measured], list[Pair]]:
     """Score every file and time all in turns.
 
@@ -87,20 +87,24 @@ def measure(
         files: of one network.
         task: whose test split.
         kept: a folder of answers, by the SHA-256 of the file that gave them; a file is scored once.
-        passes: over all files, for their times.
+        plan: how often they are timed.
     """
-    predictors = {file.label: loaded(file.path, 1) for file in files}
+    predictors = {file.label: loaded(file.path, plan.threads) for file in files}
     worth = {file.label: _scored(file, predictors[file.label], task, kept) for file in files}
-    times = timed(predictors, task.example_input.numpy(), passes)
+    runtimes = {label: predictor.runtime for label, predictor in predictors.items()}
+    del predictors  # their memory is for the processes that are timed
+    run = [file for file in files if FileFormat.known(file.path) is not FileFormat.SQZ]
+    timings = timed_files([file.path for file in run], plan)
+    found = {file.label: timing for file, timing in zip(run, timings, strict=True)}
     metric = task.primary_metric
     rows = [
         Measured(
             file=file,
-            runtime=predictors[file.label].runtime,
+            runtime=runtimes[file.label],
             num_bytes=file.path.stat().st_size,
             value=worth[file.label].columns["metrics"][metric],
             interval=worth[file.label].columns["interval"],
-            passes=times[file.label],
+            timing=found.get(file.label),
         )
         for file in files
     ]
@@ -112,17 +116,17 @@ def measure(
 
 
 def pair_of(ours: Measured, theirs: Measured, worth: Mapping[str, Scored], task: Task) -> Pair:
-    """Two files compared, image by image and pass by pass."""
+    """Two files compared, image by image and process by process."""
     change = ours.value - theirs.value
     before, after = worth[theirs.file.label].answers, worth[ours.file.label].answers
-    low, middle, high = np.quantile(np.divide(ours.passes, theirs.passes), (0.25, 0.5, 0.75))
+    timed = None if ours.timing is None or theirs.timing is None else (ours.timing, theirs.timing)
     return Pair(
         ours=ours.file.label,
         theirs=theirs.file.label,
         change=change,
         test=after.against(before, task.primary, change),
         bytes=ours.num_bytes / theirs.num_bytes,
-        time=(float(middle), float(low), float(high)),
+        time=None if timed is None else time_ratio(*timed),
     )
 
 
@@ -132,31 +136,6 @@ def loaded(path: Path, threads: int) -> Predictor:
         return load_model(path, threads)
     artifact = Artifact(FileFormat.SQZ, "fp32", path, path.stat().st_size, sha256_of(path))
     return SqueezedExport().load(artifact, threads)
-
-
-def timed(predictors: Mapping[str, Predictor], x: Floats, passes: int) -> dict[str, tuple[float, ...]]:
-    """Seconds of one inference of every file in each pass, the files in turns.
-
-    It is the processor's time of the one thread that computes: on an idle machine the latency, and not
-    stretched by other work.
-    """
-    runs = {label: predictor.prepare(x) for label, predictor in predictors.items()}
-    counts = {label: max(1, round(_PASS_S / _seconds(run, _WARMUP_RUNS))) for label, run in runs.items()}
-    found: dict[str, list[float]] = {label: [] for label in runs}
-    labels = list(runs)
-    for turn in range(passes):
-        first = turn % len(labels)
-        for label in labels[first:] + labels[:first]:
-            runs[label]()  # nobody pays for the caches that the one before emptied
-            found[label].append(_seconds(runs[label], counts[label]))
-    return {label: tuple(seconds) for label, seconds in found.items()}
-
-
-def _seconds(run: Run, count: int) -> float:
-    start = thread_time()
-    for _ in range(count):
-        run()
-    return max(thread_time() - start, 1e-9) / count
 
 
 def differences(files: Sequence[ConverterFile], task: Task, exact: Floats, threads: int) -> dict[str, float]:

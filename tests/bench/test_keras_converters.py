@@ -1,4 +1,4 @@
-"""Keras networks beside TensorFlow's converter: a pair is judged by its file, its answers and its passes."""
+"""Keras networks beside TensorFlow's converter: a pair is judged by its file, its answers and its time."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,15 @@ from bench.int8_peers import Variant
 from bench.keras_converters import Compared, report_of, to_json, with_test_images
 from bench.keras_files import CASES, stages_of
 from bench.keras_measured import ConverterFile, Pair, differences, measure
+from bench.timed_files import TimingPlan
 from edgesqueeze.errors import TaskError
 from edgesqueeze.exports import TfliteExport
 from edgesqueeze.importing.keras.load import keras_on_torch, network_of
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.numerics.proportions import mcnemar_exact
+from edgesqueeze.numerics.time_ratios import TimeRatio
+
+QUICK = TimingPlan(processes=2, rounds=2)
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +33,20 @@ def written(tiny_task, tmp_path_factory):
     ]
 
 
-def test_files_are_scored_once_and_timed_in_passes(tiny_task, written, tmp_path):
+def test_files_are_scored_once_and_timed_in_processes_of_their_own(tiny_task, written, tmp_path):
     task = with_test_images(tiny_task, 64)
-    rows, (pair,) = measure(written, task, tmp_path / "answers", 3)
-    assert [len(row.passes) for row in rows] == [3, 3]
-    assert min(rows[0].passes + rows[1].passes) > 0
+    rows, (pair,) = measure(written, task, tmp_path / "answers", QUICK)
+    assert [[len(p.rounds_s) for p in row.timing.processes] for row in rows] == [[2, 2], [2, 2]]
+    assert [row.timing.path for row in rows] == [str(file.path) for file in written]
     assert rows[0].value == rows[1].value
     assert (pair.change, pair.test.won, pair.test.lost, pair.no_worse) == (0, 0, 0, True)
     assert pair.bytes == rows[0].num_bytes / (rows[0].num_bytes + 1)
-    assert pair.time[1] <= pair.time[0] <= pair.time[2]
+    assert pair.time is None or pair.time.low <= pair.time.ratio <= pair.time.high
     kept = sorted((tmp_path / "answers").iterdir())
     assert len(kept) == 2
     for path in kept:
         np.save(path, np.zeros_like(np.load(path)))
-    again, _ = measure(written, task, tmp_path / "answers", 1)
+    again, _ = measure(written, task, tmp_path / "answers", QUICK)
     assert again[0].value < rows[0].value  # of what was kept: all images are of class 0
 
 
@@ -59,19 +63,26 @@ def test_differences_are_of_the_range_of_what_keras_answers(tiny_task, written):
 
 
 def test_the_report_says_where_the_bar_is_met(tiny_task, written, tmp_path):
-    rows, _ = measure(written, with_test_images(tiny_task, 64), tmp_path, 1)
-    lost = Pair("a", "b", -0.02, mcnemar_exact(30, 10), 0.9, (1.0, 0.9, 1.1))
-    near = Pair("a", "b", -0.001, mcnemar_exact(11, 10), 0.9, (1.04, 0.9, 1.1))
-    slow = Pair("a", "b", 0.0, mcnemar_exact(0, 0), 0.9, (1.06, 1.0, 1.1))
-    large = Pair("a", "b", 0.0, None, 1.001, (1.0, 1.0, 1.0))
-    assert [pair.meets_the_bar for pair in (lost, near, slow, large)] == [False, True, False, False]
+    rows, _ = measure(written, with_test_images(tiny_task, 64), tmp_path, QUICK)
+    lost = Pair("a", "b", -0.02, mcnemar_exact(30, 10), 0.9, TimeRatio(1.0, 0.9, 1.1))
+    near = Pair("a", "b", -0.001, mcnemar_exact(11, 10), 0.9, TimeRatio(1.04, 0.9, 1.1))
+    slow = Pair("a", "b", 0.0, mcnemar_exact(0, 0), 0.9, TimeRatio(1.06, 1.0, 1.1))
+    large = Pair("a", "b", 0.0, None, 1.001, TimeRatio(1.0, 1.0, 1.0))
+    busy = Pair("a", "b", 0.0, None, 0.9, None)
+    assert [pair.meets_the_bar for pair in (lost, near, slow, large, busy)] == [False, True, *[False] * 3]
     apart = {"read": 1e-7, "float TFLite": 2e-7, "float ONNX": 3e-7, "TensorFlow float": 4e-7}
     tool = [Variant("float", "tensorflow 0", "nothing set", 1.0)]
     one = Compared("tiny", "accuracy", "share", 64, rows, (lost, near), apart, {}, tool)
     parts = report_of([one])
     assert f"{rows[0].num_bytes:,}" in parts[3]
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in parts[6].splitlines()[2:]]
-    assert lines[0][2:] == ["-2.00 points (10 won, 30 lost)", "0.0022", "0.900×", "1.00× [0.90–1.10]", "no"]
+    assert lines[0][2:] == [
+        "-2.00 points (10 won, 30 lost)",
+        "0.0022",
+        "0.900×",
+        "1.000× [0.900–1.100], cannot tell",
+        "no",
+    ]
     assert lines[1][-1] == "yes"
     assert "1.0e-07" in parts[8]
     data = to_json(one)
