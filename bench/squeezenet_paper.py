@@ -45,6 +45,8 @@ RATES = {
     "squeezenet1_1": 0.001,
 }
 """Learning rates of the training from random weights; retraining has a third."""
+BATCHES = {"squeezenet1_0": 64, "squeezenet1_1": 64}
+"""Images of a batch, where they are not 128: without batch norm SqueezeNet learns by the number of steps."""
 SPARSITY = {
     "alexnet": {
         "features.0": 0.16,
@@ -78,7 +80,8 @@ def methods(model: str) -> dict[str, Method]:
     if model in LENETS:
         return {"int8": Method(({"stage": "ptq"},), _FILES, "model_int8.tflite")}
     rate = RATES[model]
-    tuned = {"optimizer": "adam", "learning_rate": rate / 3, "weight_decay": 0.0}
+    tuned = {"batch_size": BATCHES.get(model, 128), "optimizer": "adam", "weight_decay": 0.0}
+    tuned["learning_rate"] = rate / 3
     pruned = {"stage": "prune", "sparsity": SPARSITY[model], "epochs": 2, **tuned}
     squeezed = {"stage": "squeeze", "price": 0.5, "epochs": 4, **tuned}
     return {
@@ -125,7 +128,7 @@ def runs_of(model: str, arguments: Any) -> dict[str, Report]:
     task = task_of(model, arguments.train_images)
     reports = {}
     if "float" in wanted:
-        stage = train_stage(RATES[model], arguments.epochs)
+        stage = train_stage(model, arguments.epochs)
         reports["float"] = finished(folder / "float", recipe_of("float", task, [stage], plain))
     task["checkpoint"] = trained(folder / "float")
     for label, method in methods(model).items():
@@ -143,10 +146,10 @@ def task_of(model: str, images: int) -> dict[str, Any]:
     return {"model": model, "data": data, "validation": 0.05}
 
 
-def train_stage(rate: float, epochs: int) -> dict[str, Any]:
+def train_stage(model: str, epochs: int) -> dict[str, Any]:
     """Adam with one cycle."""
-    settings = {"optimizer": "adam", "learning_rate": rate, "weight_decay": 0.0, "schedule": "one_cycle"}
-    return {"stage": "train", "epochs": epochs, **settings}
+    settings = {"batch_size": BATCHES.get(model, 128), "optimizer": "adam", "learning_rate": RATES[model]}
+    return {"stage": "train", "epochs": epochs, "weight_decay": 0.0, "schedule": "one_cycle", **settings}
 
 
 def trained(folder: Path) -> str:
