@@ -62,7 +62,10 @@ SPARSITY = {
 paper's own, section 4.3."""
 TIMED = {"model.onnx", "model.tflite", "model_int8.tflite", "model.sqz"}
 """The files of which a latency is printed."""
-_FILES: list[dict[str, Any]] = [{"export": "onnx", "precision": ["int8"]}, {"export": "tflite", "precision": ["int8"]}]
+_FILES: list[dict[str, Any]] = [
+    {"export": "onnx", "precision": ["int8"]},
+    {"export": "tflite", "precision": ["int8"]},
+]
 _CODED: list[dict[str, Any]] = [{"export": "squeezed", "templates": ["tflite_fp32"]}, {"export": "onnx"}]
 
 

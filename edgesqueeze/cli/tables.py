@@ -34,6 +34,12 @@ def report(
         Path | None,
         typer.Option("--output", "-o", help="With --html: the file. Default: report.html in the one run."),
     ] = None,
+    images: Annotated[
+        int,
+        typer.Option(
+            "--images", min=0, max=60, help="With --html: so many test images with the files' answers."
+        ),
+    ] = 0,
 ) -> None:
     """Print the table of a finished run again, or write it as a page to look at."""
     if html:
@@ -42,8 +48,10 @@ def report(
         from edgesqueeze.page.write import write_page
 
         context.ensure_object(Ending).writes_files()
-        say(f"page: {write_page(directories, output)}")
+        say(f"page: {write_page(directories, output, images)}")
         return
+    if images:
+        raise RecipeError("--images is of the page of --html; a table has none")
     if output is not None:
         raise RecipeError("-o says where the page of --html goes; a table is printed")
     if len(directories) > 1:

@@ -1,11 +1,12 @@
 """What a page shows of a run: its report, and what its files say when the page is written."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgesqueeze.files import is_file
 from edgesqueeze.formats.names import FileFormat
+from edgesqueeze.page.examples import Example, examples_of
 from edgesqueeze.page.file_parts import FileParts, parts_of, sqz_description
 from edgesqueeze.page.network import NetworkFacts, network_facts
 from edgesqueeze.run.folders.stage_folder import StageFolder
@@ -33,6 +34,7 @@ class RunFacts:
     files: dict[str, FileParts]
     changed: tuple[str, ...]
     network: NetworkFacts | None
+    examples: tuple[Example, ...] = ()
 
     @property
     def smallest(self) -> Row | None:
@@ -60,8 +62,12 @@ class RunFacts:
         }
 
 
-def read_runs(paths: list[Path]) -> tuple[RunFacts, ...]:
+def read_runs(paths: list[Path], images: int = 0) -> tuple[RunFacts, ...]:
     """The runs in some directories, in their order; of one name they are told apart by their directories.
+
+    Args:
+        paths: the directories.
+        images: of how many test images each page has the files' answers.
 
     Raises:
         OutputError: a run is not finished, or its report cannot be read.
@@ -72,8 +78,11 @@ def read_runs(paths: list[Path]) -> tuple[RunFacts, ...]:
     names = [str(report.recipe.get("name", path.name)) for report, path in zip(reports, paths, strict=True)]
     if len(set(names)) < len(names):
         names = [f"{name} ({path})" for name, path in zip(names, paths, strict=True)]
+    found = [_read_run(path, report, name) for path, report, name in zip(paths, reports, names, strict=True)]
+    if not images:
+        return tuple(found)
     return tuple(
-        _read_run(path, report, name) for path, report, name in zip(paths, reports, names, strict=True)
+        replace(run, examples=examples_of(path, images)) for run, path in zip(found, paths, strict=True)
     )
 
 

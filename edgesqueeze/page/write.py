@@ -28,12 +28,13 @@ _SUFFIXES = (".html", ".htm")
 _FORMAT = 1
 
 
-def write_page(runs: Sequence[Path], output: Path | None = None) -> Path:
+def write_page(runs: Sequence[Path], output: Path | None = None, images: int = 0) -> Path:
     """Write the page of finished runs, whole or not at all.
 
     Args:
         runs: their directories.
         output: the file; by default ``report.html`` in the directory of the one run.
+        images: of how many test images of every run the page shows the answers; the data must be there.
 
     Returns:
         The file.
@@ -52,7 +53,7 @@ def write_page(runs: Sequence[Path], output: Path | None = None) -> Path:
         output = runs[0] / PAGE
     if output.suffix.lower() not in _SUFFIXES:
         raise OutputError(f"{output} is not the name of a page; it must end in {' or '.join(_SUFFIXES)}")
-    write_atomically(output, page_of(read_runs(list(runs))).encode())
+    write_atomically(output, page_of(read_runs(list(runs), images)).encode())
     return output
 
 
@@ -70,7 +71,7 @@ def page_of(runs: Sequence[RunFacts]) -> str:
     names = [run.name for run in runs]
     return environment.get_template("page.html.jinja").render(
         title=" · ".join(names) if len(names) < 4 else f"{len(names)} runs",
-        policy=_policy(style, script),
+        policy=_policy(style, script, images=any(run.examples for run in runs)),
         style=style,
         script=script,
         data=Markup(json_text(runs)),
@@ -104,11 +105,11 @@ def _own(name: str) -> Markup:
     return Markup(files("edgesqueeze.page").joinpath("templates", name).read_text("utf-8"))
 
 
-def _policy(style: str, script: str) -> str:
+def _policy(style: str, script: str, *, images: bool) -> str:
     """Nothing is loaded from anywhere, and nothing runs but the page's own script."""
     return (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'{'; img-src data:' if images else ''}"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from bench import task_pictures, task_table
+from edgesqueeze.page.write import write_page
 from edgesqueeze.pipeline import compress
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.rundir import new_run
@@ -83,8 +84,10 @@ def test_a_picture_shows_what_the_file_answers_below_what_is_right(kind, finishe
     run, _ = finished(kind)
     script(task_pictures, "--run", run.path, "--output", tmp_path / "p.png", "--images", 3)
     drawn = np.asarray(Image.open(tmp_path / "p.png").convert("RGB"))
-    side = 56 if kind == "reconstruction" else 128
+    side = 168 if kind == "reconstruction" else 192
     assert drawn.shape == (2 * (side + 4) + 4, 3 * (side + 4) + 4, 3)
     right, found = drawn[4 : 4 + side, 4 : 4 + side], drawn[8 + side : 8 + 2 * side, 4 : 4 + side]
     assert right.std() > 5
     assert (right != found).mean() > 0.01
+    page = write_page([run.path], tmp_path / "page.html", images=3).read_text()
+    assert page.count('<img class="photo"') == 3 * 3  # what is right, in float, in int8

@@ -6,6 +6,7 @@ A block is None where a run has nothing to say: no two files to compare, no stag
 from edgesqueeze.page.blocks.about import about_block
 from edgesqueeze.page.blocks.checks import first_block
 from edgesqueeze.page.blocks.classes import classes_block
+from edgesqueeze.page.blocks.examples import examples_block
 from edgesqueeze.page.blocks.layers import layers_block, weights_block
 from edgesqueeze.page.blocks.network import network_block
 from edgesqueeze.page.blocks.rows import latency_block, size_block, table_block
@@ -27,6 +28,7 @@ _IN_ORDER = (
     weights_block,
     network_block,
     classes_block,
+    examples_block,
     training_block,
     about_block,
 )
