@@ -75,6 +75,12 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="One process and few rounds: no verdicts on times.")
     ] = False,
+    sustained: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Each file alone so long afterwards: its speed at first and in the end."
+        ),
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -100,7 +106,7 @@ def bench(
 
     form = Format.JSON if as_json else form
     given = {"--against": against, "--runtime": runtime, "--precision": precision, "--threads": threads}
-    wishes = _Wishes(models or [], suite, {**given, "--batch": batch, "--shape": shape}, quick=quick)
+    wishes = _Wishes(models or [], suite, {**given, "--batch": batch, "--shape": shape}, quick, sustained)
     if save is not None:
         context.ensure_object(Ending).writes_files()
     if compare is not None:
@@ -122,6 +128,7 @@ class _Wishes:
     suite: Path | None
     options: dict[str, str | None]
     quick: bool
+    sustained: float | None = None
 
     def names(self, option: str) -> list[str] | None:
         """The names behind an option, None where it was not given."""
@@ -167,6 +174,8 @@ def _suite(wishes: _Wishes) -> "Suite":
         changes["baseline"] = against[0] if against else None
         changes["references"] = against
     changes["models"] = models
+    if wishes.sustained is not None:
+        changes["sustained_s"] = wishes.sustained
     return change_suite(suite, {**changes, **(_QUICK if wishes.quick else {})})
 
 

@@ -17,6 +17,7 @@ from edgesqueeze.measure.bench.judging import doubts
 from edgesqueeze.measure.bench.rounds import Plan, Session, Timed, time_in_turns
 from edgesqueeze.measure.bench.row import BenchRow, PublishedCheck, Ratios, timed_row
 from edgesqueeze.measure.bench.suite import Suite, change_suite, load_suite
+from edgesqueeze.measure.bench.sustained import sustain
 from edgesqueeze.measure.bench.table import render, render_brief
 from edgesqueeze.measure.bench.worker import Job
 from edgesqueeze.measure.runtimes.host import HostFacts, host_facts
@@ -124,6 +125,12 @@ def _time(
         why = doubts(found, session, len(_cores()))
         row = timed_row(one.candidate, one.counted.counts, one.batch, found, why)
         rows[one.candidate] = replace(row, runtime=told[0]) if told else row
+    if suite.sustained_s is not None:
+        _LOG.info("%d files for %g s each, without a rest", len(jobs), suite.sustained_s)
+        alone = iter(sustain(jobs, suite.sustained_s))
+        for one in prepared:
+            if one.job is not None:
+                rows[one.candidate] = replace(rows[one.candidate], sustained=next(alone))
     return session
 
 

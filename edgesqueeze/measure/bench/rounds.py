@@ -72,7 +72,7 @@ class Session:
     wall_s: float
 
 
-class _FailedError(Exception):
+class FailedError(Exception):
     """A candidate's process has refused it, or has ended."""
 
 
@@ -88,7 +88,7 @@ def time_in_turns(jobs: Sequence[Job], plan: Plan) -> Session:
     for number in range(plan.processes):
         _LOG.info("processes %d of %d", number + 1, plan.processes)
         left = [index for index in range(len(jobs)) if index not in failures]
-        with _workers([jobs[index] for index in left]) as workers:
+        with opened([jobs[index] for index in left]) as workers:
             for index, done in zip(left, _generation(workers, plan.rounds), strict=True):
                 if isinstance(done, Process):
                     found[index].append(done)
@@ -122,10 +122,10 @@ class _Worker:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise _FailedError(_how_it_ended(self.job.path, self.popen.wait(_PATIENCE_S)))
+            raise FailedError(_how_it_ended(self.job.path, self.popen.wait(_PATIENCE_S)))
         told: dict[str, Any] = json.loads(answer)
         if "error" in told:
-            raise _FailedError(told["error"])
+            raise FailedError(told["error"])
         return told
 
 
@@ -154,7 +154,7 @@ def _attempt(worker: _Worker, line: str) -> dict[str, Any] | None:
         return None
     try:
         told = worker.ask(line)
-    except _FailedError as error:
+    except FailedError as error:
         worker.failure = str(error)
         return None
     worker.ready = worker.ready or told
@@ -170,7 +170,7 @@ def _finished(worker: _Worker, samples: list[list[float]], waited: list[float | 
 
 
 @contextmanager
-def _workers(jobs: Sequence[Job]) -> Iterator[list[_Worker]]:
+def opened(jobs: Sequence[Job]) -> Iterator[list[_Worker]]:
     """Running processes; none is left behind."""
     running: list[_Worker] = []
     try:

@@ -10,6 +10,7 @@ from edgesqueeze.measure.bench.candidates import Candidate
 from edgesqueeze.measure.bench.counts import Counts
 from edgesqueeze.measure.bench.rounds import Process, Timed
 from edgesqueeze.measure.bench.suite import Published, agrees
+from edgesqueeze.measure.bench.sustained import Sustained
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.time_ratios import TimeRatio, Verdict, paired_ratio, process_logs
 
@@ -77,7 +78,8 @@ class BenchRow:
 
     ``runtime`` is name and version; it, ``threads`` and ``batch`` are None of a file that does not run.
     ``latency`` is None where it would be worth no number; ``doubts`` say why, one sentence each.
-    ``processes`` are what every process has told, whatever it is worth.
+    ``processes`` are what every process has told, whatever it is worth. ``sustained`` is there where the
+    suite asked for it.
     """
 
     model: str
@@ -89,6 +91,7 @@ class BenchRow:
     latency: Latency | None = None
     doubts: tuple[str, ...] = ()
     processes: tuple[Process, ...] = ()
+    sustained: Sustained | None = None
     ratios: Ratios | None = None
     published: PublishedCheck | None = None
 

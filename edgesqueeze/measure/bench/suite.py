@@ -24,6 +24,7 @@ _PRINTED_COUNT = r"^(\d{1,3}(,\d{3})+|\d+(\.\d+)?)[KM]?$"
 _MOST_RUNS = 100_000
 _MOST_PROCESSES = 100
 _MOST_INPUTS = 4096
+_LONGEST_S = 86_400
 _SCALES = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -88,6 +89,8 @@ class Suite(BaseModel):
     samples: int = Field(default=80, ge=1, le=_MOST_RUNS)
     """At least as many are timed of a file in each process."""
     warmup: int = Field(default=5, ge=1, le=_MOST_RUNS)
+    sustained_s: float | None = Field(default=None, ge=1, le=_LONGEST_S)
+    """Seconds that each file runs alone and without a rest afterwards; None for not at all."""
     baseline: ModelName | None = "alexnet"
     """The model the others are divided into; measured even if ``models`` leaves it out."""
     references: tuple[ModelName, ...] = ()

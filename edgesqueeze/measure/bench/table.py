@@ -20,6 +20,11 @@ _HEADER = (
 _RATIO_HEADER = ("params ×", "bytes ×", "MACs ×", "latency ×", "99 %", "verdict")
 _BRIEF_RATIOS = ("bytes ×", "latency ×", "verdict")
 _PUBLISHED_HEADER = ("model", "params", "published", "agree", "GMACs", "published", "agree", "source")
+_SUSTAINED_HEADER = ("model", "runtime", "s", "burst ms", "sustained ms", "slower", "mJ")
+_SUSTAINED_NOTE = (
+    "Alone and without a rest: burst is the median of the first 5 seconds, sustained that of the last third. "
+    "mJ: energy of the whole machine for one inference, ? where nothing is readable (RAPL, INA)."
+)
 _NONE, _UNKNOWN = "–", "?"
 
 
@@ -31,6 +36,11 @@ def render(rows: Sequence[BenchRow], suite: Suite, tablefmt: str) -> str:
     right = ("right",) * (len(header) - 5)
     alignment = ("left", "left", "right", "right", "left", *right)
     parts = [_tabulate(header, body, alignment, tablefmt), _note(suite, rows), *_doubts(rows)]
+    if any(row.sustained is not None for row in rows):
+        header = [*_SUSTAINED_HEADER[:-1], f"mJ, {_meter(rows)}"]
+        body = [_sustained_cells(row) for row in rows]
+        parts.append(_tabulate(header, body, ("left", "left", *("right",) * 5), tablefmt))
+        parts.append(_SUSTAINED_NOTE)
     published = _published_rows(rows)
     if published:
         parts.append(_tabulate(_PUBLISHED_HEADER, published, ("left", *("right",) * 6, "left"), tablefmt))
@@ -49,8 +59,15 @@ def render_brief(rows: Sequence[BenchRow], suite: Suite, below: Sequence[str]) -
     body = [_brief_cells(row, several) + (_brief_ratios(row.ratios) if with_ratios else []) for row in rows]
     if several:  # threads and inputs take the place of what does not depend on them
         header[2:3] = ["t", "n"]
+    tables = [narrow_table(header, body)]
+    if any(row.sustained is not None for row in rows):
+        long_header = [*_SUSTAINED_HEADER[:-1], f"mJ, {_meter(rows)}"]
+        tables += [
+            narrow_table(long_header, [_sustained_cells(row) for row in rows]),
+            wrapped(_SUSTAINED_NOTE),
+        ]
     texts = [_note(suite, rows), *_doubts(rows), _published_note(rows), *below]
-    return "\n\n".join([narrow_table(header, body), *(wrapped(text) for text in texts if text)])
+    return "\n\n".join([*tables, *(wrapped(text) for text in texts if text)])
 
 
 def as_csv(rows: Sequence[BenchRow]) -> str:
@@ -76,12 +93,30 @@ def _flat(row: BenchRow) -> dict[str, object]:
         "median_s": latency and latency.median_s,
         "p25_s": latency and latency.p25_s,
         "p75_s": latency and latency.p75_s,
+        "burst_s": row.sustained and row.sustained.burst_s,
+        "sustained_s": row.sustained and row.sustained.sustained_s,
+        "joules": row.sustained and row.sustained.joules,
         "times_faster": ratios and ratios.latency,
         "times_faster_low": ratios and ratios.latency_low,
         "times_faster_high": ratios and ratios.latency_high,
         "verdict": ratios and str(ratios.verdict),
         "doubts": "; ".join((*row.counts.doubts, *row.doubts)),
     }
+
+
+def _sustained_cells(row: BenchRow) -> list[str]:
+    found = row.sustained
+    if found is None:
+        return [row.title, row.runtime or _NONE, *[_UNKNOWN if row.runtime else _NONE] * 5]
+    joules = _UNKNOWN if found.joules is None else f"{1e3 * found.joules:.3g}"
+    times = [f"{1e3 * seconds:.3f}" for seconds in (found.burst_s, found.sustained_s)]
+    runtime = _NONE if row.runtime is None else _short(row.runtime)
+    return [row.title, runtime, f"{found.seconds:.0f}", *times, f"{found.ratio:.3f}×", joules]
+
+
+def _meter(rows: Sequence[BenchRow]) -> str:
+    found = {row.sustained.meter for row in rows if row.sustained is not None and row.sustained.meter}
+    return "/".join(sorted(found)) or "no meter"
 
 
 def _tabulate(

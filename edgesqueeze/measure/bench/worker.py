@@ -18,17 +18,19 @@ from typing import IO, Any
 import numpy as np
 
 from edgesqueeze.errors import EdgeSqueezeError
+from edgesqueeze.measure.runtimes.energy import energy_meter
 from edgesqueeze.measure.runtimes.latency import Run, collection_paused, repeats_for, time_runs
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
 from edgesqueeze.measure.runtimes.steady import warm_up
 
-TURN, END = "turn", "end"
+TURN, SUSTAIN, END = "turn", "sustain", "end"
 _SEED = 0
 _NS = 1e-9
 _SAMPLE_S = 0.002
 """A sample lasts as long at least, so that the clock's resolution does not matter."""
 _TURN_S = 0.02
 _MOST_SAMPLES = 5
+_WINDOW_S = 1.0
 _REST_S = 0.01
 _MOST_RESTS = 50
 
@@ -93,11 +95,11 @@ def _serve(orders: IO[str], answers: IO[str]) -> None:
         _rest()
         ready = {"runtime": runtime, "load_s": loaded - begin, "first_s": first_s}
         _tell(answers, {**ready, "warmup": warmed.runs, "is_steady": warmed.is_steady})
-        while orders.readline().strip() == TURN:
-            turn = _turn(run, repeats, samples)
+        while (order := orders.readline().split())[:1] in ([TURN], [SUSTAIN]):
+            told = _turn(run, repeats, samples) if order[0] == TURN else _sustained(run, float(order[1]))
             if job.threads > 1:
                 _rest()
-            _tell(answers, turn)
+            _tell(answers, told)
     _tell(answers, {"peak_bytes": _peak_bytes()})
 
 
@@ -131,6 +133,25 @@ def _turn(run: Run, repeats: int, samples: int) -> dict[str, Any]:
     after = _waited_ns()
     share = None if waited is None or after is None else (after - waited) / spent
     return {"times_s": times, "waited": share}
+
+
+def _sustained(run: Run, seconds: float) -> dict[str, Any]:
+    """Seconds of one inference in windows of about a second, without a rest between them, and the energy."""
+    meter = energy_meter()
+    ends: list[float] = []
+    times: list[float] = []
+    total, begin = 0, perf_counter()
+    while not ends or ends[-1] < seconds:
+        count, start = 0, perf_counter()
+        while (spent := perf_counter() - start) < _WINDOW_S:
+            run()
+            count += 1
+        meter.update()
+        ends.append(perf_counter() - begin)
+        times.append(spent / count)
+        total += count
+    joules = meter.joules if meter.source else None
+    return {"ends_s": ends, "times_s": times, "inferences": total, "joules": joules, "meter": meter.source}
 
 
 def _rest() -> None:
