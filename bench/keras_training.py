@@ -1,6 +1,6 @@
-"""Three networks trained by Keras itself, on its torch backend: what `bench.keras_converters` starts from.
+"""Three networks trained by Keras itself, on any backend of it: what `bench.keras_converters` starts from.
 
-    KERAS_BACKEND=torch python -m bench.keras_training --output FOLDER [--networks squeezenet …] [--epochs 8]
+    KERAS_BACKEND=tensorflow python -m bench.keras_training --output FOLDER [--networks …] [--epochs 8]
 
 A squeeze autoencoder (28 × 28, Fire modules), a small SqueezeNet and MobileNet v2 (96 × 96, three equal
 channels) on Fashion-MNIST, by ``Model.fit``. Each is saved as FOLDER/NAME.keras; FOLDER/NAME.json has what
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torchvision  # noqa: F401  (TensorFlow brings the process down that imports it before torch)
+
+# isort: split
 import keras
 import numpy as np
 from keras import layers
