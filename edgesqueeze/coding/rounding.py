@@ -1,38 +1,83 @@
-"""Levels chosen by what the coder itself would ask for them."""
+"""A layer's step and levels, chosen by what the coder asks for them."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgesqueeze.coding.symbols import Symbols, price_candidates
+from edgesqueeze.numerics.rate_distortion import exact_step, level_costs, total_bits
+from edgesqueeze.numerics.second_order.column_rounding import Bits, Layer, round_columns
+from edgesqueeze.numerics.second_order.parts import Parts
 
-_WEIGHTS_AT_A_TIME = 1 << 22
+_STEPS_TRIED = 2.0 ** (-np.arange(1, 26) / 2)
+"""Of the largest weight, until two in a row are no better."""
+_SAMPLE = 1 << 18
+_PASSES = 2
 
 
-def cheapest_levels(weights: NDArray[np.float32], levels: Symbols, step: float, price: float) -> Symbols:
-    """Move levels to where squared error + price · bits is least, one look at each.
+@dataclass(frozen=True)
+class Rounded:
+    """Levels int32 in the shape of the weight as it is coded, and the distance of two of them."""
 
-    The bits of a weight's choices are those the coder asks after it has coded ``levels`` to there, with all
-    contexts it has. What a choice does to the weights behind it is not in them.
+    step: float
+    levels: Symbols
+
+
+def round_layer(layer: Layer, price: float, parts: Parts) -> Rounded:
+    """The step and the levels with the least loss + price · bits that rounding by columns finds.
+
+    The step is chosen by a sample of rows and by statistics of levels, the levels by what the coder itself
+    asks for a weight that is not zero in each place, with all contexts it has.
 
     Args:
-        weights: float32 [out, in, …].
-        levels: int32 in the same shape, the levels so far.
-        step: the distance of two levels.
-        price: squared error (in units of the weights) that one bit is worth.
-
-    Returns:
-        int32 in the same shape: zero, or one of the two nearest levels.
+        layer: what is rounded; not all zero.
+        price: loss per bit.
+        parts: how it is taken apart.
     """
-    rows = max(1, _WEIGHTS_AT_A_TIME * len(weights) // weights.size)
-    parts = [slice(row, row + rows) for row in range(0, len(weights), rows)]
-    return np.concatenate([_cheapest(weights[part], levels[part], step, price) for part in parts])
+    few = layer.rows(slice(None, None, max(1, layer.aim.size // _SAMPLE)))
+    step = _best_step(few, price)
+    levels = _by_statistics(layer, step, price)[0]
+    for _ in range(_PASSES):
+        levels, _ = round_columns(layer, step, price, coder_bits(levels, parts))
+    return Rounded(step, parts.join(levels))
 
 
-def _cheapest(weights: NDArray[np.float32], levels: Symbols, step: float, price: float) -> Symbols:
-    scaled = weights / np.float32(step)
-    lower = np.trunc(scaled)
-    candidates = np.stack([np.zeros_like(lower), lower, lower + np.sign(scaled)], -1)
-    bits = price_candidates(levels, candidates.astype(np.int32))
-    scores = (scaled[..., None] - candidates) ** 2 + np.float32(price / step**2) * bits
-    best = scores.argmin(-1)[..., None]
-    return np.take_along_axis(candidates, best, -1)[..., 0].astype(np.int32)
+def _best_step(layer: Layer, price: float) -> float:
+    largest = float(np.abs(layer.aim).max())
+    best, least, worse = 0.0, np.inf, 0
+    for part in _STEPS_TRIED:
+        step = exact_step(largest * float(part))
+        levels, loss = _by_statistics(layer, step, price)
+        cost = loss + price * total_bits(_matrix(levels))
+        if cost < least:
+            best, least, worse = step, cost, 0
+        elif (worse := worse + 1) == 3:
+            break
+    return best
+
+
+def _by_statistics(layer: Layer, step: float, price: float) -> tuple[Symbols, float]:
+    """Levels and loss by the costs that levels have by their own statistics, settled in turns."""
+    levels, loss = np.rint(layer.aim / step).astype(np.int32), 0.0
+    for _ in range(_PASSES):
+        levels, loss = round_columns(layer, step, price, _statistical_bits(levels))
+    return levels, loss
+
+
+def _statistical_bits(levels: Symbols) -> Bits:
+    costs = level_costs(_matrix(levels))
+    nonzero = (costs.nonzero_bits() + costs.magnitudes[0]).reshape(levels.shape)
+    return Bits(nonzero, costs.magnitudes - costs.magnitudes[0])
+
+
+def coder_bits(levels: Symbols, parts: Parts) -> Bits:
+    """What the coder asks for ±1 instead of 0 in each place, after it has coded ``levels`` to there."""
+    shaped = parts.join(levels)
+    signs = np.where(shaped < 0, -1, 1).astype(np.int32)
+    prices = price_candidates(shaped, np.stack([np.zeros_like(shaped), signs], -1))
+    magnitudes = level_costs(_matrix(levels)).magnitudes
+    return Bits(parts.split(prices[..., 1] - prices[..., 0]), magnitudes - magnitudes[0])
+
+
+def _matrix(levels: Symbols) -> Symbols:
+    return levels.reshape(-1, levels.shape[-1])

@@ -4,23 +4,13 @@ Training runs both once per step over every weight. As chains of whole-array ope
 the rest of the step where a network has tens of millions of weights.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.numerics.compiled import compiled
 from edgesqueeze.numerics.rate_distortion import Floats, LevelCosts
-
-_Function = TypeVar("_Function", bound=Callable[..., None])
-
-
-def _compiled(function: _Function) -> _Function:
-    try:
-        return cast("_Function", numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no place to write a cache to
-        return cast("_Function", numba.njit(nogil=True)(function))
 
 
 def on_grid(weights: Floats, kept: NDArray[np.bool_], step: float, dead_zone: float, unit: float) -> Floats:
@@ -48,7 +38,7 @@ def on_grid(weights: Floats, kept: NDArray[np.bool_], step: float, dead_zone: fl
     return found
 
 
-@_compiled
+@compiled
 def _on_grid(weights: Any, kept: Any, step: Any, dead_zone: Any, unit: Any, found: Any) -> None:
     for i in range(weights.size):
         scaled = weights[i] / step
@@ -76,7 +66,7 @@ CHEAPEST_NONZERO = np.float32(0.5)
 """Bits that a non-zero is dearer than a zero at the least, however dense its row and column are."""
 
 
-@_compiled
+@compiled
 def _add_rate_slope(gradient: Any, weights: Any, row_bits: Any, column_odds: Any, scales: Any) -> None:
     step, per_bit, beyond = scales
     rows, columns = weights.shape

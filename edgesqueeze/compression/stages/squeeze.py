@@ -6,7 +6,6 @@ fewer bits at the same error (Choi et al. 2017, arXiv 1612.01543; Wiedemann et a
 with the entropy in the loss while training: Oktay et al. 2020, arXiv 1906.06624).
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -18,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
 
-from edgesqueeze.coding.rounding import cheapest_levels
+from edgesqueeze.compression.squeezing.one_shot import OneShot, Shot
 from edgesqueeze.compression.stages.base import Stage
+from edgesqueeze.compression.weights.biases import round_bias
 from edgesqueeze.compression.weights.folding import fold_batch_norm
 from edgesqueeze.compression.weights.parametrizations import Codebook, Grid
 from edgesqueeze.compression.weights.weights import attach, parametrization_of, weight_of
@@ -27,15 +27,12 @@ from edgesqueeze.errors import RecipeError
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.numerics.grid_kernels import add_rate_slope
 from edgesqueeze.numerics.rate_distortion import (
-    SMALLEST_SENSITIVITY,
     Floats,
     LevelCosts,
     Levels,
     choose_step,
-    exact_step,
     level_costs,
     matrix_view,
-    optimal_levels,
     total_bits,
 )
 from edgesqueeze.task.task import Task
@@ -55,10 +52,11 @@ SETTLE_AFTER, RAMP = 0.6, 0.7
 class Squeeze(TrainingSettings, Stage):
     """Bring every weight to level × step, one step per layer, where loss + price · bits is least.
 
-    With ``epochs: 0`` the levels are chosen once, by the loss's sensitivity to each layer. Otherwise the
-    price of the bits is part of the loss while training, until ``settle_after``; then every layer's zeros are
-    fixed, and the rest is fine-tuning. A price that rises slowly lets the network move what it needs out of
-    the way of it. Batch norm is folded first, since a factor per channel would undo the grid.
+    With ``epochs: 0`` the levels are chosen once, layer by layer, by what each layer reads of the calibration
+    images; labels are not looked at. Otherwise the price of the bits is part of the loss while training,
+    until ``settle_after``; then every layer's zeros are fixed, and the rest is fine-tuning. A price that
+    rises slowly lets the network move what it needs out of the way of it. Batch norm is folded first, since
+    a factor per channel would undo the grid.
     """
 
     stage: Literal["squeeze"] = "squeeze"
@@ -80,11 +78,6 @@ class Squeeze(TrainingSettings, Stage):
             raise ValueError("settle_after and ramp are about training; they need epochs above 0")
         return self
 
-    @property
-    def needs_labels(self) -> bool:
-        """Without a training too, levels are chosen by the loss."""
-        return True
-
     def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
         """Attach a grid to every layer, train, and leave the grids attached, the weights on them."""
         if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
@@ -94,25 +87,39 @@ class Squeeze(TrainingSettings, Stage):
             if parametrization_of(layer, Codebook) is not None:
                 raise RecipeError(f"layer {name!r} has shared weights; 'squeeze' takes the place of 'share'")
         price = self.price / sum(weight_of(layer).numel() for layer in layers.values())
-        sensitivities = _sensitivities(model, layers, task, self.batch_size, session.seed)
-        most = MOST_OF_VARIANCE if self.epochs else math.inf
-        squeezed = [_Squeezed.of(layer, sensitivities[name], price, most) for name, layer in layers.items()]
         if self.epochs:
-            _train(model, task, self, session, squeezed)
+            squeezed = self._trained(model, layers, task, session, price)
+        else:
+            squeezed = self._once(model, layers, task, session, price)
         for name, matrix in zip(layers, squeezed, strict=True):
-            if not self.epochs:
-                matrix.round_by_cost()
-            matrix.settle()
-            matrix.write_back()
             if not matrix.levels().any():
                 raise RecipeError(f"squeeze.price {self.price} leaves no weight in layer {name!r}; lower it")
-        if self.bias_bits is not None:
-            for layer in layers.values():
-                _round_bias(layer, self.bias_bits)
         bits = sum(matrix.bits() for matrix in squeezed)
         kept = sum(int(np.count_nonzero(matrix.levels())) for matrix in squeezed)
         session.note(f"squeeze: {kept} weights left of about {bits / 8:.0f} bytes before coding")
         return model
+
+    def _trained(
+        self, model: nn.Module, layers: dict[str, nn.Module], task: Task, session: Session, price: float
+    ) -> "list[_Squeezed]":
+        sensitivities = _sensitivities(model, layers, task, self.batch_size, session.seed)
+        squeezed = [_Squeezed.of(layer, sensitivities[name], price) for name, layer in layers.items()]
+        _train(model, task, self, session, squeezed)
+        for matrix in squeezed:
+            matrix.settle()
+            matrix.write_back()
+        if self.bias_bits is not None:
+            for layer in layers.values():
+                round_bias(layer, self.bias_bits)
+        return squeezed
+
+    def _once(
+        self, model: nn.Module, layers: dict[str, nn.Module], task: Task, session: Session, price: float
+    ) -> "list[_Squeezed]":
+        shots = OneShot(price, self.bias_bits, session.seed).squeeze(
+            model, list(layers), task, session.progress.message
+        )
+        return [_Squeezed.of_shot(layer, shots[name], price) for name, layer in layers.items()]
 
 
 def _train(
@@ -151,7 +158,6 @@ class _Squeezed:
 
     grid: Grid
     weight: nn.Parameter
-    sensitivity: float
     price: float
     costs: LevelCosts
     part: float = 1.0
@@ -160,16 +166,29 @@ class _Squeezed:
     """While training: what adds the slope of the bits to the weight's gradient."""
 
     @classmethod
-    def of(cls, layer: nn.Module, sensitivity: float, price: float, most: float) -> "_Squeezed":
-        """Choose a step, at a bit for no more than ``most`` of the weights' variance, and attach the grid."""
+    def of(cls, layer: nn.Module, sensitivity: float, price: float) -> "_Squeezed":
+        """Choose a step, at a bit for no more than a part of the weights' variance, and attach the grid."""
         values = weight_of(layer).detach()
         matrix = _matrix(values)
-        step_price = min(price, most * float(matrix.var()) * sensitivity)
+        step_price = min(price, MOST_OF_VARIANCE * float(matrix.var()) * sensitivity)
         step = choose_step(matrix, sensitivity, step_price) if matrix.any() else 1.0
-        grid = Grid(torch.tensor(step), torch.tensor(DEAD_ZONE), values != 0)
+        return cls.on(layer, Grid(torch.tensor(step), torch.tensor(DEAD_ZONE), values != 0), price)
+
+    @classmethod
+    def on(cls, layer: nn.Module, grid: Grid, price: float) -> "_Squeezed":
+        """Attach a grid."""
         attach(layer, grid)
         weight = _float_weight(layer)
-        return cls(grid, weight, sensitivity, price, level_costs(_levels(grid, weight)))
+        return cls(grid, weight, price, level_costs(_levels(grid, weight)))
+
+    @classmethod
+    @torch.no_grad()
+    def of_shot(cls, layer: nn.Module, shot: Shot, price: float) -> "_Squeezed":
+        """Attach the grid of one shot, with its levels and its bias."""
+        _float_weight(layer).copy_(shot.levels * shot.step)
+        if isinstance(layer.bias, Tensor) and shot.bias is not None:
+            layer.bias.copy_(shot.bias)
+        return cls.on(layer, Grid(torch.tensor(shot.step), torch.tensor(0.5), shot.levels != 0), price)
 
     def levels(self) -> Levels:
         """The levels as they are, int32 [rows, columns]."""
@@ -210,16 +229,6 @@ class _Squeezed:
         self.costs = LevelCosts(*(values.numpy() for values in state["costs"]))
         if not state["pays"]:
             self._stop_paying()
-
-    @torch.no_grad()
-    def round_by_cost(self) -> None:
-        """Move the weights to the levels for which loss + price · bits is least."""
-        step, exchange = float(self.grid.step), self.price / max(self.sensitivity, SMALLEST_SENSITIVITY)
-        values = torch.where(self.grid.kept, self.weight, 0.0)
-        matrix = _matrix(values)
-        levels = optimal_levels(matrix, step, exchange).reshape(values.shape)
-        levels = cheapest_levels(matrix.reshape(values.shape), levels, step, exchange)
-        self.weight.copy_(torch.from_numpy(levels.astype(np.float32) * np.float32(step)))
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -273,13 +282,3 @@ def _sensitivities(
             totals[name] += float(gradient.double().pow(2).mean()) * length_of(x) / 2
         used += 1
     return {name: total / used for name, total in totals.items()}
-
-
-@torch.no_grad()
-def _round_bias(layer: nn.Module, num_bits: int) -> None:
-    bias = layer.bias
-    if not isinstance(bias, nn.Parameter) or not bias.any():
-        return
-    largest = float(bias.abs().max())
-    step = exact_step(2.0 ** math.ceil(math.log2(largest)) / 2 ** (num_bits - 1))
-    bias.copy_(torch.round(bias / step) * step)

@@ -1,5 +1,7 @@
 """Entropy-constrained quantization: exact grids, zeros that stay, fewer bits for a higher price."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,15 @@ from training import weights_of
 from edgesqueeze.compression.stages import Prune, Share, Squeeze
 from edgesqueeze.compression.weights.parametrizations import Grid
 from edgesqueeze.compression.weights.weights import bake, parametrization_of, weight_of
+from edgesqueeze.data.splits import ArraySplit
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.formats.sqz.file import emit_sqz
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.numerics.rate_distortion import exact_step
 from edgesqueeze.run.recipe import parse_recipe
+from edgesqueeze.task.fidelity import no_loss
+from edgesqueeze.task.training import check_training
 
 
 def squeezed(task, session, **settings):
@@ -52,6 +57,18 @@ def test_pruned_weights_stay_zero(lenet_task, session):
     model = Squeeze(price=0.05, epochs=1).apply(model, lenet_task, session)
     for name, weight in weights_of(model).items():
         assert not weight[before[name] == 0].any(), name
+
+
+def test_one_shot_reads_no_label_and_is_drawn_by_the_seed_alone(tiny_task, session):
+    """The training split is not there; the labels of the calibration images are absurd."""
+    images = ArraySplit(next(iter(tiny_task.calibration.batches(32)))[0], torch.full((32,), 1000))
+    task = replace(tiny_task, train=None, calibration=images, labelled=False, loss=no_loss)
+    stage = Squeeze(price=0.005)
+    assert not stage.needs_labels
+    check_training(stage, task, "squeeze")
+    found = [weights_of(squeezed(task, replace(session, seed=seed), price=1e-4)) for seed in (7, 7, 8)]
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""One shot: levels for all weights without training, by what each layer reads."""

@@ -1,0 +1,79 @@
+"""What a layer's answers matter: the Fisher information of its outputs, with labels the network draws itself.
+
+True labels are not needed, and those of images that a network has learned by heart would say little: its
+gradients vanish there (Kunstner, Balles and Hennig 2019, arXiv 1905.12558, on the empirical Fisher
+information).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgesqueeze.compression.squeezing.drawn_answers import slopes_of_drawn_answers
+from edgesqueeze.task.task import Task
+from edgesqueeze.task.training import call
+from edgesqueeze.trees import leaves, map_tree
+
+BATCH = 64
+
+
+@dataclass
+class Importance:
+    """What is known of a layer after a pass over the calibration images.
+
+    ``rows`` float64 [out]: the mean over images of the squared slope of the loss by a row's answers, summed
+    over places; ``calls`` is how often the network calls the layer.
+    """
+
+    rows: Tensor
+    calls: int = 0
+
+
+def importance_of(model: nn.Module, names: Sequence[str], task: Task, seed: int) -> dict[str, Importance]:
+    """The importance of each layer's answers, in the order in which layers are first called.
+
+    Args:
+        model: the float network, in evaluation mode.
+        names: of layers of it; those that are never called are left out.
+        task: its calibration images, and its kind, which says what answers mean.
+        seed: of the labels drawn.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found: dict[str, Importance] = {}
+    handles = [model.get_submodule(name).register_forward_hook(_Watch(name, found)) for name in names]
+    for x, _ in task.calibration.batches(BATCH):
+        x = map_tree(lambda part: part.detach().clone().requires_grad_(part.is_floating_point()), x)
+        for importance in found.values():
+            importance.calls = 0
+        outputs = call(model, x)
+        slopes = slopes_of_drawn_answers(model, outputs, task, generator)
+        pairs = [pair for pair in zip(leaves(outputs), leaves(slopes), strict=True) if pair[0].requires_grad]
+        torch.autograd.backward([y for y, _ in pairs], [slope for _, slope in pairs])
+    for handle in handles:
+        handle.remove()
+    for importance in found.values():
+        importance.rows /= len(task.calibration)
+    return found
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """A forward hook that adds up the squared slopes by a layer's outputs as they come back."""
+
+    name: str
+    found: dict[str, Importance]
+
+    def __call__(self, layer: nn.Module, inputs: object, y: Tensor) -> None:
+        del inputs
+        axis = y.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        zeros = torch.zeros(y.shape[axis], dtype=torch.float64)
+        importance = self.found.setdefault(self.name, Importance(zeros))
+        importance.calls += 1
+
+        def add(slope: Tensor) -> None:
+            others = [d for d in range(slope.ndim) if d != axis]
+            importance.rows += slope.double().pow(2).sum(others)
+
+        y.register_hook(add)  # type: ignore[no-untyped-call]

@@ -1,0 +1,131 @@
+"""One shot: every layer's levels from what it reads, layer by layer, without training and without labels.
+
+A layer is first moved to answer what it reads in the squeezed network as the float layer answers its own
+inputs (least squares); then its weights go to levels column by column, each error made up for by the columns
+that follow, where loss + price · bits is least.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgesqueeze.coding.rounding import Rounded, round_layer
+from edgesqueeze.compression.squeezing.importance import importance_of
+from edgesqueeze.compression.squeezing.observing import Networks
+from edgesqueeze.compression.squeezing.reads import as_layer_has_it, by_output, groups_of
+from edgesqueeze.compression.squeezing.sums import Observed
+from edgesqueeze.compression.weights.biases import round_bias
+from edgesqueeze.compression.weights.weights import bake, weight_of
+from edgesqueeze.errors import RecipeError
+from edgesqueeze.numerics.rate_distortion import Floats
+from edgesqueeze.numerics.second_order.column_rounding import Layer
+from edgesqueeze.numerics.second_order.moments import best_share, carry_of, fitted
+from edgesqueeze.numerics.second_order.parts import Parts
+from edgesqueeze.task.task import Task
+
+_LEAST_IMPORTANCE = 0.02
+"""Of the mean of a layer: rows that hardly mattered on the calibration images may matter elsewhere."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What a layer becomes: ``levels`` int32 in its weight's shape, their ``step``, and its ``bias``."""
+
+    step: float
+    levels: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """Settings: the loss that a bit is worth, bits of biases (None leaves them in float32), and a seed."""
+
+    price: float
+    bias_bits: int | None
+    seed: int
+
+    def squeeze(
+        self, model: nn.Module, names: Sequence[str], task: Task, tell: Callable[[str], None]
+    ) -> dict[str, Shot]:
+        """What every layer of a model becomes; the model itself stays as it is.
+
+        Args:
+            model: whose batch norm is folded.
+            names: of its layers with a weight.
+            task: its calibration images are all that is looked at.
+            tell: is told how far it is.
+
+        Raises:
+            RecipeError: a layer is never called, so that nothing is known of its inputs.
+        """
+        networks = Networks(*(bake(model).requires_grad_(requires_grad=False) for _ in range(2)))
+        found = importance_of(networks.exact, names, task, self.seed)
+        never = [name for name in names if name not in found]
+        if never:
+            raise RecipeError(
+                f"layer {never[0]!r} has no part in what the model computes; leave it out of it"
+            )
+        generator = torch.Generator().manual_seed(self.seed)
+        shots: dict[str, Shot] = {}
+        units = _with_one_weight(networks.exact, list(found))
+        for number, unit in enumerate(units):
+            tell(f"squeeze: layer {number + 1} of {len(units)}, {unit[0]}")
+            calls = {name: found[name].calls for name in unit}
+            rows = torch.stack([found[name].rows for name in unit]).sum(0).numpy()
+            split = _Split.of(networks.exact.get_submodule(unit[0]))
+            observed = networks.observe(calls, torch.from_numpy(split.weight), task.calibration, generator)
+            rounded = _rounded(split, observed, rows, self.price)
+            for name in unit:
+                shots[name] = self._set(networks.rounded.get_submodule(name), split, observed, rounded)
+        return shots
+
+    @torch.no_grad()
+    def _set(self, layer: nn.Module, split: "_Split", observed: Observed, rounded: Rounded) -> Shot:
+        """Give a layer of the squeezed network its levels, and the bias that gives the wanted means."""
+        values = rounded.levels * np.float32(rounded.step)
+        weight, bias = layer.weight, layer.bias
+        assert isinstance(weight, Tensor)
+        weight.copy_(as_layer_has_it(layer, torch.from_numpy(values)))
+        if isinstance(bias, Tensor):
+            off = observed.answered - np.einsum("prc,pc->pr", split.parts.split(values), observed.read)
+            bias.add_(torch.from_numpy(split.parts.by_row(off)))
+            if self.bias_bits is not None:
+                round_bias(layer, self.bias_bits)
+            bias = bias.detach().clone()
+        levels = as_layer_has_it(layer, torch.from_numpy(rounded.levels))
+        return Shot(rounded.step, levels, bias if isinstance(bias, Tensor) else None)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A layer's float weight [parts, rows, columns], and how it is taken apart."""
+
+    parts: Parts
+    weight: Floats
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> "_Split":
+        weight = by_output(layer, weight_of(layer).detach()).numpy()
+        parts = Parts.of(weight.shape, groups_of(layer))
+        return cls(parts, parts.split(weight))
+
+
+def _with_one_weight(model: nn.Module, names: Sequence[str]) -> list[list[str]]:
+    """Names of layers by the weight that they have together, in order."""
+    units: dict[int, list[str]] = {}
+    for name in names:
+        units.setdefault(id(weight_of(model.get_submodule(name))), []).append(name)
+    return list(units.values())
+
+
+def _rounded(split: _Split, observed: Observed, rows: Floats, price: float) -> Rounded:
+    """Step and levels of a weight whose rows' answers are worth ``rows`` [groups · rows]."""
+    importance = split.parts.of_rows(np.maximum(rows, _LEAST_IMPORTANCE * rows.mean()))
+    share = best_share(observed.halves, split.weight, importance)
+    damped = observed.together().damped(split.weight, share)
+    carry = carry_of(damped.inputs)
+    layer = Layer(fitted(damped, carry), carry, importance, split.weight != 0)
+    return round_layer(layer, price, split.parts)
