@@ -10,9 +10,10 @@ from pathlib import Path
 
 from edgesqueeze.devices.bundle import write_bundle
 from edgesqueeze.devices.emulation.boards import Board
+from edgesqueeze.devices.emulation.commands import start
 from edgesqueeze.devices.emulation.root import Root, ready_root
 from edgesqueeze.devices.targets import Target
-from edgesqueeze.errors import DeviceError, OutputError, ParityError
+from edgesqueeze.errors import OutputError, ParityError
 from edgesqueeze.formats.names import RUNNABLE, FileFormat
 from edgesqueeze.run.rundir import open_run
 
@@ -130,24 +131,9 @@ class Emulated:
         """
         # nothing of the host's: its PYTHONPATH would be looked through, its LD_PRELOAD loaded
         environment = {"PYTHONPATH": str(self._root.site), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
-        try:
-            return subprocess.run(
-                self.command(arguments),
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_SECONDS,
-                check=False,
-            )
-        except OSError as error:
-            raise DeviceError(
-                f"the emulator {self._root.emulator} does not start: {error.strerror}"
-            ) from error
-        except subprocess.TimeoutExpired as error:
-            raise DeviceError(f"the emulated {self._board.name} took longer than {_SECONDS} s") from error
+        what = f"running {self._root.python.name} on an emulated {self._board.name}"
+        command = self.command(arguments)
+        return start(command, what, folder=folder, seconds=_SECONDS, environment=environment)
 
 
 def _check(emulated: Emulated, bundle: Path, names: Sequence[str]) -> tuple[FileCheck, ...]:
