@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edgesqueeze.devices.bundle import write_bundle
 from edgesqueeze.devices.emulation.boards import Board
-from edgesqueeze.devices.emulation.commands import start
 from edgesqueeze.devices.emulation.root import Root, ready_root
+from edgesqueeze.devices.processes import start
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import OutputError, ParityError
 from edgesqueeze.formats.names import RUNNABLE, FileFormat

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from edgesqueeze.devices.emulation.commands import run
+from edgesqueeze.devices.processes import run
 from edgesqueeze.errors import DeviceError
 from edgesqueeze.files import make_directory, remove
 
