@@ -39,7 +39,7 @@ enum { MEMORY, VECTOR, REGISTER, IMMEDIATE, BRANCH, OTHER, NUM_CLASSES };
 static const char *const names[NUM_CLASSES] = {"memory", "vector", "register", "immediate", "branch", "other"};
 
 typedef struct block {
-    uint64_t address, count;
+    uint64_t address, count, seen; /* seen: count when it was looked at; other threads go on */
     uint32_t size, *code;
     struct block *next;
 } block;
@@ -91,7 +91,7 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 static int costlier(const void *one, const void *other)
 {
     const block *a = *(block *const *)one, *b = *(block *const *)other;
-    uint64_t p = a->count * a->size, q = b->count * b->size;
+    uint64_t p = a->seen * a->size, q = b->seen * b->size;
     if (p != q)
         return p < q ? 1 : -1;
     return (a->address > b->address) - (a->address < b->address);
@@ -99,7 +99,7 @@ static int costlier(const void *one, const void *other)
 
 static void write_block(const block *b, const char *comma)
 {
-    fprintf(output, "%s{\"count\": %" PRIu64 ", \"code\": \"", comma, b->count);
+    fprintf(output, "%s{\"count\": %" PRIu64 ", \"code\": \"", comma, b->seen);
     for (uint32_t i = 0; i < b->size; i++)
         fprintf(output, "%08" PRIx32, b->code[i]);
     fputs("\"}", output);
@@ -110,16 +110,18 @@ static void report(void)
     uint64_t of_class[NUM_CLASSES] = {0}, total = 0;
     size_t executed = 0, i = 0;
     block **found;
-    for (block *b = blocks; b != NULL; b = b->next)
-        executed += b->count > 0;
+    for (block *b = blocks; b != NULL; b = b->next) {
+        b->seen = b->count;
+        executed += b->seen > 0;
+    }
     found = allocate((executed + 1) * sizeof *found);
     for (block *b = blocks; b != NULL; b = b->next) {
-        if (b->count == 0)
+        if (b->seen == 0)
             continue;
         found[i++] = b;
-        total += b->count * b->size;
+        total += b->seen * b->size;
         for (uint32_t k = 0; k < b->size; k++)
-            of_class[class_of(b->code[k])] += b->count;
+            of_class[class_of(b->code[k])] += b->seen;
     }
     qsort(found, executed, sizeof *found, costlier);
     fprintf(output, "{\"instructions\": %" PRIu64 ", \"classes\": {", total);
