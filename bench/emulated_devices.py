@@ -20,7 +20,7 @@ import numpy as np
 from bench.reporting import Result, note, table
 from edgesqueeze.devices.bundle import write_bundle
 from edgesqueeze.devices.emulation.boards import Board, board_of
-from edgesqueeze.devices.emulation.check import Emulated
+from edgesqueeze.devices.emulation.emulated import Emulated
 from edgesqueeze.devices.emulation.root import Root, cache_folder, ready_root
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.pipeline import compress
@@ -38,7 +38,7 @@ _TRAINING = {
 }
 _DIGITS: dict[str, Any] = {"named": "mnist_sample", "train_images": _TRAIN_IMAGES}
 _IMAGES = {**_DIGITS, "image_size": [64, 64], "channels": 3}
-_TASKS: dict[str, dict[str, Any]] = {
+NETWORKS: dict[str, dict[str, Any]] = {
     "LeNet-5": {"model": "lenet5", "data": _DIGITS},
     "SqueezeNet 1.1": {"model": "squeezenet1_1", "data": _IMAGES},
     "MobileNet v2": {
@@ -72,15 +72,16 @@ def main() -> None:
     result = Result(arguments.output)
     root = ready_root(cache_folder())
     rows = []
-    for label in _TASKS:
-        run = _run(label, arguments.work)
+    for label, task in NETWORKS.items():
+        run = finished_run(label, task, arguments.work)
         for board in boards:
             note(f"{label} on {board.name}")
             rows += [{"network": label, "board": board.name, **row} for row in _compare(run, board, root)]
     result.write({"emulated": True, "versions": root.versions, "rows": rows}, report_of(rows, root.versions))
 
 
-def _run(label: str, work: Path) -> Path:
+def finished_run(label: str, task: dict[str, Any], work: Path) -> Path:
+    """The run of a network, made if it is not there yet."""
     folder = work / label.lower().replace(" ", "_")
     if (folder / "report.json").is_file():
         return folder
@@ -88,9 +89,12 @@ def _run(label: str, work: Path) -> Path:
         {
             "version": 1,
             "name": folder.name,
-            "task": {**_TASKS[label], "calibration_images": 64},
+            "task": {**task, "calibration_images": 64},
             "stages": [_TRAINING, {"stage": "ptq", "method": "min_max"}],
-            "exports": [{"export": kind, "precision": ["fp32", "int8"]} for kind in ("onnx", "tflite")],
+            "exports": [
+                {"export": "squeezed"},
+                *({"export": kind, "precision": ["fp32", "int8"]} for kind in ("onnx", "tflite")),
+            ],
             "references": [],
         },
         label,
@@ -110,7 +114,7 @@ def _compare(run: Path, board: Board, root: Root) -> list[dict[str, Any]]:
 
 
 def _row(emulated: Emulated, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
-    done = emulated.run(["-c", _PROGRAM, facts["file"]], folder)
+    done = emulated.run([emulated.python, "-c", _PROGRAM, facts["file"]], folder)
     row = {"file": facts["file"], "runtime": facts["version"], "exit_code": done.returncode}
     if done.returncode:
         return {**row, "error": done.stderr.strip().splitlines()[-1:]}

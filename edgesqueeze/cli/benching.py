@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgesqueeze.cli.asked import options_given
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, log_lines
@@ -92,6 +93,13 @@ def bench(
     form: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TERMINAL,
     wide: Wide = False,
     as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="emulated:BOARD",
+            help="Count a run's instructions on the emulated processor of a pi3, pi4 or pi5; no times.",
+        ),
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -105,6 +113,9 @@ def bench(
     from edgesqueeze.measure.bench.bench import run_bench
 
     form = Format.JSON if as_json else form
+    if device is not None:
+        _tell_counts(context, models or [], device, form)
+        return
     given = {"--against": against, "--runtime": runtime, "--precision": precision, "--threads": threads}
     wishes = _Wishes(models or [], suite, {**given, "--batch": batch, "--shape": shape}, quick, sustained)
     if save is not None:
@@ -223,11 +234,31 @@ def _shown(report: "BenchReport", form: Format, *, wide: bool = False) -> str:
             return report.table("simple") if wide else report.brief()
 
 
+def _tell_counts(context: typer.Context, models: list[str], device: str, form: Format) -> None:
+    from edgesqueeze.devices.emulation.boards import board_of
+    from edgesqueeze.devices.emulation.counting import count_run
+    from edgesqueeze.devices.emulation.root import cache_folder
+
+    board = board_of(device)
+    files = ("suite", "against", "runtime", "precision", "threads", "batch", "shape")
+    others = ("quick", "sustained", "save", "wide", "compare")
+    given = options_given(context, (*files, *others))
+    if given:
+        raise RecipeError(f"--device counts the instructions of one run; leave {', '.join(given)} out")
+    if form not in (Format.TERMINAL, Format.JSON):
+        raise RecipeError(f"--device prints as terminal or json, found {form}")
+    if len(models) != 1 or not Path(models[0]).is_dir():
+        raise RecipeError("--device counts the instructions of one run; give its directory")
+    found = count_run(Path(models[0]), board, cache_folder())
+    say(json.dumps(found.to_json(), indent=1) if form is Format.JSON else found.text())
+
+
 def _tell_change(files: tuple[Path, Path], wishes: _Wishes, save: Path | None, form: Format) -> None:
     from edgesqueeze.measure.bench.change import compare_saved, read_saved
 
     given = [name for name, value in wishes.options.items() if value is not None]
-    given += [name for name, is_given in (("--suite", wishes.suite), ("--quick", wishes.quick)) if is_given]
+    others = (("--suite", wishes.suite), ("--quick", wishes.quick), ("--sustained", wishes.sustained))
+    given += [name for name, is_given in others if is_given]
     if wishes.models or given or save is not None or form is Format.CSV:
         raise RecipeError(
             "--compare reads two saved results; it goes with --format terminal, markdown or json"

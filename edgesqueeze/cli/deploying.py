@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgesqueeze.cli.asked import options_given
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.devices.targets import Target
@@ -31,12 +32,17 @@ def deploy(
     to: Annotated[
         str | None,
         typer.Option(
-            metavar="ssh://USER@HOST[:PORT]", help="Test and time it on this device, then remove it."
+            metavar="ssh://USER@HOST[:PORT]|adb:[SERIAL]",
+            help="Test and time it on this device, then remove it.",
         ),
     ] = None,
     python: Annotated[
         str | None,
-        typer.Option(help="With --to: Python there, with numpy and a runtime. Default: python3."),
+        typer.Option(help="With --to ssh://: Python there, with numpy and a runtime. Default: python3."),
+    ] = None,
+    benchmark_model: Annotated[
+        Path | None,
+        typer.Option(help="With --to adb: LiteRT's program of that name for arm64, to time models with."),
     ] = None,
     files: Annotated[
         list[str] | None,
@@ -52,10 +58,18 @@ def deploy(
     """
     if output is None and to is None:
         raise RecipeError("give -o FILE.zip to write a bundle, --to ssh://USER@HOST to try one, or both")
-    if python is not None and to is None:
-        raise RecipeError("--python is of the device that --to names; give both")
+    on_phone = to is not None and to.startswith("adb:")
+    if python is not None and (to is None or on_phone):
+        raise RecipeError("--python is of the device that --to ssh://USER@HOST names; give both")
+    if benchmark_model is not None and not on_phone:
+        raise RecipeError("--benchmark-model is of the device that --to adb: names; give both")
     context.ensure_object(Ending).writes_files()
-    if to is not None:
+    if to is not None and on_phone:
+        if options_given(context, ["target"]) and target is not Target.ANDROID:
+            raise RecipeError(f"--to adb: is an Android device, found --target {target}; leave it out")
+        trial = Trial(to, Target.ANDROID, "", output, tuple(files or ()), sign)
+        _try_on_phone(run, trial, benchmark_model)
+    elif to is not None:
         _try_there(run, Trial(to, target, python or "python3", output, tuple(files or ()), sign))
     elif output is not None and target is Target.C_ARRAY:
         if sign is not None:
@@ -82,14 +96,32 @@ def _try_there(run: Path, trial: Trial) -> None:
     from edgesqueeze.devices.remote.ssh import machine_of, run_there
 
     address, machine = parse_address(trial.to), machine_of(trial.target)
+    report = run_there(address, _trial_bundle(run, trial), machine, trial.python)
+    for line in report.selftest:
+        say(line)
+    say(json.dumps(report.benchmark, indent=1))
+
+
+def _try_on_phone(run: Path, trial: Trial, benchmark_model: Path | None) -> None:
+    from edgesqueeze.devices.remote.adb import check_something_runs, run_on_phone
+    from edgesqueeze.devices.remote.phone import find_phone, parse_serial
+
+    serial = parse_serial(trial.to)
+    check_something_runs(trial.files, benchmark_model)
+    phone = find_phone(serial)
+    report = run_on_phone(phone, _trial_bundle(run, trial), benchmark_model)
+    for name, size in report.decoded.items():
+        say(f"{name}: decoded on {report.device} to the same {size:,} bytes")
+    say(json.dumps(report.to_json(), indent=1))
+
+
+def _trial_bundle(run: Path, trial: Trial) -> bytes:
+    """The archive that is tried; it is kept where -o says."""
     with TemporaryDirectory(prefix="edgesqueeze-") as folder:
         output = trial.output or Path(folder) / "bundle.zip"
         bundle = _write_bundle(run, trial.target, output, trial.files, trial.sign)
         _say_bundle(bundle, "bundle" if trial.output is None else str(output))
-        report = run_there(address, output.read_bytes(), machine, trial.python)
-    for line in report.selftest:
-        say(line)
-    say(json.dumps(report.benchmark, indent=1))
+        return output.read_bytes()
 
 
 def _write_bundle(

@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from torch import Tensor
 
+from edgesqueeze.cli.asked import options_given
 from edgesqueeze.devices.emulation.boards import board_of
 from edgesqueeze.devices.emulation.check import EmulatedCheck, check_run
 from edgesqueeze.devices.emulation.root import cache_folder
@@ -58,16 +59,10 @@ def verify_as_asked(
     """
     if device is None:
         return verify_paths(paths, inputs)
-    given = [name for name in ("images", "npy", "seed") if _was_given(context, name)]
+    given = options_given(context, ("images", "npy", "seed"))
     if given:
-        options = ", ".join(f"--{name}" for name in given)
-        raise RecipeError(f"a device is given the golden inputs of a bundle; leave {options} out")
+        raise RecipeError(f"a device is given the golden inputs of a bundle; leave {', '.join(given)} out")
     return verify_emulated(paths, device)
-
-
-def _was_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 def verify_paths(paths: Sequence[Path], inputs: Inputs) -> Verification:

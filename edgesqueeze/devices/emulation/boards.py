@@ -24,6 +24,8 @@ class Board:
     variant: int
     revision: int
     features: str
+    schedule: str
+    """The model of a processor by which LLVM schedules and llvm-mca counts cycles."""
 
     def cpuinfo(self) -> str:
         """The text of ``/proc/cpuinfo``."""
@@ -50,11 +52,14 @@ class Board:
 _V8 = "fp asimd evtstrm crc32 cpuid"
 _V8_2 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 BOARDS = {
-    "pi3": Board("Raspberry Pi 3", "cortex-a53", 0xD03, 0, 4, _V8),
-    "pi4": Board("Raspberry Pi 4", "cortex-a72", 0xD08, 0, 3, _V8),
-    "pi5": Board("Raspberry Pi 5", "cortex-a76", 0xD0B, 4, 1, _V8_2),
+    "pi3": Board("Raspberry Pi 3", "cortex-a53", 0xD03, 0, 4, _V8, "cortex-a53"),
+    "pi4": Board("Raspberry Pi 4", "cortex-a72", 0xD08, 0, 3, _V8, "cortex-a72"),
+    "pi5": Board("Raspberry Pi 5", "cortex-a76", 0xD0B, 4, 1, _V8_2, "neoverse-n1"),
 }
-"""Before the Pi 5 they have neither cryptographic extension nor dot product of int8 (asimddp)."""
+"""Before the Pi 5 they have neither cryptographic extension nor dot product of int8 (asimddp).
+
+LLVM's cortex-a72 is its cortex-a57. Of the A76 it has no model in detail; neoverse-n1 is the same core as
+made for servers."""
 
 
 def board_of(device: str) -> Board:

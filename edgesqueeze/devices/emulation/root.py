@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from edgesqueeze.devices.emulation.commands import run
+from edgesqueeze.devices.processes import run
 from edgesqueeze.errors import DeviceError
 from edgesqueeze.files import make_directory, remove
 
@@ -124,7 +124,7 @@ def _fetch_emulator(root: Root, work: Path) -> None:
         folder = work / package
         folder.mkdir()
         run(["apt-get", "-qq", "download", package], f"fetching {package}", folder=folder)
-        _unpack(folder, folder / "files")
+        unpack(folder, folder / "files")
         for name in _EMULATORS:
             if (folder / "files" / "usr" / "bin" / name).is_file():
                 shutil.move(folder / "files" / "usr" / "bin" / name, root.emulator)
@@ -137,7 +137,7 @@ def _fetch_system(root: Root, work: Path) -> None:
     run([*apt, "update"], "reading the lists of aarch64 packages", folder=work)
     install = [*apt, "-y", "--download-only", "--no-install-recommends", "install", *_PACKAGES]
     run(install, "fetching Python for aarch64", folder=work)
-    _unpack(work / "apt" / "cache" / "archives", root.system)
+    unpack(work / "apt" / "cache" / "archives", root.system)
 
 
 def _apt_settings(folder: Path) -> Path:
@@ -155,7 +155,12 @@ def _apt_settings(folder: Path) -> Path:
     return settings
 
 
-def _unpack(folder: Path, target: Path) -> None:
+def unpack(folder: Path, target: Path) -> None:
+    """Unpack every Debian package of a folder.
+
+    Raises:
+        DeviceError: it has none, or one cannot be unpacked.
+    """
     packages = sorted(folder.glob("*.deb"))
     if not packages:
         raise DeviceError(f"apt-get has fetched no package into {folder}")

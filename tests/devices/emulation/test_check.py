@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from edgesqueeze.cli.main import app
 from edgesqueeze.devices.emulation.boards import BOARDS
-from edgesqueeze.devices.emulation.check import Emulated, check_run
+from edgesqueeze.devices.emulation.check import check_run
+from edgesqueeze.devices.emulation.emulated import Emulated
 from edgesqueeze.devices.emulation.root import Root, cache_folder, cached_root
 from edgesqueeze.errors import ParityError
 
@@ -34,7 +35,7 @@ def emulator(root, script):
 def test_the_emulator_is_told_the_processor_and_the_root(host_root, tmp_path):
     emulator(host_root, f'echo "$@"; cat "$4/proc/cpuinfo"; ls -d "$4/lib"; env > {tmp_path}/env')
     with Emulated(host_root, BOARDS["pi5"]) as emulated:
-        found = emulated.run(["-c", "pass"], tmp_path).stdout.splitlines()
+        found = emulated.run([emulated.python, "-c", "pass"], tmp_path).stdout.splitlines()
         root = emulated.command([])[4]
     assert found[0].split()[:3] == ["-cpu", "cortex-a76", "-L"]
     assert found[0].endswith("/usr/bin/python3.11 -c pass")

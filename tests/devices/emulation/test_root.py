@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgesqueeze.devices.emulation.commands import run
 from edgesqueeze.devices.emulation.root import cache_folder, cached_root, ready_root
+from edgesqueeze.devices.processes import run
 from edgesqueeze.errors import DeviceError
 
 

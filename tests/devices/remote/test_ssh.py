@@ -131,7 +131,7 @@ def test_other_answers_are_no_success(device, bundle, tmp_path):
             "--to runs programs on the device, android has none",
         ),
         (["--to", "ssh://pi@host", "--target", "c-array"], "allowed: raspberry-pi, linux-x86_64"),
-        (["-o", "x.zip", "--python", "python3"], "--python is of the device that --to names"),
+        (["-o", "x.zip", "--python", "python3"], "--python is of the device that --to ssh"),
     ],
 )
 def test_what_cannot_be_tried_is_refused(arguments, sentence, run):

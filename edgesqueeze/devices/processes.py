@@ -7,28 +7,28 @@ from pathlib import Path
 from edgesqueeze.errors import DeviceError
 
 
-def run(
+def start(
     command: Sequence[str | Path],
     what: str,
     *,
     folder: Path,
     seconds: float = 600,
     environment: Mapping[str, str] | None = None,
-) -> str:
-    """Run a program and return what it prints.
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, whatever exit code it has.
 
     Args:
         command: the program and its arguments; no shell reads them.
-        what: what it does, for the sentence that says that it failed.
+        what: what it does, for the sentence that says that it could not.
         folder: where it runs.
         seconds: how long it may take.
         environment: its whole environment; that of this process if None.
 
     Raises:
-        DeviceError: it is not there, fails, or takes longer.
+        DeviceError: it is not there, or takes longer.
     """
     try:
-        found = subprocess.run(
+        return subprocess.run(
             [str(word) for word in command],
             cwd=folder,
             env=environment,
@@ -43,6 +43,15 @@ def run(
         raise DeviceError(f"{what} failed: {command[0]}: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise DeviceError(f"{what} took longer than {seconds:.0f} s") from error
+
+
+def run(command: Sequence[str | Path], what: str, *, folder: Path, seconds: float = 600) -> str:
+    """Run a program and return what it prints; the arguments are those of ``start``.
+
+    Raises:
+        DeviceError: it is not there, fails, or takes longer.
+    """
+    found = start(command, what, folder=folder, seconds=seconds)
     if found.returncode:
         raise DeviceError(f"{what} failed: {_last_line(found.stderr) or _last_line(found.stdout)}")
     return found.stdout
