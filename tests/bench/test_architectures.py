@@ -1,12 +1,12 @@
 """The table of architectures, made of one small network."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench import architectures
 from bench.architecture_models import ARCHITECTURES
 from bench.architecture_table import report
 
@@ -17,15 +17,16 @@ pytestmark = pytest.mark.slow
 
 
 def run(*arguments):
-    command = [sys.executable, "-m", "bench.architectures", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", [architectures.__file__, *arguments])
+        architectures.main()
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
     folder = tmp_path_factory.mktemp("architectures")
-    done = run("--output", str(folder), "--models", NAME, "--images", "2")
-    assert done.returncode == 0, done.stderr
+    run("--output", str(folder), "--models", NAME, "--images", "2")
     return folder
 
 
@@ -57,8 +58,7 @@ def test_what_is_in_the_report_is_not_measured_again(output):
     content = json.loads((output / "report.json").read_text())
     content["rows"][0]["params"] = 7
     (output / "report.json").write_text(json.dumps(content))
-    done = run("--output", str(output), "--models", NAME, "--resume")
-    assert done.returncode == 0, done.stderr
+    run("--output", str(output), "--models", NAME, "--resume")
     assert json.loads((output / "report.json").read_text())["rows"][0]["params"] == 7
 
 

@@ -1,5 +1,6 @@
 """Every decoder on a finished run: equal files are named, a changed export is noticed."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,14 @@ def decoders(tmp_path_factory):
     return all_decoders(tmp_path_factory.mktemp("decoders"))
 
 
+@pytest.fixture
+def _without_numba(tmp_path, monkeypatch):
+    """As on a device; and compiling would take seconds, since nothing is kept for an archive in a new place."""
+    (tmp_path / "numba.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("_without_numba")
 @pytest.mark.parametrize("decoder", ["edgesqueeze decode", "unsqueeze.pyz", "unsqueeze.c"])
 def test_every_decoder_gives_the_exported_files(decoder, run, decoders):
     found = decode("tiny", run, decoder, decoders)

@@ -30,9 +30,30 @@ class Net(nn.Module):
         self.attend = nn.MultiheadAttention(6, 2, batch_first=True)
         self.encoder = nn.TransformerEncoderLayer(6, 3, 12, batch_first=True)
         self.body = body
+        self._drop_what_is_not_used()
 
     def forward(self, x):
         return self.body(self, self.a(x), self.b(x))
+
+    def _drop_what_is_not_used(self):
+        """torch.export takes time for every weight, also for one that nothing reads."""
+        used, x = _Used(self), torch.zeros(1, 3, 10, 8)
+        with torch.no_grad():
+            self.eval().body(used, self.a(x), self.b(x))
+        self.train()
+        for name in {*self._modules, *self._parameters} - used.names - {"a", "b"}:
+            delattr(self, name)
+
+
+class _Used:
+    """A network's attributes, and the names of those that were asked for."""
+
+    def __init__(self, net):
+        self._net, self.names = net, set()
+
+    def __getattr__(self, name):
+        self.names.add(name)
+        return getattr(self._net, name)
 
 
 BODIES = {

@@ -9,6 +9,7 @@ import pytest
 import torch
 from coarse_layers import coarse, layer_errors
 from torch import nn
+from training import Recorder
 
 from edgesqueeze.compression.quantizing.calibrate import RANGE_METHODS, calibrate
 from edgesqueeze.compression.quantizing.doubts import (
@@ -28,18 +29,22 @@ from edgesqueeze.errors import RecipeError
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
+from edgesqueeze.task.training import Session
 
 
 @pytest.fixture(scope="module")
 def trained(lenet_task):
-    from training import Recorder
-
-    from edgesqueeze.task.training import Session
-
     torch.manual_seed(0)
     model = lenet_task.build_model()
     stage = Train(epochs=3, learning_rate=0.05, batch_size=32)
     return stage.apply(model, lenet_task, Session("train", 0, Recorder()))
+
+
+@pytest.fixture(scope="module")
+def found(trained, lenet_task):
+    """What the search of every choice keeps, and what it told the session."""
+    session = Session("test", 7, Recorder())
+    return Ptq(method="auto").apply(trained, lenet_task, session), session.notes, session.progress.messages
 
 
 @pytest.fixture
@@ -92,14 +97,15 @@ def test_an_outlier_in_one_calibration_image_hurts_min_max_most(graph, batches):
 
 
 @pytest.mark.slow
-def test_auto_keeps_the_best_and_says_why(trained, lenet_task, session, recorder, batches):
+def test_auto_keeps_the_best_and_says_why(found, trained, lenet_task, session, batches):
+    model, notes, messages = found
     want = outputs(bake(trained), batches)
-    chosen = sqnr_db(want, outputs(Ptq(method="auto").apply(trained, lenet_task, session), batches))
+    chosen = sqnr_db(want, outputs(model, batches))
     for method in RANGE_METHODS:
         other = Ptq(method=method).apply(trained, lenet_task, session)
         assert chosen >= sqnr_db(want, outputs(other, batches)) - 1e-6
-    (note,) = session.notes
-    assert note in recorder.messages
+    (note,) = notes
+    assert note in messages
     assert note.startswith("auto kept ")
     told = float(re.search(r"\(SQNR ([\d.]+) dB", note)[1])
     if "GPTQ, whose" in note:  # told for images that it was not fitted to
@@ -115,7 +121,7 @@ def test_auto_leaves_alone_what_the_recipe_fixes(trained, lenet_task, session):
 
 
 def test_a_quantized_model_is_not_quantized_again(trained, lenet_task, session):
-    quantized = Ptq().apply(trained, lenet_task, session)
+    quantized = Ptq(method="min_max").apply(trained, lenet_task, session)
     with pytest.raises(RecipeError, match="quantized already"):
         Ptq().apply(quantized, lenet_task, session)
 
@@ -219,12 +225,15 @@ def test_what_would_break_shared_values_is_refused(setting, lenet_task, session)
     shared = Share(num_bits=3).apply(lenet_task.build_model(), lenet_task, session)
     with pytest.raises(RecipeError, match=f"ptq.{setting} would give the shared values of layer 'conv1'"):
         Ptq(**{setting: True}).apply(shared, lenet_task, session)
+
+
+def test_auto_does_not_try_what_would_break_shared_values(lenet_task, session):
+    shared = Share(num_bits=3).apply(lenet_task.build_model(), lenet_task, session)
     Ptq(method="auto").apply(shared, lenet_task, session)
     assert "equalization" not in session.notes[0]
     assert "GPTQ" not in session.notes[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [{}, {"weights": "mse"}, {"gptq": True}, {"adaround": True, "adaround_steps": 3}]
 )
@@ -234,7 +243,7 @@ def test_one_scale_per_tensor_goes_with_every_method(
     from edgesqueeze.compression.quantizing.graph_model import load_graph_model, serialize_graph_model
     from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
 
-    stage = Ptq(per_channel=False, equalize=True, bias_correction=True, **settings)
+    stage = Ptq(method="min_max", per_channel=False, equalize=True, bias_correction=True, **settings)
     model = stage.apply(trained, lenet_task, session)
     path = tmp_path / "state"
     path.write_bytes(serialize_graph_model(model))
@@ -253,10 +262,12 @@ def test_auto_says_that_scales_are_per_tensor(trained, lenet_task, session):
     assert "min_max weights per tensor" in session.notes[0]
 
 
-def test_auto_is_the_default_and_tries_weights_and_biases_together(trained, lenet_task, session):
-    Ptq().apply(trained, lenet_task, session)
-    assert session.notes[0].startswith("auto kept ")
-    assert re.search("mse weights(, equalization)?, bias correction", session.notes[0])
+@pytest.mark.slow
+def test_auto_is_the_default_and_tries_weights_and_biases_together(found):
+    assert Ptq() == Ptq(method="auto")
+    _, (note,), _ = found
+    assert note.startswith("auto kept ")
+    assert re.search("mse weights(, equalization)?, bias correction", note)
 
 
 def test_few_images_and_a_poor_output_are_told_with_the_costliest_layers(graph, batches):
