@@ -127,6 +127,9 @@ def _node_macs(node: NodeProto, left: Shape, right: Shape, result: Shape) -> int
     if node.op_type == "ConvTranspose":  # every input position meets every weight of its group once
         return left[0] * prod(left[2:]) * prod(right)
     if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):
+        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+        if groups == left[1] == prod(right):
+            return 0  # a scale per channel: its products are element-wise
         return result[0] * prod(result[2:]) * prod(right)
     transposed = any(a.name == "transA" and a.i for a in node.attribute)
     return prod(result) * left[0 if transposed else -1]

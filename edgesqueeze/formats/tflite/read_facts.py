@@ -286,6 +286,8 @@ def _operator_macs(name: str, op: Table, shapes: tuple[Shape, Shape, Shape]) -> 
     left, right, result = shapes
     if name == "TRANSPOSE_CONV":  # every input position meets every weight once
         return prod(left[:-1]) * prod(right)
+    if name in ("CONV_2D", "DEPTHWISE_CONV_2D") and left[-1] == result[-1] == prod(right):
+        return 0  # a scale per channel: its products are element-wise
     if name == "CONV_2D":  # [out, height, width, in / groups]
         return prod(result) * prod(right[1:])
     if name == "DEPTHWISE_CONV_2D":  # [1, height, width, out]

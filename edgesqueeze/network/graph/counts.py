@@ -62,7 +62,9 @@ def count_graph(graph: Graph) -> Counts:
     """Count a graph for one image.
 
     Every layer counts its bias, since every emitter writes one; batch norm counts nothing, since it is
-    folded. Pooling, activations and additions have no multiply-accumulates, as is usual in the field.
+    folded. Pooling, activations, additions and element-wise products have no multiply-accumulates, as is
+    usual in the field; a 1 × 1 convolution of each channel alone is such a product: a norm that cannot be
+    folded, or a hard swish in int8.
     """
     layers = tuple(
         _count_layer(graph, node) if isinstance(node, ParametricNode) else _count_product(graph, node)

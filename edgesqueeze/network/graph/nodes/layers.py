@@ -38,9 +38,10 @@ class Conv(Parametric):
         """[out, in / groups, kernel height, kernel width]."""
         return (self.shape[1], source[1] // self.groups, *self.kernel)
 
-    def positions(self, source: Shape) -> int:  # noqa: ARG002 (see Parametric)
-        """Once per output position."""
-        return prod(self.shape[2:])
+    def positions(self, source: Shape) -> int:
+        """Once per output position; 0 of a scale per channel, whose products are element-wise."""
+        is_scale = self.kernel == (1, 1) and self.groups == source[1] == self.shape[1]
+        return 0 if is_scale else prod(self.shape[2:])
 
 
 @dataclass(frozen=True, kw_only=True)
