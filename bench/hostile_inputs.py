@@ -3,7 +3,8 @@
     python -m bench.hostile_inputs --output bench/results/hostile_inputs
 
 No command may end with a traceback, a raw control character, another exit code than 0 or 2, or without its
-sentence. The cases are those of tests/shared/hostile.py: made by hand, and real files and recipes damaged.
+sentence. The cases are those of tests/shared/hostile.py and hostile_files.py: made by hand, and real files
+and recipes damaged.
 """
 
 import shutil

@@ -2,8 +2,9 @@
 
 import gc
 import os
+from collections import Counter
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,9 @@ settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests begin first, so that no worker is left alone with one while the others have finished."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with many slow tests begin first, so that no worker is left alone with one while the others have finished."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture
@@ -92,6 +93,18 @@ def _operations_of_torch_are_listed_once():
     with pytest.MonkeyPatch.context() as patch:
         for module in (exported_program, decomp_utils):
             patch.setattr(module, "_collect_all_valid_cia_ops", cache(module._collect_all_valid_cia_ops))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_times_are_taken():
+    """A run of tests times its files like any other, but for a moment: nothing is asked of how long they take."""
+    from edgesqueeze.measure.runtimes.latency import LatencySettings
+    from edgesqueeze.run import rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        quick = partial(LatencySettings, samples=5, warmup_s=0.01, min_sample_s=0.0)
+        patch.setattr(rows, "LatencySettings", quick)
         yield
 
 

@@ -1,6 +1,6 @@
 """No name moves the cursor or turns the text around it."""
 
-from hostile import ESCAPES
+from hostile_files import ESCAPES
 
 from edgesqueeze.printable import printable, printable_lines, shown
 

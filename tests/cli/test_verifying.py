@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 
-import hostile
+import hostile_files
 import numpy as np
 import pytest
 from parity_networks import change_onnx, change_tflite, network, pictures, write_files
@@ -21,7 +21,7 @@ RECIPE = {
     "version": 1,
     "name": "small",
     "task": "tiny:build_task",
-    "stages": [{"stage": "train", "epochs": 1}, {"stage": "ptq"}],
+    "stages": [{"stage": "train", "epochs": 1}, {"stage": "ptq", "method": "min_max"}],
     "exports": [
         {"export": "squeezed"},
         {"export": "onnx", "precision": ["fp32", "int8"]},
@@ -149,14 +149,14 @@ def test_an_unfinished_run_is_refused(tmp_path):
 
 def test_arrays_made_to_break_numpy_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("edgesqueeze.cli.verifying.check_survives", lambda path: None)
-    files = hostile.good_files()
+    files = hostile_files.good_files()
     for name in ("good.onnx", "good.sqz"):
         (tmp_path / name).write_bytes(files[name])
     npy, refused = tmp_path / "bad.npy", 0
-    for data in hostile.hostile_npy():
+    for data in hostile_files.hostile_npy():
         npy.write_bytes(data)
         try:
             verify_paths([tmp_path / "good.onnx", tmp_path / "good.sqz"], Inputs(2, npy))
         except ExportError:
             refused += 1
-    assert refused == len(list(hostile.hostile_npy())) - 1  # one of them is as it should be
+    assert refused == len(list(hostile_files.hostile_npy())) - 1  # one of them is as it should be

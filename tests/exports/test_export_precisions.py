@@ -44,7 +44,10 @@ def names(suffix, precisions):
 
 @pytest.mark.slow
 def test_a_recipe_with_everything_runs_end_to_end(tiny_task, tmp_path):
-    stages = [{"stage": "prune", "sparsity": 0.5, "epochs": 0}, {"stage": "ptq", "per_channel": False}]
+    stages = [
+        {"stage": "prune", "sparsity": 0.5, "epochs": 0},
+        {"stage": "ptq", "method": "min_max", "per_channel": False},
+    ]
     asked = recipe(
         stages,
         {"precision": ALL, "int8_form": "qoperator"},
@@ -84,7 +87,7 @@ def test_without_calibration_the_weights_come_from_the_float_network(tiny_task, 
 
 SHARED = {
     "squeeze": [{"stage": "squeeze", "price": 0.01, "epochs": 0}],
-    "share and ptq": [{"stage": "share", "num_bits": 3, "epochs": 0}, {"stage": "ptq"}],
+    "share and ptq": [{"stage": "share", "num_bits": 3, "epochs": 0}, {"stage": "ptq", "method": "min_max"}],
 }
 
 
@@ -192,4 +195,6 @@ def trained_tiny(tiny_task):
     torch.manual_seed(0)
     model = tiny_task.build_model().eval()
     session = Session("test", 1, Recorder())
-    return [Ptq(per_channel=mode).apply(model, tiny_task, session) for mode in (True, False)]
+    return [
+        Ptq(method="min_max", per_channel=mode).apply(model, tiny_task, session) for mode in (True, False)
+    ]

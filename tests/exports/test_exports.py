@@ -38,7 +38,7 @@ def quantized(request, lenet_task, tiny_task):
     model = Prune(sparsity=0.6).apply(task.build_model(), task, session)
     model = Share(num_bits=4).apply(model, task, session)
     plain = bake(model)
-    return task, plain, Ptq().apply(model, task, session)
+    return task, plain, Ptq(method="min_max").apply(model, task, session)
 
 
 @pytest.mark.parametrize("name", EXPORTS)

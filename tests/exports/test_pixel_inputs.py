@@ -156,7 +156,7 @@ def test_a_squeezed_file_gives_them_back_and_says_so(tmp_path):
 
 
 def recipe_of(*exports):
-    stages = [{"stage": "train", "epochs": 1}, {"stage": "ptq"}]
+    stages = [{"stage": "train", "epochs": 1}, {"stage": "ptq", "method": "min_max"}]
     task = {"model": "lenet5", "data": "mnist_sample"}
     return parse_recipe(
         {"version": 1, "name": "r", "task": task, "stages": stages, "exports": list(exports)}, "r"

@@ -26,8 +26,8 @@ def digits(count, seed):
 NETWORKS = {
     "lenet5": (LeNet5, lambda count: digits(count, 0)),
     "alexnet": (lambda: models.alexnet(num_classes=7), lambda count: photos(count, 224, 0)),
-    "squeezenet1_0": (lambda: models.squeezenet1_0(num_classes=7), lambda count: photos(count, 224, 1)),
-    "squeezenet1_1": (lambda: models.squeezenet1_1(num_classes=7), lambda count: photos(count, 224, 2)),
+    "squeezenet1_0": (lambda: models.squeezenet1_0(num_classes=7), lambda count: photos(count, 96, 1)),
+    "squeezenet1_1": (lambda: models.squeezenet1_1(num_classes=7), lambda count: photos(count, 96, 2)),
     "resnet18": (lambda: models.resnet18(num_classes=7), lambda count: photos(count, 64, 3)),
     "mobilenet_v2": (lambda: models.mobilenet_v2(num_classes=7), lambda count: photos(count, 64, 4)),
 }

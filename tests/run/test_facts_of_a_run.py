@@ -31,7 +31,7 @@ STAGES = [
     {"stage": "train", "epochs": 1, "learning_rate": 0.05, "batch_size": 32},
     {"stage": "prune", "sparsity": {"same": 0.5, "head*": 0.3}},
     {"stage": "share", "num_bits": {"same": 3, "head*": 4}},
-    {"stage": "ptq"},
+    {"stage": "ptq", "method": "min_max"},
 ]
 EXPORTS = [
     {"export": "squeezed"},
@@ -168,7 +168,7 @@ def test_stages_that_do_nothing_fire(tiny_task, tmp_path):
 
 
 def test_squeezed_layers_are_judged_like_pruned_ones(tiny_task, tmp_path):
-    stages = [{"stage": "squeeze", "price": 0.001}, {"stage": "ptq"}]
+    stages = [{"stage": "squeeze", "price": 0.001}, {"stage": "ptq", "method": "min_max"}]
     run, _, report = run_of(tmp_path, tiny_task, stages, [{"export": "onnx", "precision": ["int8"]}])
     assert status(report)["pruned and shared"] == status(report)["composition"] == "ok"
     assert all(0 < layer.pruned < layer.weights for layer in report.layers)

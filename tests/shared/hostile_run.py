@@ -25,7 +25,7 @@ RECIPE = {
         {"stage": "train", "epochs": 2},
         {"stage": "prune", "sparsity": 0.5},
         {"stage": "share", "num_bits": 3},
-        {"stage": "ptq"},
+        {"stage": "ptq", "method": "min_max"},
     ],
     "exports": [{"export": "squeezed"}, {"export": "onnx", "precision": ["fp32", "int8"]}],
     "references": [],

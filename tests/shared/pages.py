@@ -32,8 +32,12 @@ SHORTER = {
         "stages.share.epochs=1",
         "references=[]",
     ],
+    "my_recipe.yaml": ["stages.ptq.gptq=false"],
+    "int8.yaml": ["task.calibration_images=32"],
+    "int8_trained.yaml": ["task.calibration_images=32"],
+    "keras.yaml": ["task.calibration_images=32"],
 }
-"""What a bundled recipe is told in a test, before the settings of the page, so that it trains for seconds."""
+"""What a recipe is told in a test, before the settings of the page, so that it takes seconds."""
 
 
 def blocks(page):

@@ -5,6 +5,7 @@ has run backward be forked, and a process for each would import everything once 
 """
 
 import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -39,7 +40,11 @@ def run_together(file: str, jobs: Sequence[Job]) -> list[list[int]]:
 
 
 def _main(file: str, told: str) -> None:
+    gc.disable()  # what is imported stays, in every process
     import lightning_fabric  # noqa: F401 (once for all processes)
+
+    import edgesqueeze.baseline
+    import edgesqueeze.pipeline  # noqa: F401 (likewise)
 
     spec = importlib.util.spec_from_file_location("work", file)
     module = importlib.util.module_from_spec(spec)

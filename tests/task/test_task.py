@@ -6,16 +6,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from PIL import Image
-from sklearn.metrics import accuracy_score
 from torch import nn
 
 from edgesqueeze.errors import TaskError
 from edgesqueeze.task.loading import load_task
-from edgesqueeze.task.metrics import top1_accuracy
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.task_config import TaskConfig
 
@@ -385,29 +380,6 @@ def test_network_for_another_image_size(tmp_path):
         "an input of shape [1, 1, 32, 32] does not run through LeNet5",
         "layer 'fc1' with weight [500, 800] was given [1, 1250]",
     )
-
-
-@given(st.data())
-def test_top1_accuracy_agrees_with_sklearn(data):
-    rows, classes = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 6))
-    outputs = data.draw(hnp.arrays(np.float32, (rows, classes), elements=st.floats(-4, 4, width=16)))
-    targets = data.draw(hnp.arrays(np.int64, rows, elements=st.integers(0, classes - 1)))
-    assert top1_accuracy(outputs, targets) == pytest.approx(accuracy_score(targets, outputs.argmax(1)))
-
-
-def test_top1_accuracy_of_integers_ties_and_nan():
-    assert top1_accuracy(np.array([[1, 3], [5, 5]], np.int8), np.array([1, 0])) == 1.0
-    outputs = np.array([[np.nan, 1.0], [0.0, 1.0]], np.float32)
-    assert top1_accuracy(outputs, np.array([0, 1])) == 0.5
-    assert top1_accuracy(outputs, np.array([1, 1])) == 0.5
-
-
-@pytest.mark.parametrize(
-    ("outputs", "targets"), [((0, 3), (0,)), ((2, 3), (3,)), ((2, 3, 1), (2,)), ((2, 3), (2, 1))]
-)
-def test_top1_accuracy_refuses_other_shapes(outputs, targets):
-    with pytest.raises(TaskError, match="accuracy needs outputs"):
-        top1_accuracy(np.zeros(outputs), np.zeros(targets, np.int64))
 
 
 def test_models_are_built_in_training_mode_with_gradients():

@@ -71,7 +71,7 @@ STAGES = {
         Share(epochs=1, batch_size=8, num_bits={"*": 4}),
         Qat(epochs=1, batch_size=8),
     ],
-    "squeezed": [Squeeze(epochs=1, batch_size=8, price=1e-5), Ptq()],
+    "squeezed": [Squeeze(epochs=1, batch_size=8, price=1e-5), Ptq(method="min_max")],
 }
 
 

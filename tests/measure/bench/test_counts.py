@@ -4,7 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
-from hostile import good_files
+from hostile_files import good_files
 from onnx import TensorProto, helper, numpy_helper
 
 from edgesqueeze.errors import CodecError, ExportError

@@ -7,7 +7,7 @@ import signal
 import sys
 
 import pytest
-from hostile import good_files
+from hostile_files import good_files
 
 from edgesqueeze.measure.bench import rounds, worker
 from edgesqueeze.measure.bench.rounds import Plan, time_in_turns

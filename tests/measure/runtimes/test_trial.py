@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hostile import good_files
+from hostile_files import good_files
 from onnx import helper
 
 from edgesqueeze.errors import ExportError
