@@ -171,6 +171,10 @@ def test_runs_are_named_after_the_recipe_by_default(folder):
         (["bench", "lenet5", "--runtime", "tensorrt"], "runtimes[0]: found 'tensorrt'"),
         (["bench", "lenet5", "--compare", "a.json", "b.json"], "--compare reads two saved results"),
         (["bench", "--compare", "a.json", "b.json"], "a.json cannot be read"),
+        (["bench", "--quick", "--read", "a.json"], "--read shows a saved result; it goes with"),
+        (["bench", "--read", "a.json"], "a.json cannot be read"),
+        (["bench", "lenet5", "--html", "page.txt"], "page.txt is not the name of a page"),
+        (["bench", "lenet5", "--precision", "int4"], "precisions[0]: found 'int4'"),
         (["bench", "."], "is a directory without the files of a run"),
         (["bench", "--suite", "small.yaml"], "small.yaml: "),
     ],
@@ -324,6 +328,11 @@ def test_bench_measures_models_and_files(tmp_path):
     again = CliRunner().invoke(app, ["bench", "--compare", str(tmp_path / "out"), str(tmp_path / "out")])
     assert again.exit_code == 0, again.output
     assert "cannot tell" in again.stdout
+    page = tmp_path / "pages" / "s.html"
+    shown = CliRunner().invoke(app, ["bench", "--read", str(tmp_path / "out"), "--html", str(page)])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout == done.stdout
+    assert "2,293,000" in page.read_text()
 
 
 def test_bench_takes_the_files_of_a_run_and_prints_any_form(squeezed, tmp_path):
@@ -352,7 +361,8 @@ def test_a_comparison_ends_with_1_where_something_is_worse(tmp_path):
     }
     for name, second in (("old", 1.0), ("new", 1.2)):
         rows = [
-            {**fields, "model": model, "sha256": model, "processes": [{"rounds_s": [time] * 2}] * 7}
+            {**fields, "model": model, "path": model, "sha256": model}
+            | {"precision": "fp32", "processes": [{"rounds_s": [time] * 2}] * 7}
             for model, time in (("mine", second), ("base", 1.0))
         ]
         report = {"suite": {"baseline": "base"}, "host": {"cpu_model": "A", "cores": 2}, "rows": rows}
