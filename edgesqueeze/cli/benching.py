@@ -1,7 +1,7 @@
 """The command that measures models side by side, or says what has changed since it did."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -100,6 +100,12 @@ def bench(
             help="Count a run's instructions on the emulated processor of a pi3, pi4 or pi5; no times.",
         ),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page, which needs no network.")
+    ] = None,
+    read: Annotated[
+        Path | None, typer.Option(metavar="SAVED", help="Show a saved result instead of measuring.")
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -108,26 +114,24 @@ def bench(
     ] = None,
 ) -> None:
     """Measure parameters, size, MACs and latency of models side by side, with ratios to AlexNet."""
-    import tempfile
-
-    from edgesqueeze.measure.bench.bench import run_bench
-
     form = Format.JSON if as_json else form
     if device is not None:
         _tell_counts(context, models or [], device, form)
         return
     given = {"--against": against, "--runtime": runtime, "--precision": precision, "--threads": threads}
     wishes = _Wishes(models or [], suite, {**given, "--batch": batch, "--shape": shape}, quick, sustained)
-    if save is not None:
+    if save is not None or html is not None:
         context.ensure_object(Ending).writes_files()
     if compare is not None:
-        _tell_change(compare, wishes, save, form)
+        _tell_change(compare, wishes, [save, html, read], form)
         return
-    chosen = _suite(wishes)
-    with tempfile.TemporaryDirectory() as folder, log_lines():
-        report = run_bench(chosen, Path(folder))
+    if html is not None:
+        _check_page(html)
+    report = _measured(wishes) if read is None else _read(read, wishes)
     if save is not None:
         _save(save, report)
+    if html is not None:
+        _write_page(html, report)
     say(_shown(report, form, wide=wide))
 
 
@@ -140,6 +144,13 @@ class _Wishes:
     options: dict[str, str | None]
     quick: bool
     sustained: float | None = None
+
+    @property
+    def are_any(self) -> bool:
+        """Whether anything was asked for."""
+        given = [value for value in self.options.values() if value is not None]
+        others = (self.suite, self.sustained)
+        return bool(self.models or given or any(value is not None for value in others) or self.quick)
 
     def names(self, option: str) -> list[str] | None:
         """The names behind an option, None where it was not given."""
@@ -159,6 +170,39 @@ class _Wishes:
         if wrong:
             raise RecipeError(f"{option}: found {wrong[0]!r}; whole numbers with commas between are allowed")
         return None if names is None else [int(name) for name in names]
+
+
+def _measured(wishes: _Wishes) -> "BenchReport":
+    import tempfile
+
+    from edgesqueeze.measure.bench.bench import run_bench
+
+    chosen = _suite(wishes)
+    with tempfile.TemporaryDirectory() as folder, log_lines():
+        return run_bench(chosen, Path(folder))
+
+
+def _read(saved: Path, wishes: _Wishes) -> "BenchReport":
+    from edgesqueeze.measure.bench.saved import read_bench
+
+    if wishes.are_any:
+        raise RecipeError("--read shows a saved result; it goes with --format, --wide, --save and --html")
+    return read_bench(saved)
+
+
+def _check_page(place: Path) -> None:
+    """Before anything is measured."""
+    from edgesqueeze.page.write import check_page_name
+
+    check_page_name(place)
+
+
+def _write_page(place: Path, report: "BenchReport") -> None:
+    from edgesqueeze.files import make_directory
+    from edgesqueeze.page.write import write_bench_page
+
+    make_directory(place.parent)
+    write_bench_page(report, place)
 
 
 def _suite(wishes: _Wishes) -> "Suite":
@@ -241,7 +285,7 @@ def _tell_counts(context: typer.Context, models: list[str], device: str, form: F
 
     board = board_of(device)
     files = ("suite", "against", "runtime", "precision", "threads", "batch", "shape")
-    others = ("quick", "sustained", "save", "wide", "compare")
+    others = ("quick", "sustained", "save", "wide", "html", "read", "compare")
     given = options_given(context, (*files, *others))
     if given:
         raise RecipeError(f"--device counts the instructions of one run; leave {', '.join(given)} out")
@@ -253,13 +297,12 @@ def _tell_counts(context: typer.Context, models: list[str], device: str, form: F
     say(json.dumps(found.to_json(), indent=1) if form is Format.JSON else found.text())
 
 
-def _tell_change(files: tuple[Path, Path], wishes: _Wishes, save: Path | None, form: Format) -> None:
+def _tell_change(
+    files: tuple[Path, Path], wishes: _Wishes, places: Sequence[Path | None], form: Format
+) -> None:
     from edgesqueeze.measure.bench.change import compare_saved, read_saved
 
-    given = [name for name, value in wishes.options.items() if value is not None]
-    others = (("--suite", wishes.suite), ("--quick", wishes.quick), ("--sustained", wishes.sustained))
-    given += [name for name, is_given in others if is_given]
-    if wishes.models or given or save is not None or form is Format.CSV:
+    if wishes.are_any or any(place is not None for place in places) or form is Format.CSV:
         raise RecipeError(
             "--compare reads two saved results; it goes with --format terminal, markdown or json"
         )

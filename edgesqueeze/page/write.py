@@ -19,8 +19,10 @@ from markupsafe import Markup
 
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import write_atomically
-from edgesqueeze.page.blocks import blocks_of, together_blocks
+from edgesqueeze.measure.bench.bench import BenchReport
+from edgesqueeze.page.blocks import benchmark_blocks, blocks_of, together_blocks
 from edgesqueeze.page.facts import RunFacts, read_runs
+from edgesqueeze.page.view import Block
 from edgesqueeze.printable import printable_lines
 from edgesqueeze.run.rundir import PAGE
 
@@ -51,14 +53,65 @@ def write_page(runs: Sequence[Path], output: Path | None = None, images: int = 0
                 f"the page of {len(runs)} runs belongs to none of them; say with -o where it goes"
             )
         output = runs[0] / PAGE
-    if output.suffix.lower() not in _SUFFIXES:
-        raise OutputError(f"{output} is not the name of a page; it must end in {' or '.join(_SUFFIXES)}")
+    check_page_name(output)
     write_atomically(output, page_of(read_runs(list(runs), images)).encode())
     return output
 
 
+def write_bench_page(report: BenchReport, output: Path) -> None:
+    """Write the page of a benchmark, whole or not at all.
+
+    Raises:
+        OutputError: the file is not the name of a page, or cannot be written.
+    """
+    check_page_name(output)
+    write_atomically(output, bench_page_of(report).encode())
+
+
+def check_page_name(output: Path) -> None:
+    """Refuse what a browser would not open as a page.
+
+    Raises:
+        OutputError: the name ends otherwise.
+    """
+    if output.suffix.lower() not in _SUFFIXES:
+        raise OutputError(f"{output} is not the name of a page; it must end in {' or '.join(_SUFFIXES)}")
+
+
 def page_of(runs: Sequence[RunFacts]) -> str:
     """The page of some runs as HTML, all that it needs within."""
+    names = [run.name for run in runs]
+    return _rendered(
+        maker="edgesqueeze report",
+        title=" · ".join(names) if len(names) < 4 else f"{len(names)} runs",
+        data={"runs": [run.to_json() for run in runs]},
+        together=together_blocks(runs) if len(runs) > 1 else [],
+        sections=[(f"r{i}", run.name, blocks_of(run)) for i, run in enumerate(runs, start=1)],
+        images=any(run.examples for run in runs),
+    )
+
+
+def bench_page_of(report: BenchReport) -> str:
+    """The page of a benchmark as HTML, all that it needs within."""
+    return _rendered(
+        maker="edgesqueeze bench",
+        title=report.suite.name,
+        data={"bench": report.to_json()},
+        together=[],
+        sections=[("b", report.suite.name, benchmark_blocks(report))],
+    )
+
+
+def _rendered(
+    maker: str,
+    title: str,
+    data: dict[str, Any],
+    together: Sequence[Block],
+    sections: Sequence[tuple[str, str, Sequence[Block]]],
+    *,
+    images: bool = False,
+) -> str:
+    """The template with the blocks of each section: the prefix of its addresses, its name, and they."""
     environment = Environment(
         loader=PackageLoader("edgesqueeze.page"),
         autoescape=True,
@@ -68,22 +121,22 @@ def page_of(runs: Sequence[RunFacts]) -> str:
         finalize=_visible,
     )
     style, script = _own("page.css"), _own("page.js")
-    names = [run.name for run in runs]
     return environment.get_template("page.html.jinja").render(
-        title=" · ".join(names) if len(names) < 4 else f"{len(names)} runs",
-        policy=_policy(style, script, images=any(run.examples for run in runs)),
+        maker=maker,
+        title=title,
+        policy=_policy(style, script, images=images),
         style=style,
         script=script,
-        data=Markup(json_text(runs)),
-        together=together_blocks(runs) if len(runs) > 1 else [],
-        runs=[(f"r{i}", run, blocks_of(run)) for i, run in enumerate(runs, start=1)],
+        data=Markup(json_text(data)),
+        together=together,
+        sections=sections,
     )
 
 
-def json_text(runs: Sequence[RunFacts]) -> str:
+def json_text(data: dict[str, Any]) -> str:
     """All facts as JSON that may stand in a ``script`` element; numbers that are not finite are null."""
-    data = {"page": _FORMAT, "runs": [_finite(run.to_json()) for run in runs]}
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    whole = {"page": _FORMAT, **_finite(data)}
+    text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -33,6 +33,11 @@ def test_bench_measures_models_and_files(tmp_path):
     again = CliRunner().invoke(app, ["bench", "--compare", str(tmp_path / "out"), str(tmp_path / "out")])
     assert again.exit_code == 0, again.output
     assert "cannot tell" in again.stdout
+    page = tmp_path / "pages" / "s.html"
+    shown = CliRunner().invoke(app, ["bench", "--read", str(tmp_path / "out"), "--html", str(page)])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout == done.stdout
+    assert "2,293,000" in page.read_text()
 
 
 def test_bench_takes_the_files_of_a_run_and_prints_any_form(squeezed, tmp_path):

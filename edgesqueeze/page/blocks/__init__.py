@@ -1,9 +1,11 @@
 """The blocks of a page: each file answers one kind of question with functions from a run to a block.
 
-A block is None where a run has nothing to say: no two files to compare, no stage that trained.
+Those of a benchmark are made of its report. A block is None where a run has nothing to say: no two files to
+compare, no stage that trained.
 """
 
 from edgesqueeze.page.blocks.about import about_block
+from edgesqueeze.page.blocks.benchmark import benchmark_blocks
 from edgesqueeze.page.blocks.checks import first_block
 from edgesqueeze.page.blocks.classes import classes_block
 from edgesqueeze.page.blocks.examples import examples_block
@@ -16,7 +18,7 @@ from edgesqueeze.page.blocks.training import training_block
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.view import Block
 
-__all__ = ["blocks_of", "together_blocks"]
+__all__ = ["benchmark_blocks", "blocks_of", "together_blocks"]
 
 _IN_ORDER = (
     first_block,

@@ -12,7 +12,7 @@ from edgesqueeze.run.row_tables import said_of_inputs
 def about_block(run: RunFacts) -> Block:
     """Parity, what files expect, the environment and the recipe."""
     report = run.report
-    rows = [[Cell(key, kind="name"), Cell(text)] for key, text in _lines(report.environment)]
+    rows = [[Cell(key, kind="name"), Cell(text)] for key, text in fact_lines(report.environment)]
     recipe = yaml.safe_dump(report.recipe, sort_keys=False, allow_unicode=True)
     parity = [f"{sentence}." for sentence in report.parity.get("summary", ())]
     parts: list[Remarks | Table | Code] = [Remarks(parity)] if parity else []
@@ -23,13 +23,13 @@ def about_block(run: RunFacts) -> Block:
     return Block("about", "Origin", f"The run in {run.directory}.", parts)
 
 
-def _lines(facts: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Keys and values, those of an object within with its key in front."""
+def fact_lines(facts: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Keys and values as text, those of an object within with its key in front."""
     lines: list[tuple[str, str]] = []
     for key, value in facts.items():
         name = f"{above}{key}".replace("_", " ")
         if isinstance(value, dict) and any(isinstance(entry, dict) for entry in value.values()):
-            lines += _lines(value, f"{name}, ")
+            lines += fact_lines(value, f"{name}, ")
         elif isinstance(value, dict):
             lines.append((name, ", ".join(f"{inner} {entry}" for inner, entry in value.items())))
         else:
