@@ -52,14 +52,11 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add_subject_arguments(parser)
     parser.add_argument("--run", action="append", default=[], type=network_source, metavar="LABEL=RUN")
-    parser.add_argument("--qp", type=int, nargs="+", default=list(QPS))
-    parser.add_argument("--nonweight-qp", type=int, nargs="+", default=list(BIAS_QPS), help="of biases")
-    parser.add_argument("--lambda-scale", type=float, nargs="+", default=[0.0], help="of its rate term")
+    add_peer_arguments(parser)
     parser.add_argument(
         "--published", choices=list(published_sizes()), help="others' figures to print beside ours"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
-    parser.add_argument("--peer-python", type=Path, default=NNCODEC_PYTHON, help="Python that has nncodec")
     arguments = parser.parse_args()
     result = Result(arguments.output)
     subject = subject_from(arguments)
@@ -67,14 +64,22 @@ def main() -> None:
         raise RecipeError("accuracy needs a trained network with test images: give --recipe, not --random")
     graph = build_graph(subject.model, subject.task.example_input)
     with tempfile.TemporaryDirectory() as folder:
-        original = _point(subject, graph, Path(folder) / "float.onnx")
-        ours = [_our_point(subject, label, Path(run)) for label, run in arguments.run]
+        original = float_point(subject, graph, Path(folder) / "float.onnx")
+        ours = [our_point(subject, label, Path(run)) for label, run in arguments.run]
         theirs = nncodec_points(subject, graph, arguments, Path(folder))
     found = {"float": asdict(original), "points": [asdict(p) for p in (*ours, *theirs)]}
     parts = report(subject, original, ours, theirs)
     if arguments.published:
         parts += published_table(published_sizes()[arguments.published])
     result.write({"subject": subject.facts(), **found}, parts)
+
+
+def add_peer_arguments(parser: ArgumentParser) -> None:
+    """The arguments that :func:`nncodec_points` reads."""
+    parser.add_argument("--qp", type=int, nargs="+", default=list(QPS))
+    parser.add_argument("--nonweight-qp", type=int, nargs="+", default=list(BIAS_QPS), help="of biases")
+    parser.add_argument("--lambda-scale", type=float, nargs="+", default=[0.0], help="of its rate term")
+    parser.add_argument("--peer-python", type=Path, default=NNCODEC_PYTHON, help="Python that has nncodec")
 
 
 def published_sizes() -> dict[str, list[dict[str, str]]]:
@@ -105,7 +110,7 @@ def nncodec_points(subject: Subject, graph: Graph, arguments: Namespace, folder:
                 for name, values in graph.tensors.items()
             }
         path = folder / f"nncodec_{index}.onnx"
-        scored = _point(subject, Graph(graph.nodes, tensors), path)
+        scored = float_point(subject, Graph(graph.nodes, tensors), path)
         settings = coded.settings
         label = f"qp {settings['qp']}, biases {settings['nonweight_qp']}, lambda {settings['lambda_scale']}"
         found.append(Point(run.tool, label, coded.num_bytes, scored.accuracy))
@@ -114,12 +119,13 @@ def nncodec_points(subject: Subject, graph: Graph, arguments: Namespace, folder:
     return found
 
 
-def _point(subject: Subject, graph: Graph, path: Path) -> Point:
+def float_point(subject: Subject, graph: Graph, path: Path) -> Point:
+    """A graph written as an fp32 ONNX file and scored."""
     path.write_bytes(emit_onnx(graph, None))
     return Point("fp32", path.name, path.stat().st_size, accuracy_of(load_onnx(path), subject))
 
 
-def _our_point(subject: Subject, label: str, run: Path) -> Point:
+def our_point(subject: Subject, label: str, run: Path) -> Point:
     """A run's .sqz file (or a .sqz file itself), decoded and scored again."""
     path = run if run.suffix == ".sqz" else run / "artifacts" / "model.sqz"
     with tempfile.TemporaryDirectory() as folder:

@@ -86,7 +86,7 @@ def test_without_calibration_the_weights_come_from_the_float_network(tiny_task, 
 
 
 SHARED = {
-    "squeeze": [{"stage": "squeeze", "price": 0.01, "epochs": 0}],
+    "squeeze": [{"stage": "squeeze", "price": 0.0001, "epochs": 0}],
     "share and ptq": [{"stage": "share", "num_bits": 3, "epochs": 0}, {"stage": "ptq", "method": "min_max"}],
 }
 

@@ -49,7 +49,7 @@ def compressed(task, folder, *stages, **more):
     [
         (({"stage": "prune", "sparsity": 0.9999, "epochs": 1}, PTQ), "01-prune"),
         (({"stage": "qat", "epochs": 1, "learning_rate": 1.0},), "01-qat"),
-        (({"stage": "squeeze", "epochs": 0, "price": 0.1}, PTQ), "01-squeeze"),
+        (({"stage": "squeeze", "epochs": 0, "price": 0.5}, PTQ), "01-squeeze"),
     ],
 )
 def test_the_check_fires_and_names_the_stage(stages, name, trained, tmp_path):

@@ -130,7 +130,7 @@ def test_what_is_right_does_not_depend_on_who_asks():
     [
         {"stage": "train", "epochs": 1},
         {"stage": "prune", "sparsity": 0.5, "epochs": 1},
-        {"stage": "squeeze", "price": 0.1},
+        {"stage": "squeeze", "price": 0.1, "epochs": 1},
         {"stage": "qat"},
     ],
 )
@@ -143,7 +143,7 @@ def test_stages_that_need_labels_are_refused_before_anything_runs(stage, picture
 def test_stages_that_need_none_are_not_refused(pictures):
     stages = [
         {"stage": "prune", "sparsity": 0.5},
-        {"stage": "share", "num_bits": 4},
+        {"stage": "squeeze", "price": 0.1},
         {"stage": "qat", "distill": 1, "epochs": 1},
     ]
     recipe = recipe_of(stages=stages)
