@@ -75,7 +75,6 @@ def _no_search_for_garbage_in_what_stays():
 
     What tests import later stays too: the search through everything that lives long is five times as rare.
     """
-    gc.collect()
     gc.freeze()
     often, sometimes, rarely = gc.get_threshold()
     gc.set_threshold(often, sometimes, 5 * rarely)

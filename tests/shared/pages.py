@@ -24,18 +24,21 @@ NAMED = re.compile(r"# (\S+\.(?:yaml|py))\n")
 """A block that begins with the name of a file is that file."""
 NOT_RUN = {"text", "bash", "hexdump"}
 """What commands print, commands for another machine or that install something, and bytes."""
+_FEW = ("task.data={named: mnist_sample, train_images: 400}", "task.calibration_images=32")
 SHORTER = {
     "deep_compression": [
-        "task.data={named: mnist_sample, train_images: 1000}",
+        *_FEW,
         "stages.train.epochs=2",
         "stages.prune.epochs=1",
         "stages.share.epochs=1",
         "references=[]",
     ],
     "my_recipe.yaml": ["stages.ptq.gptq=false"],
-    "int8.yaml": ["task.calibration_images=32"],
-    "int8_trained.yaml": ["task.calibration_images=32"],
-    "keras.yaml": ["task.calibration_images=32"],
+    "baseline.yaml": _FEW,
+    "int8.yaml": _FEW,
+    "int8_trained.yaml": _FEW,
+    "squeezed.yaml": _FEW,
+    "keras.yaml": _FEW,
 }
 """What a recipe is told in a test, before the settings of the page, so that it takes seconds."""
 
