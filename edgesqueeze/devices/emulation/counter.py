@@ -13,7 +13,7 @@ from filelock import FileLock
 from edgesqueeze.devices.emulation.root import unpack
 from edgesqueeze.devices.processes import run, start
 from edgesqueeze.errors import DeviceError
-from edgesqueeze.files import make_directory
+from edgesqueeze.files import make_directory, remove
 
 BLOCKS = 2000
 """Basic blocks whose code is written down, those with most of the instructions first."""
@@ -132,6 +132,9 @@ def _fetch(target: Path) -> None:
         program = part / "files" / "usr" / "bin" / _PROGRAM
         if not (program.is_file() and _has_plugins(part / "files")):
             raise DeviceError(f"{_PACKAGE} of this system has no {_PROGRAM} that takes plugins")
+        for other in program.parent.iterdir():  # of some forty processors
+            if other != program:
+                remove(other)
         (part / "files").replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -117,6 +117,26 @@ def test_without_llvm_there_are_no_cycles(tmp_path, monkeypatch):
         make_counter(tmp_path, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("apt", "sentence"),
+    [
+        (None, "qemu-aarch64 is not here and there is no apt-get to fetch it; install qemu-user"),
+        ("echo 'E: Failed to fetch' >&2; exit 100", "fetching qemu-user failed: E: Failed to fetch"),
+    ],
+)
+def test_without_the_emulator_it_is_fetched_or_asked_for(apt, sentence, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    for name, body in (("gcc", "exit 0"), ("apt-get", apt)):
+        if body is not None:
+            (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
+            (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(DeviceError) as found:
+        make_counter(tmp_path / "cache", tmp_path)
+    assert str(found.value) == sentence
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["qemu-user.lock"]
+
+
 def counted(file, instructions, cycles=None, reason=None):
     return FileCount(file, "ort 1", instructions, {"vector": instructions // 2}, cycles, 0.97, reason)
 

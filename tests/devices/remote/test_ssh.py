@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -16,11 +17,15 @@ from typer.testing import CliRunner
 
 from edgesqueeze.cli.main import app
 from edgesqueeze.devices.bundle import write_bundle
+from edgesqueeze.devices.emulation.boards import BOARDS
+from edgesqueeze.devices.emulation.emulated import Emulated
+from edgesqueeze.devices.emulation.root import cache_folder, cached_root
 from edgesqueeze.devices.remote.address import Address
 from edgesqueeze.devices.remote.ssh import run_there
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import DeviceError, ParityError
 
+BUILT = cached_root(cache_folder())
 HERE = platform.machine()
 SSHD = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
 DEVICE = Address("pi", "device")
@@ -108,6 +113,27 @@ def test_time_is_limited(bundle, tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, "exec sleep 30")
     with pytest.raises(DeviceError, match="pi@device took longer than 0 s; it removes what it was sent"):
         run_there(DEVICE, bundle, HERE, sys.executable, seconds=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not BUILT.folder.is_dir(), reason=f"{BUILT.folder} is not there; verify --device makes it"
+)
+def test_a_device_with_another_processor_answers_as_this_one(run, tmp_path, monkeypatch):
+    """Its Python is that of an emulated Cortex-A72, and so are numpy and the runtime."""
+    temporary = stand_in(tmp_path, monkeypatch, 'for command; do :; done; cd /; exec sh -c "$command"')
+    bundle = write_bundle(run, Target.RASPBERRY_PI, tmp_path / "b.zip").path.read_bytes()
+    with Emulated(BUILT, BOARDS["pi4"]) as emulated:
+        python = shlex.join(emulated.command([emulated.python]))
+        programs = {"uname": "echo aarch64", "python": f'PYTHONPATH={BUILT.site} exec {python} "$@"'}
+        for name, body in programs.items():
+            (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
+            (tmp_path / "bin" / name).chmod(0o755)
+        found = run_there(DEVICE, bundle, "aarch64", str(tmp_path / "bin" / "python"))
+    assert found.selftest[-1] == "selftest passed"
+    (row,) = found.benchmark["rows"]
+    assert (row["file"], row["before"]["machine"]) == ("model_int8.tflite", "aarch64")
+    assert not list(temporary.iterdir())
 
 
 def test_other_answers_are_no_success(device, bundle, tmp_path):
