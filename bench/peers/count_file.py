@@ -14,7 +14,9 @@ import contextlib
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ import onnx
 import onnx_tool
 import onnxruntime
 from onnx import ModelProto, NodeProto, helper, numpy_helper
-from onnx_opcounter import calculate_macs, calculate_params
+from onnx_opcounter import calculate_macs
 
 COUNTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 Shapes = dict[str, tuple[int, ...]]
@@ -36,15 +38,29 @@ def main() -> None:
         model = onnx.load(path) if path.suffix == ".onnx" else converted(path)
         shapes = real_shapes(model, shape)
         nodes = [node for node in model.graph.node if node.op_type in COUNTED]
-        singles = [single(node, shapes, model) for node in nodes]
+        transposed = [node for node in nodes if node.op_type == "ConvTranspose"]
         found = {
-            "operators": len(singles),
-            "params": int(calculate_params(model)),
-            "onnx_tool": sum(by_onnx_tool(one, shapes) for one in singles),
-            "onnx_opcounter": sum(int(calculate_macs(one)) for one in singles),
+            **counted(nodes, shapes, model),
+            "transposed": counted(transposed, shapes, model),
+            "transposed_by_input": sum(by_input(node, shapes) for node in transposed),
             "versions": {name: version(name) for name in ("onnx-tool", "onnx-opcounter", "tf2onnx")},
         }
     print(json.dumps(found))
+
+
+def counted(nodes: Sequence[NodeProto], shapes: Shapes, model: ModelProto) -> dict[str, int]:
+    """Multiply-accumulates of some operators, by both."""
+    singles = [single(node, shapes, model) for node in nodes]
+    return {
+        "onnx_tool": sum(by_onnx_tool(one, shapes) for one in singles),
+        "onnx_opcounter": sum(int(calculate_macs(one)) for one in singles),
+    }
+
+
+def by_input(node: NodeProto, shapes: Shapes) -> int:
+    """Of a transposed convolution: every place of its input meets every weight of its group once."""
+    source, weight = (shapes[name] for name in node.input[:2])
+    return source[0] * prod(source[2:]) * prod(weight)
 
 
 def converted(path: Path) -> ModelProto:

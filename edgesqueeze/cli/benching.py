@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgesqueeze.cli import bench_forms
 from edgesqueeze.cli.asked import options_given
+from edgesqueeze.cli.bench_forms import Format
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, log_lines
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.printable import printable_lines
 
 if TYPE_CHECKING:
     from edgesqueeze.measure.bench.bench import BenchReport, Suite
@@ -27,15 +27,6 @@ _DIGITS = 20
 _QUICK = {"processes": 1, "rounds": 5, "samples": 20}
 WORSE = 1
 """The exit code of a comparison in which something has become slower; a mistake is 2."""
-
-
-class Format(StrEnum):
-    """How a result is printed."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
 
 
 def bench(
@@ -106,6 +97,9 @@ def bench(
     read: Annotated[
         Path | None, typer.Option(metavar="SAVED", help="Show a saved result instead of measuring.")
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="What each layer of ONNX files takes, instead of the table.")
+    ] = False,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -123,16 +117,19 @@ def bench(
     if save is not None or html is not None:
         context.ensure_object(Ending).writes_files()
     if compare is not None:
-        _tell_change(compare, wishes, [save, html, read], form)
+        _tell_change(compare, wishes, [save, html, read, layers or None], form)
+        return
+    if layers:
+        _tell_layers(wishes, [save, html, read], form)
         return
     if html is not None:
-        _check_page(html)
+        bench_forms.check_page(html)
     report = _measured(wishes) if read is None else _read(read, wishes)
     if save is not None:
-        _save(save, report)
+        bench_forms.save(save, report)
     if html is not None:
-        _write_page(html, report)
-    say(_shown(report, form, wide=wide))
+        bench_forms.write_page(html, report)
+    say(bench_forms.shown(report, form, wide=wide))
 
 
 @dataclass(frozen=True)
@@ -190,21 +187,6 @@ def _read(saved: Path, wishes: _Wishes) -> "BenchReport":
     return read_bench(saved)
 
 
-def _check_page(place: Path) -> None:
-    """Before anything is measured."""
-    from edgesqueeze.page.write import check_page_name
-
-    check_page_name(place)
-
-
-def _write_page(place: Path, report: "BenchReport") -> None:
-    from edgesqueeze.files import make_directory
-    from edgesqueeze.page.write import write_bench_page
-
-    make_directory(place.parent)
-    write_bench_page(report, place)
-
-
 def _suite(wishes: _Wishes) -> "Suite":
     from edgesqueeze.bundled import bundled_folder
     from edgesqueeze.measure.bench.bench import change_suite, load_suite
@@ -251,33 +233,6 @@ def _files(models: list[str]) -> Iterator[str]:
         yield from files
 
 
-def _save(place: Path, report: "BenchReport") -> None:
-    from edgesqueeze.files import make_directory, write_atomically
-
-    forms = {".json": Format.JSON, ".md": Format.MARKDOWN, ".csv": Format.CSV}
-    if place.suffix in forms:
-        make_directory(place.parent)
-        write_atomically(place, f"{_shown(report, forms[place.suffix])}\n".encode())
-        return
-    make_directory(place)
-    for name, form in (("report.json", Format.JSON), ("report.md", Format.MARKDOWN)):
-        write_atomically(place / name, f"{_shown(report, form)}\n".encode())
-
-
-def _shown(report: "BenchReport", form: Format, *, wide: bool = False) -> str:
-    from edgesqueeze.measure.bench.table import as_csv
-
-    match form:
-        case Format.JSON:
-            return json.dumps(report.to_json(), indent=1)
-        case Format.CSV:
-            return printable_lines(as_csv(report.rows)).rstrip("\n")
-        case Format.MARKDOWN:
-            return printable_lines(report.table("github"))
-        case Format.TERMINAL:
-            return report.table("simple") if wide else report.brief()
-
-
 def _tell_counts(context: typer.Context, models: list[str], device: str, form: Format) -> None:
     from edgesqueeze.devices.emulation.boards import board_of
     from edgesqueeze.devices.emulation.counting import count_run
@@ -285,7 +240,7 @@ def _tell_counts(context: typer.Context, models: list[str], device: str, form: F
 
     board = board_of(device)
     files = ("suite", "against", "runtime", "precision", "threads", "batch", "shape")
-    others = ("quick", "sustained", "save", "wide", "html", "read", "compare")
+    others = ("quick", "sustained", "save", "wide", "html", "read", "layers", "compare")
     given = options_given(context, (*files, *others))
     if given:
         raise RecipeError(f"--device counts the instructions of one run; leave {', '.join(given)} out")
@@ -297,9 +252,7 @@ def _tell_counts(context: typer.Context, models: list[str], device: str, form: F
     say(json.dumps(found.to_json(), indent=1) if form is Format.JSON else found.text())
 
 
-def _tell_change(
-    files: tuple[Path, Path], wishes: _Wishes, places: Sequence[Path | None], form: Format
-) -> None:
+def _tell_change(files: tuple[Path, Path], wishes: _Wishes, places: Sequence[object], form: Format) -> None:
     from edgesqueeze.measure.bench.change import compare_saved, read_saved
 
     if wishes.are_any or any(place is not None for place in places) or form is Format.CSV:
@@ -310,6 +263,27 @@ def _tell_change(
     say(_comparison(found, form))
     if found.is_worse:
         raise typer.Exit(WORSE)
+
+
+def _tell_layers(wishes: _Wishes, places: Sequence[Path | None], form: Format) -> None:
+    import tempfile
+
+    from edgesqueeze.measure.bench.bench import profile_layers
+    from edgesqueeze.measure.runtimes.runtime import RuntimeName
+
+    more = [*places, wishes.sustained]
+    if not wishes.models or any(one is not None for one in more) or form is Format.CSV:
+        raise RecipeError("--layers takes models and files; it goes with --format terminal, markdown or json")
+    options = {"--against": _NONE, "--runtime": RuntimeName.ONNXRUNTIME.value}
+    given = {name: value for name, value in wishes.options.items() if value is not None}
+    suite = _suite(replace(wishes, options={**wishes.options, **options, **given}))
+    with tempfile.TemporaryDirectory() as folder, log_lines():
+        found = profile_layers(suite, Path(folder))
+    if form is Format.JSON:
+        say(json.dumps([profile.to_json() for profile in found], indent=1))
+        return
+    tablefmt = "github" if form is Format.MARKDOWN else "simple"
+    say("\n\n".join(profile.text(tablefmt) for profile in found))
 
 
 def _comparison(found: "Comparison", form: Format) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from edgesqueeze.errors import ExportError
+from edgesqueeze.errors import ExportError, RecipeError
 from edgesqueeze.measure.bench.candidates import Candidate, Setting, candidates_of, write_built_in
 from edgesqueeze.measure.bench.counts import Counted, count_file, network_params
 from edgesqueeze.measure.bench.judging import doubts
+from edgesqueeze.measure.bench.layer_times import LayerProfile, layer_times
 from edgesqueeze.measure.bench.rounds import Plan, Session, Timed, time_in_turns
 from edgesqueeze.measure.bench.row import BenchRow, PublishedCheck, Ratios, timed_row
 from edgesqueeze.measure.bench.suite import Suite, change_suite, load_suite
@@ -22,8 +23,18 @@ from edgesqueeze.measure.bench.table import render, render_brief
 from edgesqueeze.measure.bench.worker import Job
 from edgesqueeze.measure.runtimes.host import HostFacts, host_facts
 from edgesqueeze.measure.runtimes.host_state import HostState
+from edgesqueeze.measure.runtimes.runtime import RuntimeName
 
-__all__ = ["BenchReport", "BenchRow", "Suite", "change_suite", "load_suite", "run_bench", "write_built_in"]
+__all__ = [
+    "BenchReport",
+    "BenchRow",
+    "Suite",
+    "change_suite",
+    "load_suite",
+    "profile_layers",
+    "run_bench",
+    "write_built_in",
+]
 
 _LOG = logging.getLogger("edgesqueeze.bench")
 
@@ -103,6 +114,32 @@ def run_bench(suite: Suite, directory: Path) -> BenchReport:
         states += session.states
     finished = tuple(_compared(candidate, rows, suite) for candidate in candidates)
     return BenchReport(suite, host_facts(), finished, tuple(states))
+
+
+def profile_layers(suite: Suite, directory: Path) -> list[LayerProfile]:
+    """What each layer of a suite's ONNX files takes; built-in models are written as for :func:`run_bench`.
+
+    ONNX Runtime alone tells: LiteRT's Python package and a ``.sqz`` file have nothing to say of times.
+
+    Raises:
+        RecipeError: the suite has another runtime.
+        ExportError: a file is missing, cannot be run as the suite says, or is not what its suffix says.
+        OutputError: a file cannot be written, or writing would replace a file the suite names.
+    """
+    others = [runtime for runtime in suite.runtimes if runtime is not RuntimeName.ONNXRUNTIME]
+    if others:
+        raise RecipeError(f"{others[0]} tells no times of layers; onnxruntime does")
+    found = []
+    for candidate in candidates_of(suite, directory):
+        if candidate.setting is None:
+            raise RecipeError(f"{candidate.label} does not run; `edgesqueeze decode` makes files that do")
+        counted = count_file(candidate.path, candidate.model, suite.shape)
+        prepared = _prepare(candidate, counted, candidate.setting, suite)
+        if prepared.job is None:
+            raise ExportError(prepared.failure or candidate.label)
+        _LOG.info("profiling %s", candidate.path)
+        found.append(layer_times(replace(prepared.job, samples=suite.samples), candidate.label))
+    return found
 
 
 def _time(

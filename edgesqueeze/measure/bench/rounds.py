@@ -122,7 +122,7 @@ class _Worker:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise FailedError(_how_it_ended(self.job.path, self.popen.wait(_PATIENCE_S)))
+            raise FailedError(how_it_ended(self.job.path, self.popen.wait(_PATIENCE_S)))
         told: dict[str, Any] = json.loads(answer)
         if "error" in told:
             raise FailedError(told["error"])
@@ -192,6 +192,7 @@ def opened(jobs: Sequence[Job]) -> Iterator[list[_Worker]]:
             worker.popen.communicate()
 
 
-def _how_it_ended(path: str, code: int) -> str:
+def how_it_ended(path: str, code: int) -> str:
+    """A sentence on a process that has ended before it answered."""
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"{path} cannot be run: it ends its runtime's process ({name})"

@@ -22,6 +22,7 @@ from edgesqueeze.measure.runtimes.energy import energy_meter
 from edgesqueeze.measure.runtimes.latency import Run, collection_paused, repeats_for, time_runs
 from edgesqueeze.measure.runtimes.runtime import RUNTIMES, RuntimeName
 from edgesqueeze.measure.runtimes.steady import warm_up
+from edgesqueeze.trees import Tree
 
 TURN, SUSTAIN, END = "turn", "sustain", "end"
 _SEED = 0
@@ -106,9 +107,7 @@ def _serve(orders: IO[str], answers: IO[str]) -> None:
 def _load(job: Job) -> tuple[str, Run]:
     """The runtime's name and version, and one inference on seeded noise."""
     path = Path(job.path)
-    source = np.random.default_rng(_SEED)
-    noise = tuple(source.standard_normal(shape, dtype=np.float32) for shape in job.shapes)
-    x = noise[0] if len(noise) == 1 else noise
+    x = noise(job)
     if job.runtime is RuntimeName.TORCH:
         from edgesqueeze.measure.runtimes.torch_module import TorchModule
 
@@ -116,6 +115,13 @@ def _load(job: Job) -> tuple[str, Run]:
         return module.runtime, module.prepare(x)
     predictor = RUNTIMES[job.runtime].load(path, job.threads)
     return predictor.runtime, predictor.prepare(x)
+
+
+def noise(job: Job) -> Tree:
+    """Seeded inputs, float32 of the job's shapes; alone, or a tuple of several."""
+    source = np.random.default_rng(_SEED)
+    inputs = tuple(source.standard_normal(shape, dtype=np.float32) for shape in job.shapes)
+    return inputs[0] if len(inputs) == 1 else inputs
 
 
 def _samples(run: Run, repeats: int, least: int) -> int:
@@ -127,10 +133,10 @@ def _samples(run: Run, repeats: int, least: int) -> int:
 def _turn(run: Run, repeats: int, samples: int) -> dict[str, Any]:
     """Seconds of one inference, sample by sample, and the share of the time it waited for a processor."""
     run()  # what another candidate has taken of the caches is nobody's time
-    waited, begin = _waited_ns(), perf_counter_ns()
+    waited, begin = waited_ns(), perf_counter_ns()
     times = [time_runs(run, repeats) / repeats * _NS for _ in range(samples)]
     spent = perf_counter_ns() - begin
-    after = _waited_ns()
+    after = waited_ns()
     share = None if waited is None or after is None else (after - waited) / spent
     return {"times_s": times, "waited": share}
 
@@ -166,7 +172,7 @@ def _rest() -> None:
             return
 
 
-def _waited_ns() -> int | None:
+def waited_ns() -> int | None:
     """Nanoseconds in which a thread of this process could have run and did not; None where none tells.
 
     The second number of schedstat (Linux, Documentation/scheduler/sched-stats).

@@ -1,6 +1,9 @@
 """ONNX files in ONNX Runtime, on the CPU."""
 
+import json
+import tempfile
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,11 +59,60 @@ def predict_onnx_given(path: Path, x: Tree, given: Mapping[str, Int8s]) -> Int8s
     return _OnnxPredictor(existing(path), 1).predict_given(x, given)
 
 
+@dataclass(frozen=True)
+class KernelTime:
+    """A kernel that ONNX Runtime has made of one operator or several, and seconds in each run.
+
+    ``name`` is that of an operator of the file with what the runtime writes behind it, or one of its own.
+    """
+
+    name: str
+    operator: str
+    runs_s: tuple[float, ...]
+
+
+def profile_onnx(
+    path: Path, x: Tree, threads: int, warmup: int, runs: int
+) -> tuple[str, tuple[KernelTime, ...], tuple[float, ...]]:
+    """What ONNX Runtime's profiler tells of some runs, in whole microseconds.
+
+    Args:
+        path: the file.
+        x: float32 [N, C, H, W], or a tree of several inputs.
+        threads: how many it may use.
+        warmup: runs that are not told of.
+        runs: those that are.
+
+    Returns:
+        The runtime's name and version, the kernels in the order they ran, and seconds of each whole run.
+
+    Raises:
+        ExportError: there is no such file, or ONNX Runtime cannot run it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = _OnnxPredictor(existing(path), threads, profile=Path(folder) / "profile")
+        run = predictor.prepare(x)
+        for _ in range(warmup + runs):
+            run()
+        events = json.loads(predictor.end_profiling().read_text(encoding="utf-8"))
+    whole = [event for event in events if event["name"] == "model_run"][warmup:]
+    found: dict[tuple[str, str], list[float]] = {}
+    for number, one in enumerate(whole):
+        for event in events:
+            if event["cat"] == "Node" and one["ts"] <= event["ts"] < one["ts"] + one["dur"]:
+                key = event["name"].removesuffix("_kernel_time"), event["args"].get("op_name", "")
+                found.setdefault(key, [0.0] * runs)[number] += 1e-6 * event["dur"]
+    kernels = tuple(KernelTime(*key, tuple(seconds)) for key, seconds in found.items())
+    return predictor.runtime, kernels, tuple(1e-6 * event["dur"] for event in whole)
+
+
 class _OnnxPredictor(SinglePredictor):
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, profile: Path | None = None) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = ORT_FATAL
@@ -87,6 +139,10 @@ class _OnnxPredictor(SinglePredictor):
     def prepare(self, x: Tree) -> Callable[[], object]:
         feed = self._feed(one_batch(x, self._batch))
         return lambda: self._call(feed)
+
+    def end_profiling(self) -> Path:
+        """Write what was profiled, and say where."""
+        return Path(self._session.end_profiling())
 
     def _run(self, given: Mapping[str, Int8s], x: Tree) -> dict[str, Floats]:
         """Every output; ``given`` are inner tensors that are inputs as well, uint8 in the file."""
