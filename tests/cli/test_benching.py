@@ -66,7 +66,8 @@ def test_a_comparison_ends_with_1_where_something_is_worse(tmp_path):
     }
     for name, second in (("old", 1.0), ("new", 1.2)):
         rows = [
-            {**fields, "model": model, "sha256": model, "processes": [{"rounds_s": [time] * 2}] * 7}
+            {**fields, "model": model, "path": model, "sha256": model}
+            | {"precision": "fp32", "processes": [{"rounds_s": [time] * 2}] * 7}
             for model, time in (("mine", second), ("base", 1.0))
         ]
         report = {"suite": {"baseline": "base"}, "host": {"cpu_model": "A", "cores": 2}, "rows": rows}

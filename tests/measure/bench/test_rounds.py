@@ -139,5 +139,5 @@ def test_it_runs_on_the_cores_it_is_told(files):
 
 
 def test_an_exit_code_is_named_as_well():
-    assert rounds._how_it_ended("m.onnx", 3).endswith("(exit code 3)")
-    assert rounds._how_it_ended("m.onnx", -signal.SIGKILL).endswith("(SIGKILL)")
+    assert rounds.how_it_ended("m.onnx", 3).endswith("(exit code 3)")
+    assert rounds.how_it_ended("m.onnx", -signal.SIGKILL).endswith("(SIGKILL)")
