@@ -2,12 +2,14 @@
 
     python -m bench.emulated_counts --work DIR --output bench/results/emulated_counts
 
-The networks are those of ``bench.emulated_devices`` and a detector, and DIR keeps the same runs. Every
+The networks are those of ``bench.emulated_devices`` and a detector; ``--network`` names some. DIR keeps the
+runs, and what was counted of them, so that a call that was stopped goes on where it was. Every
 file's inference and the decoding of the ``.sqz`` file are counted as ``edgesqueeze bench RUN --device
 emulated:pi4`` does, on the processors of three boards. Needs gcc, a C compiler for aarch64, llvm-mca, and apt
 or what was fetched before.
 """
 
+import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from bench.reporting import Result, note, table
 from edgesqueeze.devices.emulation.boards import board_of
 from edgesqueeze.devices.emulation.counting import count_run
 from edgesqueeze.devices.emulation.root import cache_folder
+from edgesqueeze.files import write_atomically
 
 _BOARDS = ("pi3", "pi4", "pi5")
 _SCENES = {"items": "mnist_sample", "image_size": [96, 96], "train": 400, "test": 64}
@@ -34,17 +37,28 @@ def main() -> None:
     """Make the runs that are not there yet, and count."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    names = list(NETWORKS | _DETECTOR)
+    parser.add_argument("--network", action="append", choices=names, help="again for more; by default all")
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     arguments = parser.parse_args()
     result = Result(arguments.output)
     found = []
-    for network, task in (NETWORKS | _DETECTOR).items():
-        run = finished_run(network, task, arguments.work)
-        for name in _BOARDS:
-            note(f"{network} on {name}")
-            counts = count_run(run, board_of(f"emulated:{name}"), cache_folder())
-            found.append({"network": network, **counts.to_json()})
+    for network in arguments.network or names:
+        run = finished_run(network, (NETWORKS | _DETECTOR)[network], arguments.work)
+        for board in _BOARDS:
+            note(f"{network} on {board}")
+            found.append({"network": network, **_counted(run, board)})
     result.write({"counts": found}, report_of(found))
+
+
+def _counted(run: Path, board: str) -> dict[str, Any]:
+    """What a run takes on a board, counted once."""
+    kept = run / f"counts_{board}.json"
+    is_kept = kept.is_file()
+    if not is_kept:
+        counts = count_run(run, board_of(f"emulated:{board}"), cache_folder()).to_json()
+        write_atomically(kept, json.dumps(counts).encode())
+    return {**json.loads(kept.read_text()), "kept": is_kept}
 
 
 def report_of(found: Sequence[dict[str, Any]]) -> list[str]:
@@ -68,6 +82,8 @@ def report_of(found: Sequence[dict[str, Any]]) -> list[str]:
         "cache, every branch foreseen, and the rest in proportion. They are a lower bound, and were compared "
         "with no real processor. LLVM's cortex-a72 is its cortex-a57; the Raspberry Pi 5's Cortex-A76 is "
         "modelled as neoverse-n1. `–`: the model does not know enough of the instructions.",
+        f"{sum(counts['kept'] for counts in found)} of the {len(found)} pairs of a network and a board were "
+        "counted by an earlier call, whose time is not in command.txt.",
         f"llvm-mca {first['llvm']}, qemu-user {first['versions']['qemu']}, Python "
         f"{first['versions']['python']}, numpy {first['versions']['numpy']}.",
     ]

@@ -1,6 +1,5 @@
 """Instructions are counted between marks, and cycles are modelled of what was counted."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,12 +13,11 @@ from edgesqueeze.devices.emulation.counting import Bench
 from edgesqueeze.devices.emulation.counts import Decoded, EmulatedCounts, FileCount
 from edgesqueeze.devices.emulation.cycles import find_model
 from edgesqueeze.devices.emulation.emulated import Emulated
-from edgesqueeze.devices.emulation.root import Root, cache_folder, cached_root
+from edgesqueeze.devices.emulation.root import Root
 from edgesqueeze.devices.native.decoder import COMPILERS
 from edgesqueeze.devices.processes import run as run_program
 from edgesqueeze.errors import DeviceError, RecipeError
 
-BUILT = cached_root(cache_folder())
 LOOP = """
     .global _start
 _start:
@@ -175,14 +173,3 @@ def test_what_cannot_be_counted_is_refused(arguments, sentence, tmp_path):
     found = CliRunner().invoke(app, ["bench", str(tmp_path), *arguments])
     assert isinstance(found.exception, RecipeError)
     assert sentence in str(found.exception)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not BUILT.folder.is_dir(), reason=f"{BUILT.folder} is not there; bench --device makes it")
-def test_a_run_is_counted_on_a_cortex_a76(run):
-    found = CliRunner().invoke(app, ["bench", str(run), "--device", "emulated:pi5", "--json"])
-    report = json.loads(found.stdout)
-    files = {row["file"]: row for row in report["files"]}
-    assert len(files) == 5
-    assert all(row["instructions"] > 10_000 for row in files.values())
-    assert report["emulated"] is True
