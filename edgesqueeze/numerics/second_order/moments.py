@@ -76,8 +76,8 @@ def carry_of(inputs: Reals) -> Reals:
     Its row j says how an error in column j is made up for in the columns behind it: OBS's rule for all rows
     at once, in GPTQ's form (Frantar et al. 2023, arXiv 2210.17323, section 3.3).
     """
-    backwards = np.linalg.cholesky(inputs[:, ::-1, ::-1])
-    return _upper_inverse(np.ascontiguousarray(backwards[:, ::-1, ::-1]))
+    upper = np.ascontiguousarray(np.linalg.cholesky(inputs[:, ::-1, ::-1])[:, ::-1, ::-1])
+    return _upper_inverse(upper)
 
 
 def _upper_inverse(upper: Reals) -> Reals:
