@@ -1,11 +1,10 @@
 """Weights rounded one column after another, each error made up for by the columns that follow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, sqrt
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,6 +12,8 @@ from edgesqueeze.compression.quantizing.layerwise import adjust_layers, correcte
 from edgesqueeze.network.floats.rule import pad
 from edgesqueeze.network.graph.nodes import Conv, Dense, Graph, WeightedNode
 from edgesqueeze.network.integers.spec import QuantSpec, WeightQuant
+from edgesqueeze.numerics.second_order.column_rounding import Bits, Layer, round_columns
+from edgesqueeze.numerics.second_order.moments import Moments, Reals
 from edgesqueeze.trees import Tree
 
 _DAMPING = 0.01
@@ -21,8 +22,7 @@ _SCARCE = 12.0
 """More of it where a weight has many columns for the places that were seen: so much, times their ratio."""
 _UNFOLDED_VALUES = 1 << 25
 """Of a layer's inputs over all images, at most: of large maps fewer places are looked at."""
-_BLOCK = 64
-"""Columns whose errors are carried to all later columns at once, which is the same and faster."""
+_LARGEST = 127
 
 
 def round_by_columns(graph: Graph, spec: QuantSpec, batches: Sequence[Tree]) -> QuantSpec:
@@ -39,87 +39,48 @@ def round_by_columns(graph: Graph, spec: QuantSpec, batches: Sequence[Tree]) -> 
         if not isinstance(node, Conv | Dense):
             return quant
         input_scale = spec.activations[node.inputs[0]].scale
-        weight = torch.from_numpy(graph.weight(node)).double()
+        weight = graph.weight(node).astype(np.float64)
         found = _rounded(_moments_of(node, x, target), weight, quant, input_scale**2 / 12)
         return corrected_bias(node, x, target, found, input_scale)
 
     return adjust_layers(graph, spec, batches, adjust)
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """Sums of centred products over all images and places, by group of channels, in float64.
-
-    ``inputs`` [groups, columns, columns]; ``answers`` [groups, rows, columns] of the wanted output with them;
-    ``places`` is how many were seen.
-    """
-
-    inputs: Tensor
-    answers: Tensor
-    places: int
-
-    def error(self, weight: Tensor) -> float:
-        """The squared error of the output with weights [groups, rows, columns], up to a constant."""
-        return float((weight @ self.inputs * weight).sum() - 2 * (weight * self.answers).sum())
-
-
-def _rounded(moments: _Moments, weight: Tensor, quant: WeightQuant, noise: float) -> WeightQuant:
+def _rounded(moments: Moments, weight: Reals, quant: WeightQuant, noise: float) -> WeightQuant:
     """The integers by columns, if they answer closer than those there are.
 
     ``noise`` is the variance of the rounding of the inputs: what varies less says nothing.
     """
     groups, _, columns = moments.answers.shape
     weight = weight.reshape(groups, -1, columns)
-    scale = torch.from_numpy(quant.scale).double().expand(quant.weight.shape[0]).reshape(groups, -1, 1)
-    found = _by_columns(_damped(moments, weight, noise), weight, scale)
-    nearest = torch.from_numpy(quant.weight).double().reshape(weight.shape)
-    if moments.error(found * scale) >= moments.error(nearest * scale):
+    scale = np.broadcast_to(quant.scale.astype(np.float64), len(quant.weight)).reshape(groups, -1, 1)
+    share = max(_DAMPING, _SCARCE * columns / moments.places)
+    damped = moments.damped(weight, share, noise)
+    # Columns of the most varied inputs first.
+    order = np.argsort(-damped.inputs.diagonal(axis1=-2, axis2=-1), axis=-1, kind="stable")
+    sideways = order[:, None, :]
+    movable = np.take_along_axis(weight != 0, sideways, -1)
+    layer = Layer.of(damped.reordered(order), np.ones(weight.shape[:2]), movable)
+    free = Bits(np.zeros(weight.shape, np.float32), np.zeros(1, np.float32))
+    levels, _ = round_columns(replace(layer, aim=layer.aim / scale), 1.0, 0.0, free, largest=_LARGEST)
+    found = np.empty_like(levels)
+    np.put_along_axis(found, sideways, levels, -1)
+    nearest = quant.weight.reshape(weight.shape)
+    if moments.errors(found * scale).sum() >= moments.errors(nearest * scale).sum():
         return quant
-    return replace(quant, weight=found.reshape(quant.weight.shape).numpy().astype(np.int8))
+    return replace(quant, weight=found.reshape(quant.weight.shape).astype(np.int8))
 
 
-def _damped(moments: _Moments, weight: Tensor, noise: float) -> _Moments:
-    """Moments as if inputs were a little noisy, and the float weights right for the noise."""
-    diagonal = moments.inputs.diagonal(dim1=-2, dim2=-1)
-    share = max(_DAMPING, _SCARCE * diagonal.shape[-1] / moments.places)
-    amount = (share * diagonal.mean(-1)).clamp_min(noise * moments.places)[:, None, None]
-    added = amount * torch.eye(diagonal.shape[-1], dtype=torch.float64)
-    return _Moments(moments.inputs + added, moments.answers + amount * weight, moments.places)
-
-
-def _by_columns(moments: _Moments, weight: Tensor, scale: Tensor) -> Tensor:
-    """Integers [groups, rows, columns] as float64, columns of the most varied inputs first."""
-    order = moments.inputs.diagonal(dim1=-2, dim2=-1).argsort(-1, descending=True)
-    inputs = moments.inputs.gather(1, order[:, :, None].expand_as(moments.inputs))
-    inputs = inputs.gather(2, order[:, None, :].expand_as(inputs))
-    sideways = order[:, None, :].expand_as(weight)
-    inverse = torch.linalg.inv(inputs)
-    carry = torch.linalg.cholesky(inverse, upper=True)
-    rest = (moments.answers.gather(2, sideways) @ inverse) / scale
-    movable = weight.gather(2, sideways) != 0
-    found = torch.zeros_like(rest)
-    for begin in range(0, rest.shape[2], _BLOCK):
-        end = min(begin + _BLOCK, rest.shape[2])
-        errors = torch.zeros_like(rest[:, :, begin:end])
-        for column in range(begin, end):
-            wanted = rest[:, :, column]
-            nearest = torch.where(movable[:, :, column], wanted.round().clamp(-127, 127), 0.0)
-            found[:, :, column] = nearest
-            error = (wanted - nearest) / carry[:, None, column, column]
-            errors[:, :, column - begin] = error
-            rest[:, :, column:end] -= error[:, :, None] * carry[:, None, column, column:end]
-        rest[:, :, end:] -= errors @ carry[:, begin:end, end:]
-    return torch.zeros_like(found).scatter(2, sideways, found)
-
-
-def _moments_of(node: Conv | Dense, x: Tensor, target: Tensor) -> _Moments:
+def _moments_of(node: Conv | Dense, x: Tensor, target: Tensor) -> Moments:
     """The covariances of a layer's inputs, and of what it should answer, [N, out, ...], with them."""
     groups = node.groups if isinstance(node, Conv) else 1
     apart = _apart(node, x)
     answers = target.unsqueeze(-1) if target.ndim == 2 else target[:, :, :: apart[0], :: apart[1]]
     reads, answers = _columns(node, x, apart), _by_group(answers.flatten(2), groups)
     reads, answers = (values - values.mean(-1, keepdim=True) for values in (reads, answers))
-    return _Moments((reads @ reads.mT).double(), (answers @ reads.mT).double(), reads.shape[-1])
+    places = reads.shape[-1]
+    inputs, wanted = ((values @ reads.mT).double().numpy() / places for values in (reads, answers))
+    return Moments(inputs, wanted, places)
 
 
 def _apart(node: Conv | Dense, x: Tensor) -> tuple[int, int]:

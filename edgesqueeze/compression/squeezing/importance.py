@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from edgesqueeze.compression.squeezing.drawn_answers import slopes_of_drawn_answers
+from edgesqueeze.compression.squeezing.reads import by_output
+from edgesqueeze.compression.weights.weights import weight_of
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import call
-from edgesqueeze.trees import leaves, map_tree
+from edgesqueeze.trees import Tree, leaves, map_tree
 
 BATCH = 64
 
@@ -44,18 +46,59 @@ def importance_of(model: nn.Module, names: Sequence[str], task: Task, seed: int)
     found: dict[str, Importance] = {}
     handles = [model.get_submodule(name).register_forward_hook(_Watch(name, found)) for name in names]
     for x, _ in task.calibration.batches(BATCH):
-        x = map_tree(lambda part: part.detach().clone().requires_grad_(part.is_floating_point()), x)
         for importance in found.values():
             importance.calls = 0
-        outputs = call(model, x)
-        slopes = slopes_of_drawn_answers(model, outputs, task, generator)
-        pairs = [pair for pair in zip(leaves(outputs), leaves(slopes), strict=True) if pair[0].requires_grad]
-        torch.autograd.backward([y for y, _ in pairs], [slope for _, slope in pairs])
+        ys, slopes = _drawn(model, map_tree(_followed, x), task, generator)
+        torch.autograd.backward(ys, slopes)
     for handle in handles:
         handle.remove()
     for importance in found.values():
         importance.rows /= len(task.calibration)
     return found
+
+
+def importance_of_weights(model: nn.Module, names: Sequence[str], task: Task, seed: int) -> dict[str, Tensor]:
+    """The importance of weights that are used though their layer is never called, as in torch's attention.
+
+    Args:
+        model: the float network, in evaluation mode.
+        names: of layers of it; those whose weights are not used are left out.
+        task: as of :func:`importance_of`.
+        seed: of the labels drawn.
+
+    Returns:
+        Of each layer float64 [out]: the mean over images and a row's weights of the loss's squared slope.
+        Slopes of a batch are summed first, which is the same on average, since its labels are drawn apart.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    layers = [model.get_submodule(name) for name in names]
+    weights = [weight_of(layer).requires_grad_() for layer in layers]
+    found: dict[str, Tensor] = {}
+    for x, _ in task.calibration.batches(BATCH):
+        ys, slopes = _drawn(model, x, task, generator)
+        gradients = torch.autograd.grad(ys, weights, slopes, allow_unused=True)
+        for name, layer, gradient in zip(names, layers, gradients, strict=True):
+            if gradient is not None:
+                rows = by_output(layer, gradient).double().pow(2).flatten(1).mean(1) / len(task.calibration)
+                found[name] = found.get(name, 0) + rows
+    for weight in weights:
+        weight.requires_grad_(False)
+    return found
+
+
+def _followed(part: Tensor) -> Tensor:
+    """Numbers through which slopes come back; a copy, which the network may change in place."""
+    return part.detach().requires_grad_(part.is_floating_point()).clone()
+
+
+def _drawn(
+    model: nn.Module, x: Tree, task: Task, generator: torch.Generator
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The outputs that slopes come back from, and those of drawn answers."""
+    outputs = call(model, x)
+    slopes = slopes_of_drawn_answers(model, outputs, task, generator)
+    pairs = [pair for pair in zip(leaves(outputs), leaves(slopes), strict=True) if pair[0].requires_grad]
+    return [y for y, _ in pairs], [slope for _, slope in pairs]
 
 
 @dataclass(frozen=True)
@@ -76,4 +119,5 @@ class _Watch:
             others = [d for d in range(slope.ndim) if d != axis]
             importance.rows += slope.double().pow(2).sum(others)
 
-        y.register_hook(add)  # type: ignore[no-untyped-call]
+        if y.requires_grad:
+            y.register_hook(add)  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgesqueeze.coding.rounding import Rounded, round_layer
-from edgesqueeze.compression.squeezing.importance import importance_of
+from edgesqueeze.compression.squeezing.importance import importance_of, importance_of_weights
 from edgesqueeze.compression.squeezing.observing import Networks
 from edgesqueeze.compression.squeezing.reads import as_layer_has_it, by_output, groups_of
 from edgesqueeze.compression.squeezing.sums import Observed
@@ -22,7 +22,7 @@ from edgesqueeze.compression.weights.weights import bake, weight_of
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.numerics.rate_distortion import Floats
 from edgesqueeze.numerics.second_order.column_rounding import Layer
-from edgesqueeze.numerics.second_order.moments import best_share, carry_of, fitted
+from edgesqueeze.numerics.second_order.moments import best_share
 from edgesqueeze.numerics.second_order.parts import Parts
 from edgesqueeze.task.task import Task
 
@@ -59,17 +59,12 @@ class OneShot:
             tell: is told how far it is.
 
         Raises:
-            RecipeError: a layer is never called, so that nothing is known of its inputs.
+            RecipeError: the network does not use a layer's weight.
         """
         networks = Networks(*(bake(model).requires_grad_(requires_grad=False) for _ in range(2)))
         found = importance_of(networks.exact, names, task, self.seed)
-        never = [name for name in names if name not in found]
-        if never:
-            raise RecipeError(
-                f"layer {never[0]!r} has no part in what the model computes; leave it out of it"
-            )
         generator = torch.Generator().manual_seed(self.seed)
-        shots: dict[str, Shot] = {}
+        shots = self._not_called(networks, [name for name in names if name not in found], task, tell)
         units = _with_one_weight(networks.exact, list(found))
         for number, unit in enumerate(units):
             tell(f"squeeze: layer {number + 1} of {len(units)}, {unit[0]}")
@@ -79,24 +74,42 @@ class OneShot:
             observed = networks.observe(calls, torch.from_numpy(split.weight), task.calibration, generator)
             rounded = _rounded(split, observed, rows, self.price)
             for name in unit:
-                shots[name] = self._set(networks.rounded.get_submodule(name), split, observed, rounded)
+                bias = _corrected(networks.exact.get_submodule(name).bias, split, observed, rounded)
+                shots[name] = self._set(networks.rounded.get_submodule(name), rounded, bias)
+        return shots
+
+    def _not_called(
+        self, networks: Networks, names: Sequence[str], task: Task, tell: Callable[[str], None]
+    ) -> dict[str, Shot]:
+        """Layers whose inputs are not seen: their weights go to levels each for itself."""
+        found = importance_of_weights(networks.exact, names, task, self.seed) if names else {}
+        shots: dict[str, Shot] = {}
+        for name in names:
+            if name not in found:
+                raise RecipeError(f"layer {name!r} has no part in what the model computes; take it out")
+            tell(f"squeeze: {name} is used but never called; its weights are rounded each for itself")
+            split = _Split.of(networks.exact.get_submodule(name))
+            importance = split.parts.of_rows(found[name].numpy())
+            apart = np.broadcast_to(
+                np.eye(split.weight.shape[2]), (len(split.weight), *[split.weight.shape[2]] * 2)
+            )
+            layer = Layer(split.weight, apart, importance, split.weight != 0)
+            rounded = round_layer(layer, self.price, split.parts)
+            shots[name] = self._set(networks.rounded.get_submodule(name), rounded, None)
         return shots
 
     @torch.no_grad()
-    def _set(self, layer: nn.Module, split: "_Split", observed: Observed, rounded: Rounded) -> Shot:
-        """Give a layer of the squeezed network its levels, and the bias that gives the wanted means."""
-        values = rounded.levels * np.float32(rounded.step)
-        weight, bias = layer.weight, layer.bias
-        assert isinstance(weight, Tensor)
-        weight.copy_(as_layer_has_it(layer, torch.from_numpy(values)))
-        if isinstance(bias, Tensor):
-            off = observed.answered - np.einsum("prc,pc->pr", split.parts.split(values), observed.read)
-            bias.add_(torch.from_numpy(split.parts.by_row(off)))
+    def _set(self, layer: nn.Module, rounded: Rounded, bias: Tensor | None) -> Shot:
+        """Give a layer of the squeezed network its levels, and a bias in place of its own."""
+        values = torch.from_numpy(rounded.levels * np.float32(rounded.step))
+        weight_of(layer).copy_(as_layer_has_it(layer, values))
+        if isinstance(layer.bias, Tensor):
+            layer.bias.copy_(layer.bias if bias is None else bias)
             if self.bias_bits is not None:
                 round_bias(layer, self.bias_bits)
-            bias = bias.detach().clone()
+            bias = layer.bias.detach().clone()
         levels = as_layer_has_it(layer, torch.from_numpy(rounded.levels))
-        return Shot(rounded.step, levels, bias if isinstance(bias, Tensor) else None)
+        return Shot(rounded.step, levels, bias)
 
 
 @dataclass(frozen=True)
@@ -121,11 +134,19 @@ def _with_one_weight(model: nn.Module, names: Sequence[str]) -> list[list[str]]:
     return list(units.values())
 
 
+def _corrected(bias: object, split: _Split, observed: Observed, rounded: Rounded) -> Tensor | None:
+    """The bias with which a squeezed layer's answers have the float layer's means, if it has one."""
+    if not isinstance(bias, Tensor):
+        return None
+    values = split.parts.split(rounded.levels * np.float32(rounded.step))
+    off = observed.answered - np.einsum("prc,pc->pr", values, observed.read)
+    return bias + torch.from_numpy(split.parts.by_row(off)).float()
+
+
 def _rounded(split: _Split, observed: Observed, rows: Floats, price: float) -> Rounded:
     """Step and levels of a weight whose rows' answers are worth ``rows`` [groups · rows]."""
     importance = split.parts.of_rows(np.maximum(rows, _LEAST_IMPORTANCE * rows.mean()))
     share = best_share(observed.halves, split.weight, importance)
     damped = observed.together().damped(split.weight, share)
-    carry = carry_of(damped.inputs)
-    layer = Layer(fitted(damped, carry), carry, importance, split.weight != 0)
+    layer = Layer.of(damped, importance, split.weight != 0)
     return round_layer(layer, price, split.parts)

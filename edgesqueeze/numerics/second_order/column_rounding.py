@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgesqueeze.numerics.compiled import compiled
 from edgesqueeze.numerics.rate_distortion import LARGEST_LEVEL, Floats
-from edgesqueeze.numerics.second_order.moments import Reals
+from edgesqueeze.numerics.second_order.moments import Moments, Reals, carry_of, fitted
 
 _BLOCK = 64
 """Columns whose errors are carried to all later columns at once, which is the same and faster."""
@@ -46,12 +46,20 @@ class Layer:
     importance: Reals
     movable: NDArray[np.bool_]
 
+    @classmethod
+    def of(cls, moments: Moments, importance: Reals, movable: NDArray[np.bool_]) -> "Layer":
+        """The layer that is to answer as damped moments say."""
+        carry = carry_of(moments.inputs)
+        return cls(fitted(moments, carry), carry, importance, movable)
+
     def rows(self, chosen: slice) -> "Layer":
         """The layer with some rows of every part."""
         return Layer(self.aim[:, chosen], self.carry, self.importance[:, chosen], self.movable[:, chosen])
 
 
-def round_columns(layer: Layer, step: float, price: float, bits: Bits) -> tuple[NDArray[np.int32], float]:
+def round_columns(
+    layer: Layer, step: float, price: float, bits: Bits, largest: int = LARGEST_LEVEL
+) -> tuple[NDArray[np.int32], float]:
     """Levels [parts, rows, columns] with little loss + price · bits, and their loss.
 
     Args:
@@ -59,6 +67,7 @@ def round_columns(layer: Layer, step: float, price: float, bits: Bits) -> tuple[
         step: the distance of two levels.
         price: the loss that a bit is worth; 0 takes the nearest levels.
         bits: what levels cost.
+        largest: the largest magnitude of a level.
     """
     rest = np.ascontiguousarray(layer.aim / step)
     weighed = (layer.importance * step**2).astype(rest.dtype)
@@ -73,7 +82,7 @@ def round_columns(layer: Layer, step: float, price: float, bits: Bits) -> tuple[
             np.ascontiguousarray(layer.carry[:, part, part]),
             weighed,
             np.ascontiguousarray(layer.movable[:, :, part]),
-            (np.ascontiguousarray(bits.nonzero[:, :, part]), bits.magnitudes, price),
+            (np.ascontiguousarray(bits.nonzero[:, :, part]), bits.magnitudes, price, largest),
             levels[:, :, part],
         )
         if end < columns:
@@ -84,7 +93,7 @@ def round_columns(layer: Layer, step: float, price: float, bits: Bits) -> tuple[
 @compiled
 def _round_block(rest: Any, carry: Any, weighed: Any, movable: Any, costs: Any, levels: Any) -> float:
     """Round a block of columns in place: ``rest`` becomes what is to be carried on; returns the loss."""
-    nonzero, magnitudes, price = costs
+    nonzero, magnitudes, price, largest = costs
     groups, rows, columns = rest.shape
     known = len(magnitudes)
     loss = 0.0
@@ -96,7 +105,7 @@ def _round_block(rest: Any, carry: Any, weighed: Any, movable: Any, costs: Any, 
                 size = abs(wanted)
                 best, least = 0, per_error * size * size
                 if movable[group, row, j]:
-                    upper = min(int(np.rint(size)), LARGEST_LEVEL)
+                    upper = min(int(np.rint(size)), largest)
                     for level in range(max(upper - 1, 1), upper + 1):
                         asked = nonzero[group, row, j] + magnitudes[min(level, known) - 1]
                         asked += max(level - known, 0)

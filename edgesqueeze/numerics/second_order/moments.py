@@ -35,19 +35,27 @@ class Moments:
         found: Reals = ((weight @ self.inputs - 2 * self.answers) * weight).sum(-1)
         return found
 
-    def damped(self, weight: Reals, share: float) -> "Moments":
+    def damped(self, weight: Reals, share: float, least: float = 0.0) -> "Moments":
         """Moments as if inputs were a little noisy, and ``weight`` right for the noise.
 
         Args:
             weight: [groups, rows, columns].
-            share: of the mean variance of a group's inputs.
+            share: the variance of the noise, of the mean variance of a group's inputs.
+            least: of the variance of the noise.
         """
         mean = self.inputs.diagonal(axis1=-2, axis2=-1).mean(-1)
-        amount = np.where(mean > 0, share * mean, 1.0).astype(self.inputs.dtype)[:, None, None]
+        amount = np.maximum(share * mean, least)
+        amount = np.where(amount > 0, amount, 1.0).astype(self.inputs.dtype)[:, None, None]
         columns = np.arange(self.inputs.shape[-1])
         inputs = self.inputs.copy()
         inputs[:, columns, columns] += amount[:, :, 0]
         return Moments(inputs, self.answers + amount * weight, self.places)
+
+    def reordered(self, order: NDArray[np.intp]) -> "Moments":
+        """Those of the columns in another order, [groups, columns]."""
+        inputs = np.take_along_axis(self.inputs, order[:, :, None], 1)
+        inputs = np.take_along_axis(inputs, order[:, None, :], 2)
+        return Moments(inputs, np.take_along_axis(self.answers, order[:, None, :], 2), self.places)
 
     def rows(self, chosen: slice) -> "Moments":
         """Those of some rows of every group."""
@@ -68,8 +76,8 @@ def carry_of(inputs: Reals) -> Reals:
     Its row j says how an error in column j is made up for in the columns behind it: OBS's rule for all rows
     at once, in GPTQ's form (Frantar et al. 2023, arXiv 2210.17323, section 3.3).
     """
-    backwards = np.linalg.cholesky(inputs[:, ::-1, ::-1])
-    return _upper_inverse(np.ascontiguousarray(backwards[:, ::-1, ::-1]))
+    upper = np.ascontiguousarray(np.linalg.cholesky(inputs[:, ::-1, ::-1])[:, ::-1, ::-1])
+    return _upper_inverse(upper)
 
 
 def _upper_inverse(upper: Reals) -> Reals:

@@ -194,6 +194,32 @@ def test_layers_with_one_weight_keep_one_weight():
     _, shots = squeezed(model_of("Tied"), task_of(inputs_of("Tied", 16)), 1e-6)
     assert torch.equal(shots["a"].levels, shots["b"].levels)
     assert shots["a"].step == shots["b"].step
+    assert torch.equal(shots["a"].bias, shots["b"].bias)
+
+
+class Attention(nn.Module):
+    """torch's attention uses the weight of its ``out_proj`` without calling it; the input is changed in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = x.mul_(0.5)
+        return self.head(self.attend(x, x, x, need_weights=False)[0].mean(1))
+
+
+def test_weights_that_are_used_without_a_call_are_rounded_each_for_itself():
+    torch.manual_seed(0)
+    model, told = Attention().eval(), []
+    x = torch.randn(96, 5, 8)
+    shots = OneShot(1e-7, None, 0).squeeze(model, list(weighted_layers(model)), task_of(x), told.append)
+    assert told[0].startswith("squeeze: attend.out_proj is used but never called")
+    levels, step = shots["attend.out_proj"].levels, shots["attend.out_proj"].step
+    assert (levels * step - model.attend.out_proj.weight).abs().max() < 2 * step
+    assert torch.equal(shots["attend.out_proj"].bias, model.attend.out_proj.bias)
+    assert set(shots) == {"attend.out_proj", "head"}
 
 
 def test_a_layer_that_nothing_reads_is_refused(several, images):
