@@ -130,12 +130,15 @@ def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     loss = "mse" if images else "sparse_categorical_crossentropy"
     model.compile(keras.optimizers.Adam(rate), loss, metrics=[] if images else ["accuracy"])
     model.fit(x, x if images else y, batch_size=_BATCH, epochs=arguments.epochs, verbose=2)
+    path = arguments.output / f"{name}.keras"
+    keras.Model(model.inputs, model.outputs, name=model.name).save(path)  # without the optimizer's state
+    model = keras.models.load_model(path, compile=False)  # what fit has traced keeps the norms' momentum
     settle(model, x[: _SETTLING * _BATCH])
+    model.save(path)
     del x
     x, y = arrays(data.test)
+    model.compile(loss=loss, metrics=[] if images else ["accuracy"])
     found = model.evaluate(x, x if images else y, batch_size=500, verbose=0, return_dict=True)
-    plain = keras.Model(model.inputs, model.outputs, name=model.name)  # without the optimizer's state
-    plain.save(arguments.output / f"{name}.keras")
     facts = {"epochs": arguments.epochs, "train_images": arguments.train_images, "keras": keras.__version__}
     return {"network": name, "parameters": model.count_params(), **found, **facts}
 
