@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -66,8 +67,12 @@ def _check_files(folder: Path) -> None:
 def _convert(folder: Path, path: Path, shape: Sequence[int]) -> None:
     request = json.dumps([str(folder), str(path), list(shape)])
     command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), request]
+    # TensorFlow imports Keras, whose torch backend would import torch behind TensorFlow: that ends a process.
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False, env=environment
+        )
     except subprocess.TimeoutExpired as error:
         raise TaskError(f"{folder} was not converted within {_PATIENCE_S} s") from error
     if done.returncode == 0:
