@@ -72,7 +72,9 @@ class FloatState:
 
     def network(self, example_input: Tree) -> tuple[Graph, QuantSpec | None]:
         """Read from torch, with plain weights."""
-        return without_rescaling(build_graph(bake(self.module), example_input)), None
+        return without_rescaling(
+            build_graph(bake(self.module), example_input), weighted_layers(self.module)
+        ), None
 
     def layers(self) -> dict[str, Floats] | None:
         """The weights behind their parametrizations."""

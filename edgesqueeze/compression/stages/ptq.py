@@ -14,6 +14,7 @@ from edgesqueeze.compression.stages.base import Stage
 from edgesqueeze.compression.stages.keep_float import KeepFloat, check_keep_float, kept_layers
 from edgesqueeze.compression.weights.weights import bake, shared_layers
 from edgesqueeze.errors import RecipeError
+from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.graph.rescaling import without_rescaling
 from edgesqueeze.network.reading.torch.build import build_graph
@@ -88,7 +89,7 @@ class Ptq(Stage):
                 f"ptq.{found} would give the shared values of layer {shared[0]!r} different integers; "
                 f"leave {found} or the 'share' stage out"
             )
-        read = without_rescaling(build_graph(bake(model), task.example_input))
+        read = without_rescaling(build_graph(bake(model), task.example_input), weighted_layers(model))
         graph = replace(read, normalization=task.normalization)
         kept = kept_layers(graph, self.keep_float, "ptq.keep_float", session)
         session.progress.message(f"calibrating on {len(task.calibration)} images")

@@ -5,6 +5,7 @@ take them over exactly: W (a x + b) + c = (a W) x + (b ΣW + c), the sum over wh
 Zeros around a map are zeros behind the offset, so that a padded layer takes over a factor alone.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -21,13 +22,18 @@ from edgesqueeze.network.graph.nodes import (
 )
 
 
-def without_rescaling(graph: Graph) -> Graph:
+def without_rescaling(graph: Graph, layers: Collection[str]) -> Graph:
     """A graph that computes the same, up to float32 rounding, and reads its inputs as they come.
 
     Only what directly follows an input is moved: a factor for all channels, and an offset for all, that
     every reader can take over. Elsewhere reading has put them into the layer before.
+
+    Args:
+        graph: the network.
+        layers: names of the user's own layers, which stay: a 1 × 1 convolution of grey pixels looks the same.
     """
-    found = [node for node in graph.nodes if isinstance(node, Conv) and _is_rescaling(graph, node)]
+    found = [node for node in graph.nodes if node.name not in layers and isinstance(node, Conv)]
+    found = [node for node in found if _is_rescaling(graph, node)]
     for node in found:  # each of another input: no two have readers in common but what none takes over
         readers = _readers(graph, node)
         if readers and all(_takes_over(graph, reader, node) for reader in readers):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.graph.nodes import Conv, Graph
 from edgesqueeze.network.graph.rescaling import without_rescaling
@@ -68,7 +69,7 @@ KEPT = {
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_can_take_it_over_does(name):
     graph = read(TAKEN[name])
-    moved = without_rescaling(graph)
+    moved = without_rescaling(graph, ())
     assert depthwise(graph) == 1
     assert len(moved.nodes) == len(graph.nodes) - 1
     assert len(moved.tensors) == len(graph.tensors) - 2
@@ -79,4 +80,12 @@ def test_what_can_take_it_over_does(name):
 @pytest.mark.parametrize("name", KEPT)
 def test_what_cannot_is_left_alone(name):
     graph = read(KEPT[name])
-    assert without_rescaling(graph) is graph
+    assert without_rescaling(graph, ()) is graph
+
+
+def test_a_layer_of_the_users_own_is_left_alone():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Conv2d(1, 4, 3)).eval()
+    graph = build_graph(model, torch.zeros(1, 1, 8, 8))
+    assert len(without_rescaling(graph, ()).nodes) == len(graph.nodes) - 1  # it would be one
+    assert without_rescaling(graph, weighted_layers(model)) is graph
