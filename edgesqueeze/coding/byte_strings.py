@@ -13,13 +13,12 @@ from edgesqueeze.coding.byte_reader import ByteReader, encode_varint
 from edgesqueeze.coding.compiled import Integers, compiled, filled, from_array
 from edgesqueeze.coding.engine import (
     BYTE_PACE,
-    DECODE,
     MAX_INPUTS,
-    MODE,
     Engine,
     code_bit,
     encoded,
     finish_decoding,
+    is_decoding,
     new_engine,
     overrun,
     start_decoding,
@@ -112,7 +111,7 @@ def _new_model(text: Integers) -> ByteModel:
 def _code_bytes(model: ByteModel) -> bool:
     """Code all bytes of ``text``; False if a decoder ran out of data."""
     text, match = model.text, model.match
-    decodes = model.engine.coder[MODE] == DECODE
+    decodes = is_decoding(model.engine)
     for position in range(len(text)):
         _set_contexts(model, position)
         byte = _code_byte(model, 0 if decodes else text[position], position & 3)

@@ -14,10 +14,13 @@ import numpy as np
 from edgesqueeze.coding.compiled import Integers, compiled, filled, from_array, integers
 from edgesqueeze.errors import CorruptFileError
 
-ENCODE, DECODE, PRICE, PEEK = range(4)
-"""What :func:`code_bit` does with a bit: write, read, or add up its price and learn from it, or not learn."""
-LOW, HIGH, CODE, POSITION, MODE, PRICED, END = range(7)
-"""Places in ``Engine.coder``: the interval, the decoder's 32 bits, the next byte, what code_bit does, …"""
+Purpose = tuple[int, ...]
+DECODE, ENCODE, PRICE = (0,), (0, 0), (0, 0, 0)
+"""What :func:`code_bit` does with a bit: read, write, or add up its price. The length tells, which is part of
+a tuple's type, so that each purpose has machine code of its own, without a question on the way."""
+LOW, HIGH, CODE, POSITION, PEEKS, PRICED, END = range(7)
+"""Places in ``Engine.coder``: the interval, the decoder's 32 bits, the next byte, whether pricing leaves all
+as it was, the price of all bits so far, the number of bytes."""
 HALF = 1 << 30
 """A counter that has seen nothing: probability 1/2, count 0."""
 MAX_INPUTS = 12
@@ -29,8 +32,16 @@ STRETCH = 2 * _REACH
 PRICES = STRETCH + 4096
 SIGNIFICANCE_PACE, SIGN_PACE, MAGNITUDE_PACE, BYTE_PACE = (PRICES + 4096 + 768 * group for group in range(4))
 """Where the rates of each group of bits are: 256 of its mixers by age / 16, 512 of its counters by count."""
+COUNTED = PRICES + 4096 + 768 * 4
+"""Where it stands by how much a count grows: 1, but for the last of 512."""
 _PACES = ((18, 300, 30, 511), (100, 300, 30, 511), (110, 0, 30, 511), (100, 300, 11, 127))
 """What mixers learn at in the end, and more at first; counters at 10 / (10 count + third), up to the last."""
+LEVELS = COUNTED + 512
+"""Where the levels of numbers up to ``MOST_LEVELLED`` are: 0 to 3, then two a doubling, at most 15."""
+MOST_LEVELLED = 255
+_STEEPEST = 128
+DENSITIES = LEVELS + MOST_LEVELLED + 1 + _STEEPEST
+"""Where the sixteen steps of half a nat are that logits / 128 fall into, of zero; from -6 on."""
 _MASK = (1 << 32) - 1
 
 
@@ -43,6 +54,7 @@ class Engine(NamedTuple):
     uses: Integers
     coder: Integers
     buffer: Integers
+    purpose: Purpose
 
 
 def _make_tables() -> list[int]:
@@ -65,7 +77,14 @@ def _make_tables() -> list[int]:
     for final, extra, first, last in _PACES:
         tables += [final + extra * 8 // (8 + age) for age in range(256)]
         tables += [655360 // (10 * min(count, last) + first) for count in range(512)]
-    return tables
+    tables += [1] * 511 + [0]
+    tables += [_level(number) for number in range(MOST_LEVELLED + 1)]
+    return tables + [min(max(eighth + 12, 0), 15) for eighth in range(-_STEEPEST, _STEEPEST)]
+
+
+def _level(number: int) -> int:
+    halvings = max(number.bit_length() - 2, 0)
+    return min(2 * halvings + (number >> halvings), 15)
 
 
 def _minus_log2(share: int) -> int:
@@ -96,15 +115,16 @@ def new_engine(num_counters: int, weights: list[int]) -> Engine:
         counters=filled(num_counters, HALF, np.int32),
         weights=integers(weights, np.int64),
         uses=filled(len(weights) // MAX_INPUTS, 0, np.int64),
-        coder=integers([0, _MASK, 0, 0, PRICE, 0, 0], np.int64),
+        coder=integers([0, _MASK, 0, 0, 0, 0, 0], np.int64),
         buffer=filled(1, 0, np.uint8),
+        purpose=PRICE,
     )
 
 
 def start_encoding(engine: Engine, capacity: int) -> Engine:
     """The same engine, writing to a new buffer. Bytes beyond ``capacity`` are counted but not kept."""
-    engine.coder[MODE], engine.coder[END] = ENCODE, capacity
-    return engine._replace(buffer=filled(capacity, 0, np.uint8))
+    engine.coder[END] = capacity
+    return engine._replace(buffer=filled(capacity, 0, np.uint8), purpose=ENCODE)
 
 
 def encoded(engine: Engine) -> bytes | None:
@@ -118,9 +138,9 @@ def encoded(engine: Engine) -> bytes | None:
 def start_decoding(engine: Engine, data: bytes | memoryview) -> Engine:
     """The same engine, reading ``data``; behind its end it reads zeros."""
     coder = engine.coder
-    coder[MODE], coder[END], coder[POSITION] = DECODE, len(data), 4
+    coder[END], coder[POSITION] = len(data), 4
     coder[CODE] = int.from_bytes(bytes(data[:4]).ljust(4, b"\0"), "big")
-    return engine._replace(buffer=from_array(np.frombuffer(data, np.uint8).copy()))
+    return engine._replace(buffer=from_array(np.frombuffer(data, np.uint8).copy()), purpose=DECODE)
 
 
 def finish_decoding(engine: Engine) -> None:
@@ -147,6 +167,30 @@ def _tail(engine: Engine) -> bytes:
 
 
 @compiled
+def is_decoding(engine: Engine) -> bool:
+    """Whether bits are read."""
+    return len(engine.purpose) == len(DECODE)
+
+
+@compiled
+def stretched(engine: Engine, slot: int) -> int:
+    """The logit of a counter's probability, in 1/256."""
+    return engine.tables[STRETCH + (engine.counters[slot] >> 19 & 4095)]
+
+
+@compiled
+def level_of(engine: Engine, number: int) -> int:
+    """The level of a number that is not negative, 0 to 15."""
+    return engine.tables[LEVELS + (min(number, MOST_LEVELLED) & MOST_LEVELLED)]
+
+
+@compiled
+def density_of(engine: Engine, logit: int) -> int:
+    """A logit, or a sum of three, in sixteen steps of half a nat, from -6 on."""
+    return engine.tables[DENSITIES + (logit >> 7) & 65535]
+
+
+@compiled
 def code_bit(engine: Engine, bit: int, slots: Sequence[int] | Integers, mixer: int, pace: int) -> int:
     """Code one bit with the counters in ``slots``, at most eleven; returns it.
 
@@ -157,26 +201,25 @@ def code_bit(engine: Engine, bit: int, slots: Sequence[int] | Integers, mixer: i
         mixer: which weights mix them.
         pace: where in the tables the rates of this group of bits start.
     """
-    tables, counters, weights = engine.tables, engine.counters, engine.weights
+    tables, weights = engine.tables, engine.weights
     first, count = mixer * MAX_INPUTS, len(slots)
     total = 256 * weights[first + count]  # the bias
     for k in range(count):
-        total += tables[STRETCH + (counters[slots[k]] >> 19)] * weights[first + k]
+        total += stretched(engine, slots[k]) * weights[first + k]
     total = min(max(total >> 16, -_REACH), _REACH - 1)
     probability = tables[total + _REACH]
-    if engine.coder[MODE] >= PRICE:
-        engine.coder[PRICED] += tables[PRICES + ((probability if bit else 65536 - probability) >> 4)]
-        if engine.coder[MODE] == PEEK:
+    if len(engine.purpose) == len(PRICE):
+        engine.coder[PRICED] += tables[PRICES + ((probability if bit else 65536 - probability) >> 4 & 4095)]
+        if engine.coder[PEEKS]:
             return bit
     else:
         bit = _code_with(engine, bit, probability)
     used = engine.uses[mixer]
-    error = ((bit << 16) - probability) * tables[pace + (used >> 4)]
+    error = ((bit << 16) - probability) * tables[pace + (used >> 4 & 255)]
     if used < 4095:
         engine.uses[mixer] = used + 1
     for k in range(count):
-        stretched = tables[STRETCH + (counters[slots[k]] >> 19)]
-        weights[first + k] += (stretched * error + (1 << 21)) >> 22
+        weights[first + k] += (stretched(engine, slots[k]) * error + (1 << 21)) >> 22
         learn(engine, slots[k], bit, pace)
     weights[first + count] += (256 * error + (1 << 21)) >> 22
     return bit
@@ -187,27 +230,26 @@ def learn(engine: Engine, slot: int, bit: int, pace: int) -> None:
     """Move a counter towards a bit, by less the more it has seen."""
     counter = engine.counters[slot]
     count = counter & 511
-    probability = counter >> 9
-    probability += (((bit << 22) - bit - probability) * engine.tables[pace + 256 + count]) >> 16
-    engine.counters[slot] = probability << 9 | min(count + 1, 511)
+    moved = (((bit << 22) - bit - (counter >> 9)) * engine.tables[pace + 256 + count]) >> 16
+    engine.counters[slot] = counter + (moved << 9) + engine.tables[COUNTED + count]
 
 
 @compiled
 def _code_with(engine: Engine, bit: int, probability: int) -> int:
     """Encode or decode a bit that is 1 with ``probability`` / 65536."""
     coder = engine.coder
-    mode = coder[MODE]
     low, high = coder[LOW], coder[HIGH]
     middle = low + ((high - low) * probability >> 16)
-    if mode == DECODE:
-        bit = 1 if coder[CODE] <= middle else 0
-    if bit:
-        high = middle
+    # Each way has a store of its own, so that it stays a branch: what is learned from the bit then goes on
+    # from what the processor predicts of it, and does not wait for the bit.
+    if (coder[CODE] <= middle) if is_decoding(engine) else (bit == 1):
+        coder[HIGH], bit = middle, 1
     else:
-        low = middle + 1
+        coder[LOW], bit = middle + 1, 0
+    low, high = coder[LOW], coder[HIGH]
     while (low ^ high) >> 24 == 0:
         position = coder[POSITION]
-        if mode == DECODE:
+        if is_decoding(engine):
             byte = engine.buffer[position] if position < coder[END] else 0
             coder[CODE] = (coder[CODE] << 8 & _MASK) | byte
         elif position < coder[END]:
@@ -222,4 +264,4 @@ def _code_with(engine: Engine, bit: int, probability: int) -> int:
 @compiled
 def overrun(engine: Engine) -> bool:
     """Whether decoding has used more bytes than an encoder can have left out at the end."""
-    return engine.coder[MODE] == DECODE and engine.coder[POSITION] > engine.coder[END] + 4
+    return is_decoding(engine) and engine.coder[POSITION] > engine.coder[END] + 4

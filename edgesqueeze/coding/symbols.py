@@ -63,8 +63,12 @@ def encode_symbols(symbols: Symbols) -> bytes:
     return head + b"".join(encode_varint(len(stream)) for stream in streams[:-1]) + b"".join(streams)
 
 
-def decode_symbols(payload: bytes | memoryview, shape: tuple[int, ...]) -> Symbols:
+def decode_symbols(
+    payload: bytes | memoryview, shape: tuple[int, ...], use: Callable[[Symbols], None] | None = None
+) -> Symbols:
     """The integers of a payload; the caller bounds ``shape``.
+
+    ``use`` is called with the rows of every chunk, on the core that decoded them, and may change them.
 
     Raises:
         CorruptFileError: the bytes are no payload of symbols with this shape.
@@ -83,7 +87,13 @@ def decode_symbols(payload: bytes | memoryview, shape: tuple[int, ...]) -> Symbo
     rows = np.zeros((num_rows, columns), np.int32)
     parts = [rows[start:end] for start, end in _bounds(num_rows, chunks)]
     jobs = list(zip(parts, streams, strict=True))
-    _side_by_side(lambda job: _decode_rows(*job, window, flags), jobs)
+
+    def decode(job: tuple[Symbols, memoryview]) -> None:
+        _decode_rows(*job, window, flags)
+        if use is not None:
+            use(job[0])
+
+    _side_by_side(decode, jobs)
     return rows.reshape(shape)
 
 

@@ -1,15 +1,16 @@
 """Rows of weight symbols: code them, or say what each of several candidates for every weight would cost."""
 
 from edgesqueeze.coding.compiled import Integers, compiled
-from edgesqueeze.coding.engine import DECODE, MODE, PEEK, PRICE, PRICED, SIGN_PACE, code_bit, overrun
+from edgesqueeze.coding.engine import PEEKS, PRICED, SIGN_PACE, code_bit, is_decoding, overrun
 from edgesqueeze.coding.weight_model import (
     EMPTY_COLUMN,
     EMPTY_ROW,
     FLAG_MIXER,
+    IS_FIRST,
+    MOST,
     WeightModel,
     code_nonzero,
     code_significance,
-    look_around,
     remember,
     start_channel,
     start_column,
@@ -38,7 +39,7 @@ def code_rows(model: WeightModel, symbols: Integers, num_rows: int, flags: int) 
         start = row * columns
         if flags & ROWS_MARKED:
             previous, has_symbols = has_symbols, 0
-            if model.engine.coder[MODE] != DECODE:
+            if not is_decoding(model.engine):
                 for j in range(columns):
                     if symbols[start + j] != 0:
                         has_symbols = 1
@@ -46,7 +47,7 @@ def code_rows(model: WeightModel, symbols: Integers, num_rows: int, flags: int) 
             has_symbols = code_bit(model.engine, has_symbols, (EMPTY_ROW + previous,), FLAG_MIXER, SIGN_PACE)
         if has_symbols:
             _code_row(model, symbols, start)
-            model.shape[4] = 0
+            model.seen[IS_FIRST] = 0
         if overrun(model.engine):
             return False
     return True
@@ -58,7 +59,7 @@ def _code_columns(model: WeightModel, symbols: Integers, num_rows: int) -> None:
     columns = len(model.skip)
     for j in range(columns):
         model.skip[j] = 1
-    if model.engine.coder[MODE] != DECODE:
+    if not is_decoding(model.engine):
         for row in range(num_rows):
             for j in range(columns):
                 if symbols[row * columns + j] != 0:
@@ -72,22 +73,21 @@ def _code_columns(model: WeightModel, symbols: Integers, num_rows: int) -> None:
 @compiled
 def _code_row(model: WeightModel, symbols: Integers, start: int) -> None:
     """Code one row that is not marked as empty."""
-    channels, positions, pad, is_first = model.shape[0], model.shape[1], model.shape[3], model.shape[4]
+    channels, positions, is_first = model.channels, model.positions, model.seen[IS_FIRST]
     start_row(model)
     for c in range(channels):
         if is_first:
             start_channel(model, c)
         for k in range(positions):
-            j = c * positions + k
+            j = c * positions + k & MOST
             if model.skip[j]:
                 continue
             if is_first:
                 start_column(model, j)
-            look_around(model, pad + j, k)
             symbol = symbols[start + j]
             if code_significance(model, 1 if symbol != 0 else 0, c, j):
-                symbol = code_nonzero(model, symbol, j)
-                remember(model, symbol, j)
+                symbol = code_nonzero(model, symbol, j, k)
+                remember(model, symbol, j, k)
                 symbols[start + j] = symbol
 
 
@@ -104,27 +104,26 @@ def price_rows(
         candidates: [num_rows × columns × choices], of the same symbols.
         prices: filled with as many prices, in 2⁻¹² bit.
     """
-    coder, columns, positions = model.engine.coder, len(model.skip), model.shape[1]
+    coder, columns, positions = model.engine.coder, len(model.skip), model.positions
     choices = len(candidates) // len(symbols)
     for row in range(num_rows):
         start_row(model)
         for j in range(columns):
-            c = j // positions
+            c, k = j // positions, j % positions
             if row == 0:
-                if j % positions == 0:
+                if k == 0:
                     start_channel(model, c)
                 start_column(model, j)
-            look_around(model, model.shape[3] + j, j % positions)
-            coder[MODE] = PEEK
+            coder[PEEKS] = 1
             place = row * columns + j
             for choice in range(place * choices, (place + 1) * choices):
                 coder[PRICED] = 0
                 candidate = candidates[choice]
                 if code_significance(model, 1 if candidate != 0 else 0, c, j):
-                    code_nonzero(model, candidate, j)
+                    code_nonzero(model, candidate, j, k)
                 prices[choice] = coder[PRICED]
-            coder[MODE] = PRICE
+            coder[PEEKS] = 0
             symbol = symbols[place]
             if code_significance(model, 1 if symbol != 0 else 0, c, j):
-                code_nonzero(model, symbol, j)
-                remember(model, symbol, j)
+                code_nonzero(model, symbol, j, k)
+                remember(model, symbol, j, k)

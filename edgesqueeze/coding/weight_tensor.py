@@ -85,22 +85,25 @@ def decode_weights(payload: bytes | memoryview, shape: tuple[int, ...]) -> NDArr
         return _decode_floats(reader, shape)
     if kind in (GRID, GRID_HALF):
         step = _read_step(reader, kind == GRID_HALF)
-        symbols = decode_symbols(reader.take(reader.remaining), shape)
-        return _in_place(symbols, lambda part: _multiples(part, step))
+        return _decode_values(reader, shape, lambda part: _multiples(part, step))
     patterns, zero = decode_codebook(reader, kind == CODEBOOK_HALF)
-    symbols = decode_symbols(reader.take(reader.remaining), shape)
-    return _in_place(symbols, lambda part: _looked_up(part, patterns, zero))
+    return _decode_values(reader, shape, lambda part: _looked_up(part, patterns, zero))
 
 
-def _in_place(
-    symbols: NDArray[np.int32], value_of: Callable[[NDArray[np.int32]], NDArray[np.float32]]
+def _decode_values(
+    reader: ByteReader,
+    shape: tuple[int, ...],
+    value_of: Callable[[NDArray[np.int32]], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
-    """The values of symbols, in the symbols' own memory and a part at a time: large tensors fit no cache."""
-    places = symbols.reshape(-1)
-    values = places.view(np.float32)
-    for start in range(0, len(places), _BLOCK):
-        values[start : start + _BLOCK] = value_of(places[start : start + _BLOCK])
-    return values.reshape(symbols.shape)
+    """The values of the symbols that follow, in the symbols' own memory, each chunk where it is decoded."""
+
+    def put_values(rows: NDArray[np.int32]) -> None:
+        places = rows.reshape(-1)
+        values = places.view(np.float32)
+        for start in range(0, len(places), _BLOCK):  # a part at a time: large tensors fit no cache
+            values[start : start + _BLOCK] = value_of(places[start : start + _BLOCK])
+
+    return decode_symbols(reader.take(reader.remaining), shape, put_values).view(np.float32)
 
 
 def _multiples(levels: NDArray[np.int32], step: np.float32) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ Tensors are decoded layer by layer, so that no more than one layer is in memory 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
@@ -89,11 +89,18 @@ class LayerValues:
     coder: int
     input_scale: float | None
     parts: tuple[Part, ...]
+    decoded: list[Floats] = field(default_factory=list, repr=False)
 
-    @cached_property
+    @property
     def weight(self) -> Floats:
-        """float32 [out, …]."""
-        return decode_tensor(self.coder, self.parts[0].payload, self.layer.shape)
+        """float32 [out, …], decoded once.
+
+        Layers are decoded side by side, which ``cached_property`` does not let them before Python 3.12: it
+        has one lock for the attribute of all objects.
+        """
+        if not self.decoded:
+            self.decoded.append(decode_tensor(self.coder, self.parts[0].payload, self.layer.shape))
+        return self.decoded[0]
 
     @cached_property
     def bias(self) -> Floats:

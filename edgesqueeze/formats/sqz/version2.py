@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +135,8 @@ def network_of(squeezed: SqueezedFile) -> tuple[Graph, QuantSpec | None]:
     tensors, weights = {}, {}
     layers = list(squeezed.layers())
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled decoding lets other threads run
-        list(pool.map(lambda values: values.weight, layers))
+        by_size = sorted(layers, key=lambda values: prod(values.layer.shape), reverse=True)
+        list(pool.map(lambda values: values.weight, by_size))
     for node, values in zip(graph.owners, layers, strict=True):
         tensors[weight_name(node)], tensors[bias_name(node)] = values.weight, values.bias
         if activations and values.layer.has_integers:
