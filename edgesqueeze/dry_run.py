@@ -75,7 +75,9 @@ class DryRun:
         task = self.task
         validation = "no" if task.validation is None else f"{len(task.validation):,}"
         if not task.labelled:
-            return f"{len(task.calibration):,} images calibrate and {len(task.test):,} measure; no labels"
+            held_out = "" if task.validation is None else f", {validation} judge prices"
+            calibration = f"{len(task.calibration):,} images calibrate{held_out}"
+            return f"{calibration} and {len(task.test):,} measure; no labels"
         classes = f"; {len(task.classes)} classes" if task.classes else ""
         return (
             f"{len(task.train):,} training, {validation} validation, {len(task.test):,} test and "
@@ -171,8 +173,9 @@ def _said(time: ExpectedTime | None) -> str:
     if time is None:
         return "no training"
     begins = f"{_duration(time.before_s)} before the first, " if time.before_s >= 1 else ""
+    tries = f"{time.trainings} tries of " if time.trainings > 1 else ""
     return (
-        f"{_many(time.epochs, 'epoch')} of {_many(time.steps, 'step')}; {begins}"
+        f"{tries}{_many(time.epochs, 'epoch')} of {_many(time.steps, 'step')}; {begins}"
         f"{_duration(time.epoch_s)} an epoch, {_duration(time.total_s)} in all"
     )
 

@@ -4,6 +4,7 @@
 
     EdgeSqueezeError
     ├── RecipeError            a recipe, flag or setting: where, what was found, what is allowed
+    │   └── NoWeightLeftError  a price so high that a layer keeps no weight
     ├── TaskError              the model or the data cannot be loaded, or do not fit each other
     ├── UnsupportedLayerError  which layer, which operation, what to do instead
     ├── ExportError            a file could not be produced as asked
@@ -14,10 +15,11 @@
     ├── DeviceError            a device, real or emulated, cannot be reached or cannot run what it is given
     ├── OutputError            a directory or file cannot be written, or is in use
     │   └── ResumeError        a run cannot go on as it lies: which stage, why, how to redo it
-    └── CheckError             everything was written, but --strict does not accept what the checks found
+    ├── CheckError             everything was written, but --strict does not accept what the checks found
+    └── UnmetError             everything was written, but what a stage looked for was not found
 
-The command line prints the message and exits with code 2. Anything else that escapes is a bug and
-keeps its traceback.
+The command line prints the message and exits with code 2, of an UnmetError with 3. Anything else that
+escapes is a bug and keeps its traceback.
 """
 
 
@@ -27,6 +29,10 @@ class EdgeSqueezeError(Exception):
 
 class RecipeError(EdgeSqueezeError):
     """A recipe, a flag or a setting is wrong; the message says where, what was found, what is allowed."""
+
+
+class NoWeightLeftError(RecipeError):
+    """A price is so high that a layer keeps no weight."""
 
 
 class TaskError(EdgeSqueezeError):
@@ -71,3 +77,7 @@ class ResumeError(OutputError):
 
 class CheckError(EdgeSqueezeError):
     """A run has finished and checks of it have fired; the message names all of them."""
+
+
+class UnmetError(EdgeSqueezeError):
+    """A run has finished with files that are not what its recipe looked for; the message says what is."""

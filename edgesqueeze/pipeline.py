@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from edgesqueeze.compression.stages import AnyStage
-from edgesqueeze.compression.state import State, load_state
+from edgesqueeze.compression.state import load_state, network_of
 from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.exports.base import Artifact, Export
 from edgesqueeze.exports.detections import check_detections, write_detections
@@ -22,6 +22,7 @@ from edgesqueeze.progress import Progress, SilentProgress
 from edgesqueeze.run.finished_run import Finished, measure_run
 from edgesqueeze.run.folders.environment import environment_of
 from edgesqueeze.run.follower import Follower
+from edgesqueeze.run.price_search import check_search
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import RunDir
@@ -119,7 +120,8 @@ def check_fits(recipe: Recipe, task: Task) -> None:
         stage.check(model)
     if task.decoding is None and any(export.finds_boxes for export in recipe.exports):
         raise RecipeError(f"detections of an export are for detectors, the task is {task.kind}")
-    if recipe.max_drop is not None and not task.labelled and task.primary.unit == "dB":
+    check_search(recipe, task)
+    if recipe.allowed_drop is not None and not task.labelled and task.primary.unit == "dB":
         raise RecipeError("max_drop is of a metric of labels or agreement; leave it out for an SQNR")
     for stage in active_stages(recipe, task):
         if isinstance(stage, TrainingSettings):
@@ -141,12 +143,6 @@ def finished_network(recipe: Recipe, task: Task, run: RunDir) -> tuple[Graph, Qu
         raise OutputError(f"{run.path} is not finished; continue it with --resume {run.path}")
     folder.check_files()
     return network_of(load_state(folder.model, task.build_model), task)
-
-
-def network_of(state: State, task: Task) -> tuple[Graph, QuantSpec | None]:
-    """A state's graph, which knows how pixels become its input, and its integers if it has any."""
-    graph, spec = state.network(task.example_input)
-    return replace(graph, normalization=task.normalization), spec
 
 
 def _verify_detections(task: Task, files: Sequence[tuple[Export, Artifact]]) -> None:

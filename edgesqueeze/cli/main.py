@@ -13,7 +13,7 @@ from edgesqueeze.cli.deploying import deploy
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, report
-from edgesqueeze.errors import EdgeSqueezeError, RecipeError
+from edgesqueeze.errors import EdgeSqueezeError, RecipeError, UnmetError
 
 app = typer.Typer(
     help="Compress a trained vision model of PyTorch, Keras or ONNX, export it to ONNX, TFLite and .sqz, "
@@ -23,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+_UNMET = 3
+"""The exit code of a run whose files are not what its recipe looked for; a mistake is 2."""
 
 RedoFrom = Annotated[
     str | None,
@@ -37,13 +40,15 @@ RedoFrom = Annotated[
 def main(ending: Ending | None = None) -> None:
     """An error of ours, or a path that cannot be used, becomes one line and exit code 2.
 
-    Anything else keeps its traceback.
+    What a run has looked for and not found is exit code 3. Anything else keeps its traceback.
 
     Args:
         ending: what a signal does to this process; by default there is nobody who asks.
     """
     try:
         app(obj=ending)
+    except UnmetError as error:
+        _refuse(str(error), _UNMET)
     except EdgeSqueezeError as error:
         if ending is not None and ending.signal is not None:
             raise  # a library has made it of the exception that the signal raised
@@ -54,9 +59,9 @@ def main(ending: Ending | None = None) -> None:
         _refuse(f"{error.filename}: {error.strerror}")
 
 
-def _refuse(reason: str) -> NoReturn:
+def _refuse(reason: str, code: int = 2) -> NoReturn:
     say(f"error: {' '.join(reason.split())}", to_stderr=True)
-    raise SystemExit(2) from None
+    raise SystemExit(code) from None
 
 
 def _version(wanted: bool) -> None:
@@ -135,6 +140,7 @@ def compress(
         found = run_recipe(begun.recipe, begun.task, run, progress, redo_from, begun.place)
     say(found.table("simple") if wide else found.brief())
     say(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
+    found.require_met()
     if strict:
         found.require_checks()
 

@@ -4,6 +4,7 @@ Whoever holds a state need not know which: this file is the one place that does.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -118,6 +119,12 @@ def load_state(path: Path, build_model: Callable[[], nn.Module]) -> State:
     if holds_graph_model(path):
         return QuantizedState(load_graph_model(path))
     return FloatState(load_model(build_model().eval(), path))
+
+
+def network_of(state: State, task: Task) -> tuple[Graph, QuantSpec | None]:
+    """A state's graph, which knows how pixels become its input, and its integers if it has any."""
+    graph, spec = state.network(task.example_input)
+    return replace(graph, normalization=task.normalization), spec
 
 
 def answers_of(state: State, task: Task) -> tuple[Tree, Tree]:

@@ -1,12 +1,13 @@
 """What right answers tell: an interval for one share, an exact test for two on the same images."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, inf, sqrt
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.05
 """A p-value below this says that two shares differ."""
+_HALVINGS = 50
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,37 @@ def smallest_visible_loss() -> int:
     while mcnemar_exact(lost, 0).p_value >= SIGNIFICANT:
         lost += 1
     return lost
+
+
+def most_lost(test: PairedTest, total: int) -> float:
+    """The largest loss, as a share of the images, that what was found does not rule out (one-sided, 5 %).
+
+    It is the loss at which Tango's score statistic for paired shares is at its 5 % point: 1998, Statistics in
+    Medicine 17:891-908. With no image won it is the upper end of a score interval of one share.
+
+    Args:
+        test: of the two on the same images.
+        total: the number of images, at least 1.
+    """
+    limit = NormalDist().inv_cdf(1 - SIGNIFICANT)
+    low, high = max(0.0, (test.lost - test.won) / total), 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _score_below(test, total, middle) < limit else (low, middle)
+    return high
+
+
+def _score_below(test: PairedTest, total: int, loss: float) -> float:
+    """How many standard errors what was found lies below a loss that is above it, if that loss is true."""
+    a, b = 2 * total, (2 * total - test.lost + test.won) * loss - test.lost - test.won
+    won = (sqrt(b * b + 4 * a * test.won * loss * (1 - loss)) - b) / (2 * a)  # likeliest share of wins
+    variance = total * (2 * won + loss * (1 - loss))
+    return (total * loss - test.lost + test.won) / sqrt(variance) if variance > 0 else inf
+
+
+def fewest_images(loss: float) -> int:
+    """Of how many images at least none must be lost, to rule out a loss of this share (one-sided, 5 %)."""
+    return ceil(NormalDist().inv_cdf(1 - SIGNIFICANT) ** 2 * (1 - loss) / loss)
 
 
 def images_to_tell(test: PairedTest, total: int) -> int | None:

@@ -6,8 +6,9 @@ from time import perf_counter
 
 import torch
 
-from edgesqueeze.compression.stages import AnyStage
+from edgesqueeze.compression.stages import AnyStage, Squeeze
 from edgesqueeze.progress import Course
+from edgesqueeze.run.price_search import LOWEST_PRICE, MOST_TRIES
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Session, TrainingSettings, call
 
@@ -19,13 +20,17 @@ _JUDGED_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class ExpectedTime:
-    """An estimate in seconds: what comes before the first step, a step, and judging an epoch."""
+    """An estimate in seconds: what comes before the first step, a step, and judging an epoch.
+
+    ``trainings`` is how often the stage trains at most: more than once where it looks for a price.
+    """
 
     epochs: int
     steps: int
     before_s: float
     step_s: float
     judging_s: float
+    trainings: int = 1
 
     @property
     def epoch_s(self) -> float:
@@ -35,7 +40,7 @@ class ExpectedTime:
     @property
     def total_s(self) -> float:
         """The whole stage."""
-        return self.before_s + self.epochs * self.epoch_s
+        return self.trainings * (self.before_s + self.epochs * self.epoch_s)
 
 
 def expected_time(stage: AnyStage, task: Task, seed: int) -> ExpectedTime | None:
@@ -48,7 +53,9 @@ def expected_time(stage: AnyStage, task: Task, seed: int) -> ExpectedTime | None
     """
     if not isinstance(stage, TrainingSettings) or not stage.epochs:
         return None
-    watch = _StopWatch()
+    watch, trainings = _StopWatch(), 1
+    if isinstance(stage, Squeeze) and stage.searches:
+        stage, trainings = stage.at(LOWEST_PRICE), MOST_TRIES
     begun = perf_counter()
     with suppress(_EnoughError):
         stage.apply(task.initial_model(), task, Session(stage.stage, seed, watch))
@@ -60,6 +67,7 @@ def expected_time(stage: AnyStage, task: Task, seed: int) -> ExpectedTime | None
         before_s=watch.begun - begun,
         step_s=step_s,
         judging_s=_judging(task),
+        trainings=trainings,
     )
 
 

@@ -28,6 +28,7 @@ from edgesqueeze.run.facts_of_a_run import (
     kept_in_float,
     layers_and_stages,
 )
+from edgesqueeze.run.folders.tries import read_tries
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row, facts_of
@@ -39,7 +40,7 @@ from edgesqueeze.run.rows import (
     reference_candidates,
     torch_candidate,
 )
-from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
+from edgesqueeze.run.stage_runner import FinishedStage, StageRunner, baseline_of
 from edgesqueeze.task.task import RANDOM_WEIGHTS, Task
 
 
@@ -64,7 +65,7 @@ class Finished:
     @property
     def baseline(self) -> FinishedStage:
         """The last state that no technique has touched: what "smaller" and "less accurate" refer to."""
-        return [stage for stage in self.stages if not stage.row.simulated][-1]
+        return baseline_of(self.stages)
 
     @property
     def shown(self) -> tuple[FinishedStage, ...]:
@@ -118,11 +119,18 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         checks=checks,
         layers=layers,
         unwritten=finished.written.unwritten,
+        unmet=_unmet(finished.stages),
         measures=facts_of(task.metrics),
         classes=task.classes,
         code=task.code,
         inputs={artifact.path.name: input_lines(artifact.path) for _, artifact in finished.files},
     )
+
+
+def _unmet(stages: Sequence[FinishedStage]) -> tuple[str, ...]:
+    """What the searches of stages have not found, a sentence each."""
+    found = (read_tries(stage.folder.tries, stage.folder.way_out).unmet for stage in stages)
+    return tuple(sentence for sentence in found if sentence)
 
 
 @dataclass(frozen=True)
@@ -178,7 +186,7 @@ def _accuracy_evidence(finished: Finished, task: Task, candidates: Sequence[Cand
     return AccuracyEvidence(
         metric=task.primary_metric,
         measure=measure,
-        allowed=allowed_loss(measure, finished.recipe.max_drop, baseline.row.primary or 0.0),
+        allowed=allowed_loss(measure, finished.recipe.allowed_drop, baseline.row.primary or 0.0),
         test_examples=total,
         states=tuple(
             judged(name, state.row, state.folder.answers(measure, total), measure)

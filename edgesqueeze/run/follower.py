@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
+from torch import nn
 
-from edgesqueeze.compression.stages import AnyStage
+from edgesqueeze.compression.stages import AnyStage, Squeeze
 from edgesqueeze.compression.state import load_state
 from edgesqueeze.progress import SilentProgress
 from edgesqueeze.run.folders.stage_folder import StageFolder
+from edgesqueeze.run.price_search import squeezed_at, tell_price
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import stage_seed, trains
@@ -52,6 +55,13 @@ class Follower:
             save_minutes=self.recipe.save_minutes,
             place=self.place,
         )
+        if isinstance(stage, Squeeze) and stage.searches:
+            while (price := tell_price(session, stage, None)) is not None:
+                squeezed_at(stage, price, partial(self._load, before), self.task, session)
+            return
         # Dropout shall not drop the same in every share.
         torch.manual_seed(session.seed + (self.place.rank << 32))
-        stage.apply(load_state(before.model, self.task.build_model).module, self.task, session)
+        stage.apply(self._load(before), self.task, session)
+
+    def _load(self, folder: StageFolder) -> nn.Module:
+        return load_state(folder.model, self.task.build_model).module

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from edgesqueeze.bundled import bundled_recipes
-from edgesqueeze.compression.stages import AnyStage, check_order
+from edgesqueeze.compression.stages import AnyStage, Squeeze, check_order
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.exports import AnyExport
 from edgesqueeze.exports.squeezed import check_templates
@@ -49,7 +49,7 @@ class Recipe(BaseModel):
     where that can be known; ``skip`` writes the others and names it in the report."""
     max_drop: float | None = Field(default=None, ge=0, le=1e6)
     """How much of the primary metric a file may lose: points of a share, else the metric's own unit. None is
-    one point, 0.3 dB, or 1 % of a plain number."""
+    what a squeeze stage with ``price: auto`` says, else one point, 0.3 dB, or 1 % of a plain number."""
     threads: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Threads each runtime may use while latency is measured."""
     device: DeviceName = "auto"
@@ -76,6 +76,10 @@ class Recipe(BaseModel):
                 raise ValueError(
                     f"export {export.export!r} asks for codebook, which needs a 'share' or 'squeeze' stage"
                 )
+        if self.searched is not None and not any(export.export == "squeezed" for export in self.exports):
+            raise ValueError(
+                "squeeze.price auto looks for the smallest model.sqz; add {export: squeezed} to exports"
+            )
         check_templates(self.exports)
         if self.precision != "32" and self.trains_integers:
             raise ValueError(
@@ -86,6 +90,19 @@ class Recipe(BaseModel):
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"each export may be named once, found {', '.join(kinds)}")
         return self
+
+    @property
+    def searched(self) -> Squeeze | None:
+        """The stage whose price is to be found, if there is one."""
+        stages = (stage for stage in self.stages if isinstance(stage, Squeeze) and stage.searches)
+        return next(stages, None)
+
+    @property
+    def allowed_drop(self) -> float | None:
+        """What a file may lose: the recipe's ``max_drop``, else that of the stage that looks for a price."""
+        if self.max_drop is not None or self.searched is None:
+            return self.max_drop
+        return self.searched.max_drop
 
     @property
     def trains_integers(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from edgesqueeze.columns import wrapped
-from edgesqueeze.errors import OutputError
+from edgesqueeze.errors import OutputError, UnmetError
 from edgesqueeze.measure.checks.check import Check, check_from_json, checks_text, require
 from edgesqueeze.measure.checks.layer_facts import (
     LayerEvidence,
@@ -68,6 +68,8 @@ class Report:
 
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Label of a file's row to what each of its inputs expects. Reports of earlier versions have none."""
+    unmet: tuple[str, ...] = ()
+    """What a stage has looked for and not found, a sentence each: the files are not what was asked for."""
 
     def require_checks(self) -> None:
         """Raise if a check has fired.
@@ -76,6 +78,15 @@ class Report:
             CheckError: every fault of every check, by name.
         """
         require(self.checks)
+
+    def require_met(self) -> None:
+        """Raise if a stage has not found what it looked for.
+
+        Raises:
+            UnmetError: what, and what was taken instead.
+        """
+        if self.unmet:
+            raise UnmetError(". ".join(self.unmet))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for report.json."""
@@ -98,6 +109,7 @@ class Report:
                 if self.inputs
                 else {}
             ),
+            **({"unmet": list(self.unmet)} if self.unmet else {}),
             "details": [row.details for row in self.rows],
             **({"code": list(self.code)} if self.code else {}),
         }
@@ -129,6 +141,7 @@ class Report:
                 tuple(data.get("classes", ())),
                 tuple(data.get("code", ())),
                 {label: tuple(lines) for label, lines in data.get("inputs", {}).items()},
+                tuple(data.get("unmet", ())),
             )
         except ValidationError as error:
             first = error.errors()[0]
@@ -184,6 +197,7 @@ class Report:
         notes = []
         if any(row.simulated for row in self.rows):
             notes.append(f"Rows marked {SIMULATED} have no file to deploy: torch computed them on the way.")
+        notes += [f"Not met: {sentence}." for sentence in self.unmet]
         notes += [f"Not written: {sentence}." for sentence in self.unwritten]
         notes += [f"Code of your own: {origin}." for origin in self.code]
         return notes + [f"{row.label}: {note}." for row in self.rows for note in row.notes]

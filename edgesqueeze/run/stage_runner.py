@@ -7,13 +7,15 @@ from functools import partial
 
 import torch
 
-from edgesqueeze.compression.stages import AnyStage
+from edgesqueeze.compression.stages import AnyStage, Squeeze
 from edgesqueeze.compression.state import State, answers_of, load_state, state_of
 from edgesqueeze.errors import ResumeError
+from edgesqueeze.exports.squeezed import SqueezedExport
 from edgesqueeze.progress import Progress
 from edgesqueeze.run.folders.fingerprint import Fingerprint, fingerprint_of, start_hash
 from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.history import History
+from edgesqueeze.run.price_search import Judge, PriceSearch
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.row import Row
 from edgesqueeze.run.rows import scored, state_row
@@ -89,7 +91,7 @@ class StageRunner:
     def all(self, plan: Plan) -> tuple[FinishedStage, ...]:
         """The model before the first stage, then every stage; what has finished earlier is not repeated."""
         for finished in plan.kept:
-            TrainingStateFile(finished.folder.training).remove()
+            finished.folder.tidy()
             if finished.stage is not None:
                 self.progress.message(f"{finished.stage.stage}: finished earlier")
         judged = self.task.validation is not None or not self.task.labelled
@@ -99,7 +101,7 @@ class StageRunner:
         self.place.from_first(lambda: len(done))
         for step in plan.ahead:
             if step.stage:
-                done.append(self._stage(step, step.stage, done[-1]))
+                done.append(self._stage(step, step.stage, done))
                 self.place.wait()
         return tuple(done)
 
@@ -125,7 +127,7 @@ class StageRunner:
                 f"stage {later[0]} in {self.run.path} is finished, {ahead[0].path.name} before it is not; "
                 f"{ahead[0].way_out}"
             )
-        if ahead and ahead[0].training.is_file():
+        if ahead and ahead[0].begun:
             ahead[0].check(self._made_from(steps[len(kept)], kept[-1] if kept else None))
         return tuple(kept)
 
@@ -150,17 +152,21 @@ class StageRunner:
         folder.finish(replace(self._row(label, folder), notes=notes), made_from)
         return FinishedStage(folder, folder.row())
 
-    def _stage(self, step: Step, stage: AnyStage, before: FinishedStage) -> FinishedStage:
+    def _stage(self, step: Step, stage: AnyStage, done: Sequence[FinishedStage]) -> FinishedStage:
+        before = done[-1]
         name, folder, made_from = stage.stage, step.folder, self._made_from(step, before)
         LOGGER.info("stage %d %s: %s", step.number, name, stage)
         session = self._session(step, stage)
-        if folder.training.is_file():  # what it goes on from was begun as the fingerprint there says
+        if folder.begun:  # what it goes on from was begun as the fingerprint there says
             for remark in folder.check(made_from):
                 session.note(remark)
         else:
             folder.begin(made_from)
-        torch.manual_seed(session.seed)
-        folder.save(state_of(stage.apply(self.load(before.folder).module, self.task, session)).save())
+        if isinstance(stage, Squeeze) and stage.searches:
+            folder.save(self._search(stage, folder, done).found(session))
+        else:
+            torch.manual_seed(session.seed)
+            folder.save(state_of(stage.apply(self.load(before.folder).module, self.task, session)).save())
         if session.history:
             folder.save_history(History.of(self.task, folder.path.name, session.history))
         row = self._row(name, folder)
@@ -171,9 +177,17 @@ class StageRunner:
             session.note(worse)
         row = replace(row, notes=tuple(session.notes))
         folder.finish(row, made_from)
-        TrainingStateFile(folder.training).remove()
+        folder.tidy()
         LOGGER.info("stage %d %s: %s", step.number, name, row)
         return FinishedStage(folder, folder.row(), stage)
+
+    def _search(self, stage: Squeeze, folder: StageFolder, done: Sequence[FinishedStage]) -> PriceSearch:
+        """The search for a stage's price, against the state that files are compared with."""
+        baseline = baseline_of(done)
+        export = next(export for export in self.recipe.exports if isinstance(export, SqueezedExport))
+        against = (baseline.row.label, self.load(baseline.folder))
+        judge = Judge.of(stage, self.task, export, against)
+        return PriceSearch(stage, self.task, folder, lambda: self.load(done[-1].folder).module, judge)
 
     def _session(self, step: Step, stage: AnyStage) -> Session:
         """What the stage is given; its seed is its own, so that a resumed run draws the same numbers."""
@@ -195,6 +209,11 @@ class StageRunner:
         folder.save_answers(worth.answers)
         file = folder.model, self.run.relative(folder.model)
         return state_row(label, state, file, self.task, worth)
+
+
+def baseline_of(stages: Sequence[FinishedStage]) -> FinishedStage:
+    """The last state that no technique has touched: what files are compared with."""
+    return [stage for stage in stages if not stage.row.simulated][-1]
 
 
 def trains(stage: AnyStage) -> bool:

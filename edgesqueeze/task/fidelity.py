@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from edgesqueeze.data.splits import DataSplit
+from edgesqueeze.data.splits import DataSplit, Split
 from edgesqueeze.errors import TaskError
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.task.metrics.classification import named_classes
@@ -66,14 +66,27 @@ class AnsweredImages:
 
 
 def answered_by(network: nn.Module, task: Task) -> Task:
-    """A task without labels whose test images have the answers of a network in evaluation mode as targets.
+    """A task without labels whose images to measure on have a network's answers as targets.
+
+    These are the test images, and those of the validation split where there is one.
+
+    Args:
+        network: in evaluation mode.
+        task: with targets that are not looked at.
 
     Raises:
-        TaskError: the test split has no parts.
+        TaskError: a split has no parts.
     """
-    if not isinstance(task.test, DataSplit):
-        raise TaskError(f"the test split is {type(task.test).__name__}, of which no part can be taken")
-    return replace(task, test=AnsweredImages(task.test, network, task.kind))
+    test = _answered("test", task.test, network, task.kind)
+    if task.validation is None:
+        return replace(task, test=test)
+    return replace(task, test=test, validation=_answered("validation", task.validation, network, task.kind))
+
+
+def _answered(name: str, split: Split, network: nn.Module, kind: TaskKind) -> AnsweredImages:
+    if not isinstance(split, DataSplit):
+        raise TaskError(f"the {name} split is {type(split).__name__}, of which no part can be taken")
+    return AnsweredImages(split, network, kind)
 
 
 def check_answers(output: Tree, kind: TaskKind) -> None:

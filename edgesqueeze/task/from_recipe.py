@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from edgesqueeze.data.splits import DataSplit
 from edgesqueeze.data.task_data import TaskData, held_out
 from edgesqueeze.errors import TaskError
 from edgesqueeze.numerics.boxes import BoxDecoding
@@ -27,10 +28,7 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
     """
     if not data.labelled:
         return _without_labels(config, data, build_model)
-    train, validation, fingerprint = data.train, None, data.fingerprint
-    if config.validation is not None:
-        train, validation = held_out(data, config.validation)
-        fingerprint = f"{fingerprint} without {len(validation)}"
+    train, validation, fingerprint = _held_out(config, data)
     if config.calibration_images > len(train):
         raise TaskError(
             f"calibration_images is {config.calibration_images}, but the training split has only {len(train)}"
@@ -59,23 +57,31 @@ def task_from_recipe(config: TaskConfig, data: TaskData, build_model: BuildModel
     )
 
 
+def _held_out(config: TaskConfig, data: TaskData) -> tuple[DataSplit, DataSplit | None, str]:
+    """What trains or calibrates, the validation split if there is to be one, and the data's fingerprint."""
+    if config.validation is None:
+        return data.train, None, data.fingerprint
+    train, validation = held_out(data, config.validation)
+    return train, validation, f"{data.fingerprint} without {len(validation)}"
+
+
 def _without_labels(config: TaskConfig, data: TaskData, build_model: BuildModel) -> Task:
     """The task of images alone; what is right is not known before there are trained weights."""
-    if config.validation is not None:
-        raise TaskError("task.validation judges epochs by labels, and the images have none; leave it out")
-    calibration = data.train.first(config.calibration_images)
+    train, validation, fingerprint = _held_out(config, data)
+    calibration = train.first(config.calibration_images)
     return Task(
         name=f"{config.model} on {data_name(config.data)}",
         build_model=build_model,
-        train=data.train,
+        train=train,
         calibration=calibration,
+        validation=validation,
         test=data.test,
         example_input=next(iter(calibration.batches(1)))[0],
         loss=no_loss,
         metrics=fidelity_metrics(data.kind),
         checkpoint=config.checkpoint,
         checkpoint_choice=Choice(config.checkpoint_key, config.ignore),
-        fingerprint=data.fingerprint,
+        fingerprint=fingerprint,
         kind=data.kind,
         normalization=data.normalization,
         labelled=False,

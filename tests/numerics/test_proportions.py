@@ -1,13 +1,19 @@
 """Intervals and paired tests against scipy, which computes them by other means."""
 
+from statistics import NormalDist
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from edgesqueeze.numerics.proportions import (
+    PairedTest,
+    fewest_images,
     images_to_tell,
     mcnemar_exact,
+    most_lost,
     smallest_visible_loss,
     wilson_interval,
 )
@@ -51,3 +57,31 @@ def test_that_many_images_would_tell(lost, won):
     grown = [round(count * wanted / total * 1.1) for count in (lost, won)]
     assert mcnemar_exact(*grown).p_value < 0.06
     assert images_to_tell(mcnemar_exact(3, 3), total) is None
+
+
+@pytest.mark.parametrize(("lost", "won", "total"), [(100, 80, 3000), (5, 0, 200), (12, 10, 100), (0, 0, 539)])
+def test_the_most_that_may_be_lost_is_where_the_likeliest_shares_leave_five_per_cent(lost, won, total):
+    """The constrained maximum of the likelihood by brute force, and the normal deviate at it."""
+    loss = most_lost(PairedTest(lost, won, 1.0), total)
+    wins = np.linspace(1e-9, (1 - loss) / 2 - 1e-9, 400_001)
+    likelihood = lost * np.log(wins + loss) + won * np.log(wins)
+    likelihood += (total - lost - won) * np.log(1 - 2 * wins - loss)
+    win = wins[likelihood.argmax()]
+    deviate = (total * loss - lost + won) / np.sqrt(total * (2 * win + loss * (1 - loss)))
+    assert deviate == pytest.approx(NormalDist().inv_cdf(0.95), abs=1e-3)
+    assert loss > (lost - won) / total
+
+
+def test_a_true_loss_is_ruled_out_in_one_of_twenty_tries():
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(1000, [0.03, 0.015, 0.955], size=1000)
+    held = [most_lost(PairedTest(int(lost), int(won), 1.0), 1000) >= 0.015 for lost, won, _ in drawn]
+    assert 0.92 < np.mean(held) < 0.98
+
+
+def test_images_that_all_agree_tell_once_there_are_enough():
+    for loss in (0.005, 0.01, 0.2):
+        fewest = fewest_images(loss)
+        assert most_lost(PairedTest(0, 0, 1.0), fewest) <= loss
+        assert most_lost(PairedTest(0, 0, 1.0), fewest - 1) > loss
+    assert 0 <= most_lost(PairedTest(0, 30, 1.0), 100) < 1e-9

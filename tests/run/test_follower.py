@@ -21,6 +21,10 @@ RECIPE = {
     "exports": [],
     "references": [],
 }
+SEARCHING = [
+    RECIPE["stages"][0],
+    {"stage": "squeeze", "price": "auto", "max_drop": 50, "epochs": 1, "batch_size": 40},
+]
 REFUSED = {
     "stages.prune.sparsity={nothing: 0.5}": "error: prune.sparsity: 'nothing' names no layer",
     "device=mps": "error: device is mps, which torch does not find here; there is cpu, or auto",
@@ -39,10 +43,22 @@ def runs(tmp_path_factory):
     top = tmp_path_factory.mktemp("together")
     (top / "two.yaml").write_text(json.dumps(RECIPE))
     recipe = ("--recipe", str(top / "two.yaml"), "--output")
-    options = {"new": (*recipe, str(top / "new" / "out")), "resumed": ("--resume", str(top / "new" / "out"))}
+    searching = json.dumps(RECIPE | {"stages": SEARCHING, "exports": [{"export": "squeezed"}]})
+    (top / "auto.yaml").write_text(searching)
+    auto = ("--recipe", str(top / "auto.yaml"), "--output", str(top / "auto" / "out"))
+    options = {
+        "new": (*recipe, str(top / "new" / "out")),
+        "resumed": ("--resume", str(top / "new" / "out")),
+        "auto": auto,
+    }
     for number, change in enumerate(REFUSED):
         options[change] = (*recipe, str(top / f"refused_{number}" / "out"), "--set", change)
-    folders = [top / "new", top / "resumed", *(top / f"refused_{n}" for n in range(len(REFUSED)))]
+    folders = [
+        top / "new",
+        top / "resumed",
+        top / "auto",
+        *(top / f"refused_{n}" for n in range(len(REFUSED))),
+    ]
     for folder in folders:
         folder.mkdir()
     jobs = [Job("compress", given, folder) for given, folder in zip(options.values(), folders, strict=True)]
@@ -69,6 +85,15 @@ def test_of_a_finished_run_nothing_is_trained_again_and_both_come_to_their_end(r
     told = (folder / "0.txt").read_text()
     assert codes == [0, 0], told
     assert "share: finished earlier" in told
+
+
+@pytest.mark.slow
+def test_a_price_is_looked_for_by_both(runs):
+    codes, folder = runs["auto"]
+    told = (folder / "0.txt").read_text()
+    assert codes == [0, 0], told
+    assert "is the highest of 8 tried" in " ".join(told.split())
+    assert (folder / "1.txt").read_text() == ""
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """A task so small that an epoch takes milliseconds, with all that moves in training: batch norm, dropout."""
 
+from functools import cache
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -31,3 +33,27 @@ def small_task(**changes) -> Task:
         "fingerprint": "made from seed 1",
     }
     return Task(**(parts | changes))
+
+
+@cache
+def _trained() -> dict[str, torch.Tensor]:
+    task, model = small_task(), build_model()
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    x, y = next(iter(task.train.batches(80)))
+    for _ in range(60):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    return model.state_dict()
+
+
+def build_trained() -> nn.Module:
+    """The network that has learned the task."""
+    model = build_model()
+    model.load_state_dict(_trained())
+    return model
+
+
+def trained_task(**changes) -> Task:
+    """The task of a network that has learned it."""
+    return small_task(**{"build_model": build_trained, **changes})

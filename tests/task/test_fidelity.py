@@ -60,6 +60,9 @@ def recipe_of(stages=({"stage": "ptq", "method": "min_max"},), **settings):
     return parse_recipe(content | {"references": []}, "test")
 
 
+SQUEEZED = [{"export": "squeezed"}]
+
+
 def keras_classifier(folder):
     keras = keras_on_torch()
     layers = [
@@ -154,7 +157,6 @@ def test_stages_that_need_none_are_not_refused(pictures):
     ("settings", "sentence"),
     [
         ({"preprocess": None}, "images without labels cannot show whether pixels are what the network takes"),
-        ({"validation": 0.1}, "task.validation judges epochs by labels"),
         ({"model": "unlabelled_networks:Heads"}, "agreement needs one tensor of class scores"),
         ({"data": {"images": "few", "image_size": [16, 16]}}, "few has 3 images, at least 32 needed"),
         (
@@ -171,6 +173,27 @@ def test_what_cannot_be_measured_is_one_sentence(settings, sentence, pictures):
         load_task(recipe_of(stages=(), **settings).task, 0)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_validation_split_without_labels_is_for_a_search_alone(pictures):
+    recipe = recipe_of(validation=0.5)
+    with pytest.raises(
+        RecipeError, match="task.validation judges epochs by labels, and the images have none"
+    ):
+        check_fits(recipe, load_task(recipe.task, 0))
+    search = {"stage": "squeeze", "price": "auto", "max_drop": 25}
+    recipe = parse_recipe(recipe.model_dump(mode="json") | {"stages": [search], "exports": SQUEEZED}, "test")
+    task = load_task(recipe.task, 0)
+    check_fits(recipe, task)
+    images = [
+        {x.numpy().tobytes() for x in next(iter(split.batches(99)))[0]}
+        for split in (task.calibration, task.validation, task.test)
+    ]
+    assert [len(found) for found in images] == [10, 10, 20]
+    assert len(set.union(*images)) == 40
+    (_, answers) = next(iter(task.validation.batches(99)))
+    network = task.initial_model().eval()
+    assert torch.equal(answers, network(next(iter(task.validation.batches(99)))[0]).argmax(1))
 
 
 def test_an_sqnr_has_no_drop(pictures):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
@@ -23,7 +23,7 @@ from edgesqueeze.compression.weights.biases import round_bias
 from edgesqueeze.compression.weights.folding import fold_batch_norm
 from edgesqueeze.compression.weights.parametrizations import Codebook, Grid
 from edgesqueeze.compression.weights.weights import attach, parametrization_of, weight_of
-from edgesqueeze.errors import RecipeError
+from edgesqueeze.errors import NoWeightLeftError, RecipeError
 from edgesqueeze.layers import weighted_layers
 from edgesqueeze.numerics.grid_kernels import add_rate_slope
 from edgesqueeze.numerics.rate_distortion import (
@@ -49,6 +49,13 @@ leave are other ones: the step that fits the few says nothing of them."""
 SETTLE_AFTER, RAMP = 0.6, 0.7
 
 
+def _named_price(value: object) -> object:
+    """Say what names there are before numbers are asked for."""
+    if isinstance(value, str) and value != "auto" and not value.replace(".", "", 1).isdecimal():
+        raise ValueError("allowed: a number above 0 and at most 100, or auto")
+    return value
+
+
 class Squeeze(TrainingSettings, Stage):
     """Bring every weight to level × step, one step per layer, where loss + price · bits is least.
 
@@ -57,14 +64,20 @@ class Squeeze(TrainingSettings, Stage):
     until ``settle_after``; then every layer's zeros are fixed, and the rest is fine-tuning. A price that
     rises slowly lets the network move what it needs out of the way of it. Batch norm is folded first, since
     a factor per channel would undo the grid.
+
+    A run looks for the price itself where it is ``auto``: see ``run.price_search``.
     """
 
     stage: Literal["squeeze"] = "squeeze"
     shares_weights: ClassVar[bool] = True
     can_average: ClassVar[bool] = False
     can_choose: ClassVar[bool] = False
-    price: Annotated[float, Field(gt=0, le=100)]
-    """Loss that one bit per weight, averaged over the network, is worth."""
+    price: Annotated[Annotated[float, Field(gt=0, le=100)] | Literal["auto"], BeforeValidator(_named_price)]
+    """Loss that one bit per weight, averaged over the network, is worth; ``auto``: the highest that loses no
+    more than ``max_drop``."""
+    max_drop: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """With ``price: auto``, what the file may lose of the primary metric on the validation split: points of a
+    share, else the metric's own unit."""
     settle_after: Annotated[float, Field(gt=0, lt=1)] = SETTLE_AFTER
     """Fraction of the training after which zeros are fixed."""
     ramp: Annotated[float, Field(ge=0, le=1)] = RAMP
@@ -78,8 +91,27 @@ class Squeeze(TrainingSettings, Stage):
             raise ValueError("settle_after and ramp are about training; they need epochs above 0")
         return self
 
+    @model_validator(mode="after")
+    def _a_drop_goes_with_a_search(self) -> Self:
+        if self.price == "auto" and self.max_drop is None:
+            raise ValueError("price: auto needs max_drop, what the file may lose, as in max_drop: 0.5")
+        if self.price != "auto" and self.max_drop is not None:
+            raise ValueError(f"max_drop is for price: auto, found price {self.price}; leave one of them out")
+        return self
+
+    @property
+    def searches(self) -> bool:
+        """Whether a run is to look for the price."""
+        return self.price == "auto"
+
+    def at(self, price: float) -> "Squeeze":
+        """The same stage at a price."""
+        return self.model_copy(update={"price": price, "max_drop": None})
+
     def apply(self, model: nn.Module, task: Task, session: Session) -> nn.Module:
         """Attach a grid to every layer, train, and leave the grids attached, the weights on them."""
+        if self.price == "auto":
+            raise RecipeError("squeeze.price auto is looked for by a run; a stage alone needs a number")
         if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
             fold_batch_norm(model, task.example_input)
         layers = weighted_layers(model)
@@ -93,7 +125,9 @@ class Squeeze(TrainingSettings, Stage):
             squeezed = self._once(model, layers, task, session, price)
         for name, matrix in zip(layers, squeezed, strict=True):
             if not matrix.levels().any():
-                raise RecipeError(f"squeeze.price {self.price} leaves no weight in layer {name!r}; lower it")
+                raise NoWeightLeftError(
+                    f"squeeze.price {self.price} leaves no weight in layer {name!r}; lower it"
+                )
         bits = sum(matrix.bits() for matrix in squeezed)
         kept = sum(int(np.count_nonzero(matrix.levels())) for matrix in squeezed)
         session.note(f"squeeze: {kept} weights left of about {bits / 8:.0f} bytes before coding")

@@ -37,7 +37,8 @@ def first_block(run: RunFacts) -> Block:
     found = [_judgement(check) for check in run.report.checks]
     held = [judgement for judgement in found if judgement.status == "ok"]
     open_ones = sorted((j for j in found if j.status != "ok"), key=lambda j: _WORST_FIRST.index(j.status))
-    remarks = [f"Not written: {sentence}." for sentence in run.report.unwritten]
+    remarks = [f"Not met: {sentence}." for sentence in run.report.unmet]
+    remarks += [f"Not written: {sentence}." for sentence in run.report.unwritten]
     remarks += [f"{name}: gone, or another file than the one that was measured." for name in run.changed]
     remarks += [f"{origin}: code of your own." for origin in run.report.code]
     parts: list[Part] = [Tiles(tiles), Judgements(open_ones, held), *([Remarks(remarks)] if remarks else [])]

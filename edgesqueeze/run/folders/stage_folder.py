@@ -42,6 +42,21 @@ class StageFolder:
         return self.path / "training.pt"
 
     @property
+    def tries(self) -> Path:
+        """What a search for a setting has tried."""
+        return self.path / "tries.json"
+
+    @property
+    def best(self) -> Path:
+        """The state of the best try so far; gone once the stage has finished."""
+        return self.path / "best.safetensors"
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to go on from."""
+        return self.training.is_file() or self.tries.is_file()
+
+    @property
     def finished(self) -> bool:
         """Whether the stage has been run to its end."""
         return self._row.is_file()
@@ -81,7 +96,7 @@ class StageFolder:
     @property
     def _kept(self) -> tuple[Path, ...]:
         """The files that a stage may leave, but for row.json."""
-        return self.model, self._right, self._draws, self._history
+        return self.model, self._right, self._draws, self._history, self.tries
 
     def begin(self, made_from: Fingerprint) -> None:
         """Write what the stage is made from, and clear away what an earlier beginning has left behind it."""
@@ -100,6 +115,11 @@ class StageFolder:
         files = {**self._hashes(), self._row.name: hashlib.sha256(data).hexdigest()}
         write_json(self._fingerprint, {"made_from": made_from.to_json(), "files": files})
         write_atomically(self._row, data)
+
+    def tidy(self) -> None:
+        """Remove what only a stage under way needs."""
+        for path in (self.training, self.best):
+            path.unlink(missing_ok=True)
 
     def check(self, now: Fingerprint) -> tuple[str, ...]:
         """Refuse a stage, begun or finished, that would be made from something else now, or is damaged.
