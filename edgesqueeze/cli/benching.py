@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgesqueeze.cli import bench_forms
-from edgesqueeze.cli.asked import options_given
 from edgesqueeze.cli.bench_forms import Format
+from edgesqueeze.cli.device_benching import Visit, tell_device
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, log_lines
@@ -87,10 +87,17 @@ def bench(
     device: Annotated[
         str | None,
         typer.Option(
-            metavar="emulated:BOARD",
-            help="Count a run's instructions on the emulated processor of a pi3, pi4 or pi5; no times.",
+            metavar="ssh://USER@HOST[:PORT]|emulated:BOARD",
+            help="Measure files or a run there; on an emulated pi3, pi4 or pi5 count a run's instructions.",
         ),
     ] = None,
+    python: Annotated[
+        str | None, typer.Option(help="With --device ssh://: Python there. Default: python3.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="With --device ssh://: a copy that was cut goes on where it stopped."),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page, which needs no network.")
     ] = None,
@@ -110,8 +117,12 @@ def bench(
     """Measure parameters, size, MACs and latency of models side by side, with ratios to AlexNet."""
     form = Format.JSON if as_json else form
     if device is not None:
-        _tell_counts(context, models or [], device, form)
+        numbers = _Wishes([], None, {"--threads": threads}, quick).numbers("--threads")
+        visit = Visit(tuple(models or ()), form, tuple(numbers or (1,)), sustained, quick, save)
+        tell_device(context, device, replace(visit, python=python, resume=resume))
         return
+    if python is not None or resume:
+        raise RecipeError("--python and --resume go with --device ssh://; give it too")
     given = {"--against": against, "--runtime": runtime, "--precision": precision, "--threads": threads}
     wishes = _Wishes(models or [], suite, {**given, "--batch": batch, "--shape": shape}, quick, sustained)
     if save is not None or html is not None:
@@ -231,25 +242,6 @@ def _files(models: list[str]) -> Iterator[str]:
         if not files:
             raise RecipeError(f"{name} is a directory without the files of a run: {folder} holds none")
         yield from files
-
-
-def _tell_counts(context: typer.Context, models: list[str], device: str, form: Format) -> None:
-    from edgesqueeze.devices.emulation.boards import board_of
-    from edgesqueeze.devices.emulation.counting import count_run
-    from edgesqueeze.devices.emulation.root import cache_folder
-
-    board = board_of(device)
-    files = ("suite", "against", "runtime", "precision", "threads", "batch", "shape")
-    others = ("quick", "sustained", "save", "wide", "html", "read", "layers", "compare")
-    given = options_given(context, (*files, *others))
-    if given:
-        raise RecipeError(f"--device counts the instructions of one run; leave {', '.join(given)} out")
-    if form not in (Format.TERMINAL, Format.JSON):
-        raise RecipeError(f"--device prints as terminal or json, found {form}")
-    if len(models) != 1 or not Path(models[0]).is_dir():
-        raise RecipeError("--device counts the instructions of one run; give its directory")
-    found = count_run(Path(models[0]), board, cache_folder())
-    say(json.dumps(found.to_json(), indent=1) if form is Format.JSON else found.text())
 
 
 def _tell_change(files: tuple[Path, Path], wishes: _Wishes, places: Sequence[object], form: Format) -> None:

@@ -40,6 +40,9 @@ def deploy(
         str | None,
         typer.Option(help="With --to ssh://: Python there, with numpy and a runtime. Default: python3."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --to ssh://: a copy that was cut goes on where it stopped.")
+    ] = False,
     benchmark_model: Annotated[
         Path | None,
         typer.Option(help="With --to adb: LiteRT's program of that name for arm64, to time models with."),
@@ -61,6 +64,8 @@ def deploy(
     on_phone = to is not None and to.startswith("adb:")
     if python is not None and (to is None or on_phone):
         raise RecipeError("--python is of the device that --to ssh://USER@HOST names; give both")
+    if resume and (to is None or on_phone):
+        raise RecipeError("--resume is of a copy to the device that --to ssh://USER@HOST names; give both")
     if benchmark_model is not None and not on_phone:
         raise RecipeError("--benchmark-model is of the device that --to adb: names; give both")
     context.ensure_object(Ending).writes_files()
@@ -70,7 +75,8 @@ def deploy(
         trial = Trial(to, Target.ANDROID, "", output, tuple(files or ()), sign)
         _try_on_phone(run, trial, benchmark_model)
     elif to is not None:
-        _try_there(run, Trial(to, target, python or "python3", output, tuple(files or ()), sign))
+        trial = Trial(to, target, python or "python3", output, tuple(files or ()), sign)
+        _try_there(run, trial, resume)
     elif output is not None and target is Target.C_ARRAY:
         if sign is not None:
             raise RecipeError("nothing on a microcontroller reads a signature; leave --sign out")
@@ -91,12 +97,12 @@ class Trial:
     sign: Path | None
 
 
-def _try_there(run: Path, trial: Trial) -> None:
+def _try_there(run: Path, trial: Trial, resume: bool) -> None:
     from edgesqueeze.devices.remote.address import parse_address
-    from edgesqueeze.devices.remote.ssh import machine_of, run_there
+    from edgesqueeze.devices.remote.ssh import Session, machine_of, run_there
 
     address, machine = parse_address(trial.to), machine_of(trial.target)
-    report = run_there(address, _trial_bundle(run, trial), machine, trial.python)
+    report = run_there(address, _trial_bundle(run, trial), machine, trial.python, Session(resume=resume))
     for line in report.selftest:
         say(line)
     say(json.dumps(report.benchmark, indent=1))

@@ -83,16 +83,14 @@ def _entries(chosen: Chosen, target: Target) -> dict[str, bytes]:
     for model in models:
         if squeezed is None:
             entries[model.path.name] = model.path.read_bytes()
-        entries |= {name: _npz(arrays) for name, arrays in model.arrays().items()}
+        entries |= {name: npz_of(arrays) for name, arrays in model.arrays().items()}
     if squeezed is not None:
         _check_templates(squeezed, chosen.models)
         entries[squeezed.name] = squeezed.read_bytes()
         entries["unsqueeze.pyz"] = decoder_archive()
     entries["labels.txt"] = "".join(f"{name}\n" for name in task.classes).encode()
     if target is not Target.ANDROID:
-        entries |= {name: (_RUNNER / name).read_bytes() for name in _PROGRAMS}
-        entries["boxes.py"] = _boxes_alone()
-        entries["requirements.txt"] = _requirements(models)
+        entries |= programs_of(models)
     entries["README.md"] = card_of(models, task, report, target).encode()
     manifest = manifest_of(chosen, target, entries)
     if squeezed is not None:
@@ -155,7 +153,7 @@ def facts_of(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _npz(arrays: Mapping[str, Any]) -> bytes:
+def npz_of(arrays: Mapping[str, Any]) -> bytes:
     """Arrays as an .npz file whose bytes depend on them alone."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
@@ -179,6 +177,12 @@ def _info(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _TIME)
     info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
     return info
+
+
+def programs_of(models: Sequence[GoldenModel]) -> dict[str, bytes]:
+    """Name to content of the programs for machines with Python, and what they need."""
+    programs = {name: (_RUNNER / name).read_bytes() for name in _PROGRAMS}
+    return programs | {"boxes.py": _boxes_alone(), "requirements.txt": _requirements(models)}
 
 
 def _boxes_alone() -> bytes:

@@ -91,10 +91,11 @@ def golden_models(paths: Sequence[Path], task: Task, with_floats: Collection[str
     x, _ = next(iter(task.test.batches(IMAGES)))
     if not isinstance(x, Tensor):
         raise ExportError("a bundle is of a network with one input, this one has several")
-    return [_golden(path, x.numpy(), path.name in with_floats) for path in paths]
+    return [golden_model(path, x.numpy(), path.name in with_floats) for path in paths]
 
 
-def _golden(path: Path, x: Any, with_floats: bool) -> GoldenModel:
+def golden_model(path: Path, x: Any, with_floats: bool) -> GoldenModel:
+    """Run one file on float32 [8, …]; the rest is as of :func:`golden_models`."""
     file = read_model_file(path)
     if len(file.inputs) != 1:
         raise ExportError(f"{path.name} takes {len(file.inputs)} inputs; a bundle is of files with one")

@@ -101,9 +101,12 @@ def test_the_machine_and_the_times_are_told(packed):
     assert found.returncode == 0, found.stderr
     (row,) = json.loads(found.stdout)["rows"]
     assert row["file"] == "model_int8.onnx"
-    assert 0 < row["p25_s"] <= row["median_s"] <= row["p75_s"]
     assert row["before"]["cpus"] >= 1
-    assert "invalid" in row
+    assert len(row["during"]) == 1
+    if row["invalid"] is None:
+        assert 0 < row["p25_s"] <= row["median_s"] <= row["p75_s"]
+    else:  # a busy machine
+        assert [row[key] for key in ("p25_s", "median_s", "p75_s", "first_s", "load_s")] == [None] * 5
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "labels.txt", "golden/model.onnx.input.npz", "edge.py"])

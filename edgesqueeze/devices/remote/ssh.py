@@ -2,9 +2,11 @@
 
 The program ``ssh`` is driven as its user has set it up, and made stricter: host keys are checked, and nothing
 but keys, of files or an agent, is tried. One connection does everything, so that the device can clean up by
-itself.
+itself. A copy that may go on where it stopped is asked for by name: what arrived of it then stays there until
+the next try, and another connection asks how much that is.
 """
 
+import hashlib
 import json
 import os
 import shlex
@@ -20,7 +22,7 @@ from edgesqueeze.errors import DeviceError, ParityError, RecipeError
 
 MACHINES = {Target.RASPBERRY_PI: "aarch64", Target.LINUX: "x86_64"}
 """What ``uname -m`` says on the machines that a bundle with programs is for."""
-_SCRIPT = Path(__file__).parent / "session.sh"
+_SCRIPT, _HELD = (Path(__file__).parent / name for name in ("session.sh", "held.sh"))
 _OPTIONS = (
     *("BatchMode=yes", "StrictHostKeyChecking=yes", "PreferredAuthentications=publickey"),
     *("ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no"),
@@ -37,6 +39,18 @@ _WHY = {
     "No route to host": "there is no way to that host",
     "timed out": "it does not answer",
 }
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is wished of a visit: ``options`` of benchmark.py, how long everything may take.
+
+    ``resume``: a copy that was cut goes on where it stopped, and one that is cut leaves what arrived.
+    """
+
+    options: tuple[str, ...] = ()
+    seconds: float = 1800
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,30 +74,34 @@ def machine_of(target: Target) -> str:
 
 
 def run_there(
-    address: Address, bundle: bytes, machine: str, python: str = "python3", seconds: float = 1800
+    address: Address, bundle: bytes, machine: str, python: str = "python3", session: Session | None = None
 ) -> DeviceReport:
     """Send a bundle, let it test and time itself, and remove it.
 
     Args:
         address: of the device.
         bundle: the archive.
-        machine: what ``uname -m`` must say there.
+        machine: what ``uname -m`` must say there; several with spaces between.
         python: the program there, a name or a path; it has numpy and a runtime.
-        seconds: how long everything may take.
+        session: what else is wished.
 
     Raises:
         DeviceError: the device cannot be reached or has not what the bundle needs, or the connection is lost.
         ParityError: a model answers otherwise there.
     """
-    remote = ["sh", "-c", _SCRIPT.read_text(encoding="utf-8"), "sh", python, str(len(bundle)), machine]
-    found = _ssh(address, shlex.join(remote), bundle, seconds)
+    wished = Session() if session is None else session
+    digest = hashlib.sha256(bundle).hexdigest()
+    held = _held(address, bundle, digest, python) if wished.resume else None
+    words = [python, str(len(bundle)), machine, digest, "-" if held is None else str(held), *wished.options]
+    remote = ["sh", "-c", _SCRIPT.read_text(encoding="utf-8"), "sh", *words]
+    found = _ssh(address, shlex.join(remote), bundle[held or 0 :], wished)
     said, _, timed = found.stdout.decode(errors="replace").partition(_BENCHMARK)
     complaint = found.stderr.decode(errors="replace").strip()
     if found.returncode == _DIFFERS and said.rstrip().endswith("selftest FAILED"):
         different = "; ".join(said.strip().splitlines()[1:-1])
         raise ParityError(f"{address}: the self-test failed: {different}")
     if found.returncode == _SSH:
-        raise DeviceError(f"{address}: {_why(complaint)}")
+        raise DeviceError(f"{address}: {_why(complaint, resume=wished.resume)}")
     if found.returncode:
         raise DeviceError(f"{address}: {_last(complaint) or f'exit code {found.returncode}'}")
     try:
@@ -92,8 +110,20 @@ def run_there(
         raise DeviceError(f"{address}: benchmark.py printed no JSON") from error
 
 
+def _held(address: Address, bundle: bytes, digest: str, python: str) -> int:
+    """How many bytes of a bundle are there already; 0 where what is there does not begin it."""
+    remote = ["sh", "-c", _HELD.read_text(encoding="utf-8"), "sh", python, digest]
+    found = _ssh(address, shlex.join(remote), b"", Session(seconds=120))
+    if found.returncode == _SSH:
+        raise DeviceError(f"{address}: {_why(found.stderr.decode(errors='replace'), resume=True)}")
+    words = found.stdout.decode(errors="replace").split()
+    size = int(words[0]) if len(words) == 2 and words[0].isdigit() else 0
+    begins = 0 < size <= len(bundle) and hashlib.sha256(bundle[:size]).hexdigest() == words[1]
+    return size if begins else 0
+
+
 def _ssh(
-    address: Address, command: str, content: bytes, seconds: float
+    address: Address, command: str, content: bytes, session: Session
 ) -> subprocess.CompletedProcess[bytes]:
     options = [word for option in _OPTIONS for word in ("-o", option)]
     port = [] if address.port is None else ["-p", str(address.port)]
@@ -103,23 +133,26 @@ def _ssh(
             line,
             input=content,
             capture_output=True,
-            timeout=seconds,
+            timeout=session.seconds,
             check=False,
             env={**os.environ, "LC_ALL": "C"},  # its errors are told apart by their words
         )
     except FileNotFoundError as error:
         raise DeviceError("there is no program ssh here; install OpenSSH's client") from error
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(
-            f"{address} took longer than {seconds:.0f} s; it removes what it was sent"
-        ) from error
+        left = "run it again, a copy goes on where it stopped"
+        left = left if session.resume else "it removes what it was sent"
+        raise DeviceError(f"{address} took longer than {session.seconds:.0f} s; {left}") from error
 
 
-def _why(complaint: str) -> str:
+def _why(complaint: str, *, resume: bool) -> str:
     for words, meaning in _WHY.items():
         if words in complaint:
             return f"{meaning} ({_last(complaint)})"
-    return f"the connection was lost ({_last(complaint)}); the device removes what it was sent, run it again"
+    next_time = "the device removes what it was sent, run it again"
+    if resume:
+        next_time = "run it again, the copy goes on where it stopped"
+    return f"the connection was lost ({_last(complaint)}); {next_time}"
 
 
 def _last(complaint: str) -> str:

@@ -6,13 +6,10 @@ import platform
 import shlex
 import shutil
 import socket
-import subprocess
 import sys
-import threading
-import time
-from pathlib import Path
 
 import pytest
+from loopback_ssh import client, cut_after, emptied, user
 from typer.testing import CliRunner
 
 from edgesqueeze.cli.main import app
@@ -21,13 +18,12 @@ from edgesqueeze.devices.emulation.boards import BOARDS
 from edgesqueeze.devices.emulation.emulated import Emulated
 from edgesqueeze.devices.emulation.root import cache_folder, cached_root
 from edgesqueeze.devices.remote.address import Address
-from edgesqueeze.devices.remote.ssh import run_there
+from edgesqueeze.devices.remote.ssh import Session, run_there
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import DeviceError, ParityError
 
 BUILT = cached_root(cache_folder())
 HERE = platform.machine()
-SSHD = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
 DEVICE = Address("pi", "device")
 
 
@@ -112,7 +108,7 @@ def test_what_goes_wrong_is_one_sentence_and_nothing_stays(body, sentence, bundl
 def test_time_is_limited(bundle, tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, "exec sleep 30")
     with pytest.raises(DeviceError, match="pi@device took longer than 0 s; it removes what it was sent"):
-        run_there(DEVICE, bundle, HERE, sys.executable, seconds=0.2)
+        run_there(DEVICE, bundle, HERE, sys.executable, Session(seconds=0.2))
 
 
 @pytest.mark.slow
@@ -165,102 +161,6 @@ def test_what_cannot_be_tried_is_refused(arguments, sentence, run):
 
 
 # -- a real sshd ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A port of this machine at which an sshd lets this user in with a key."""
-    if SSHD is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("there is no sshd here")
-    folder = tmp_path_factory.mktemp("sshd")
-    (folder / "tmp").mkdir()
-    for name in ("host", "user", "stranger"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "Port": port,
-        "ListenAddress": "127.0.0.1",
-        "HostKey": folder / "host",
-        "AuthorizedKeysFile": folder / "user.pub",
-        "PidFile": "none",
-        "StrictModes": "no",
-        "UsePAM": "no",
-        "PasswordAuthentication": "no",
-        "SetEnv": f"TMPDIR={folder / 'tmp'}",
-    }
-    (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
-    (folder / "known").write_text("device " + (folder / "host.pub").read_text())
-    process = subprocess.Popen([SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "log"])
-    for _ in range(200):
-        with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    else:
-        process.kill()
-        pytest.skip(f"sshd does not start here: {(folder / 'log').read_text()}")
-    yield folder, port
-    process.terminate()
-    process.wait()
-
-
-def client(server, tmp_path, monkeypatch, key="user", known="known"):
-    """The real ssh, set up for this server alone."""
-    folder, port = server
-    real = shutil.which("ssh")
-    lines = ["HostKeyAlias device", f"UserKnownHostsFile {folder / known}", "GlobalKnownHostsFile none"]
-    lines += [f"IdentityFile {folder / key}", "IdentitiesOnly yes"]
-    (tmp_path / "ssh_config").write_text("\n".join(lines) + "\n")
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "ssh").write_text(f'#!/bin/sh\nexec {real} -F {tmp_path / "ssh_config"} "$@"\n')
-    (tmp_path / "bin" / "ssh").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    return folder / "tmp", port
-
-
-def user():
-    return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def cut_after(port, most):
-    """A port that leads to another one, and is cut when so many bytes have gone there."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def forward(source, target, left):
-        with source, target:
-            while left > 0 and (data := source.recv(min(4096, left))):
-                target.sendall(data)
-                left -= len(data)
-            for end in (source, target):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def serve():
-        with listener:
-            near, _ = listener.accept()
-        far = socket.create_connection(("127.0.0.1", port))
-        back = threading.Thread(target=quietly, args=(forward, far, near, 1 << 40), daemon=True)
-        back.start()
-        quietly(forward, near, far, most)
-
-    def quietly(function, *arguments):
-        try:
-            function(*arguments)
-        except OSError:
-            return
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
-
-
-def emptied(folder):
-    """Whether a folder is empty, or becomes so within ten seconds."""
-    for _ in range(100):
-        if not list(Path(folder).iterdir()):
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @pytest.mark.slow
