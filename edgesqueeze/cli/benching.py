@@ -87,7 +87,7 @@ def bench(
     device: Annotated[
         str | None,
         typer.Option(
-            metavar="ssh://USER@HOST[:PORT]|emulated:BOARD",
+            metavar="ssh://USER@HOST[:PORT]|adb:[SERIAL]|emulated:BOARD",
             help="Measure files or a run there; on an emulated pi3, pi4 or pi5 count a run's instructions.",
         ),
     ] = None,
@@ -98,6 +98,9 @@ def bench(
         bool,
         typer.Option("--resume", help="With --device ssh://: a copy that was cut goes on where it stopped."),
     ] = False,
+    benchmark_model: Annotated[
+        Path | None, typer.Option(help="With --device adb: LiteRT's program of that name for arm64.")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page, which needs no network.")
     ] = None,
@@ -119,10 +122,12 @@ def bench(
     if device is not None:
         numbers = _Wishes([], None, {"--threads": threads}, quick).numbers("--threads")
         visit = Visit(tuple(models or ()), form, tuple(numbers or (1,)), sustained, quick, save)
-        tell_device(context, device, replace(visit, python=python, resume=resume))
+        tell_device(
+            context, device, replace(visit, python=python, resume=resume, benchmark_model=benchmark_model)
+        )
         return
-    if python is not None or resume:
-        raise RecipeError("--python and --resume go with --device ssh://; give it too")
+    if python is not None or resume or benchmark_model is not None:
+        raise RecipeError("--python, --resume and --benchmark-model go with --device; give it too")
     given = {"--against": against, "--runtime": runtime, "--precision": precision, "--threads": threads}
     wishes = _Wishes(models or [], suite, {**given, "--batch": batch, "--shape": shape}, quick, sustained)
     if save is not None or html is not None:

@@ -109,15 +109,17 @@ def _try_there(run: Path, trial: Trial, resume: bool) -> None:
 
 
 def _try_on_phone(run: Path, trial: Trial, benchmark_model: Path | None) -> None:
-    from edgesqueeze.devices.remote.adb import check_something_runs, run_on_phone
+    from edgesqueeze.devices.remote.adb import check_program, run_on_phone
     from edgesqueeze.devices.remote.phone import find_phone, parse_serial
 
     serial = parse_serial(trial.to)
-    check_something_runs(trial.files, benchmark_model)
+    check_program(benchmark_model)
     phone = find_phone(serial)
     report = run_on_phone(phone, _trial_bundle(run, trial), benchmark_model)
     for name, size in report.decoded.items():
         say(f"{name}: decoded on {report.device} to the same {size:,} bytes")
+    for name in report.compared:
+        say(f"{name}: answers on {report.device} as here")
     say(json.dumps(report.to_json(), indent=1))
 
 

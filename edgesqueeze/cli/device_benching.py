@@ -16,7 +16,7 @@ from edgesqueeze.errors import RecipeError
 if TYPE_CHECKING:
     from edgesqueeze.devices.remote.measured import DeviceBench
 
-SSH, EMULATED = "ssh://", "emulated:"
+SSH, ADB, EMULATED = "ssh://", "adb:", "emulated:"
 _LONGEST_S = 86_400
 
 
@@ -32,6 +32,7 @@ class Visit:
     save: Path | None = None
     python: str | None = None
     resume: bool = False
+    benchmark_model: Path | None = None
 
 
 def tell_device(context: typer.Context, device: str, visit: Visit) -> None:
@@ -64,12 +65,15 @@ def _allowed_options(device: str) -> tuple[str, ...]:
     measuring = (*common, "threads", "sustained", "quick", "save")
     kinds = {
         SSH: (*measuring, "python", "resume"),
+        ADB: (*measuring, "benchmark_model"),
         EMULATED: common,
     }
     for start, names in kinds.items():
         if device.startswith(start):
             return names
-    raise RecipeError(f"a device is ssh://USER@HOST[:PORT] or emulated:pi3, pi4 or pi5, found {device}")
+    raise RecipeError(
+        f"a device is ssh://USER@HOST[:PORT], adb:[SERIAL] or emulated:pi3, pi4 or pi5, found {device}"
+    )
 
 
 def _check(visit: Visit) -> None:
@@ -89,9 +93,14 @@ def _check(visit: Visit) -> None:
 def _measured(device: str, visit: Visit) -> "DeviceBench":
     from edgesqueeze.devices.remote.address import parse_address
     from edgesqueeze.devices.remote.benching import Plan, bench_there
+    from edgesqueeze.devices.remote.phone import find_phone, parse_serial
+    from edgesqueeze.devices.remote.phone_benching import bench_phone
     from edgesqueeze.devices.remote.ssh import Session
 
     models, plan = [Path(name) for name in visit.models], Plan(visit.threads, visit.sustained, visit.quick)
+    if device.startswith(ADB):
+        phone = find_phone(parse_serial(device))
+        return bench_phone(phone, models, plan, visit.benchmark_model)
     address = parse_address(device)
     return bench_there(address, models, plan, Session(resume=visit.resume), visit.python or "python3")
 

@@ -19,6 +19,7 @@ from edgesqueeze.coding.decoder.bundle import archive as decoder_archive
 from edgesqueeze.devices.card import card_of
 from edgesqueeze.devices.chosen import Chosen, choose, smallest
 from edgesqueeze.devices.golden import GoldenModel
+from edgesqueeze.devices.native.interpreter import sources
 from edgesqueeze.devices.signing import Signer
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import OutputError
@@ -91,6 +92,8 @@ def _entries(chosen: Chosen, target: Target) -> dict[str, bytes]:
     entries["labels.txt"] = "".join(f"{name}\n" for name in task.classes).encode()
     if target is not Target.ANDROID:
         entries |= programs_of(models)
+    elif any(model.bound == "exact" for model in models):
+        entries |= {f"c/{name}": content for name, content in sources().items()}
     entries["README.md"] = card_of(models, task, report, target).encode()
     manifest = manifest_of(chosen, target, entries)
     if squeezed is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from edgesqueeze.devices.golden import GoldenModel
+from edgesqueeze.devices.native.interpreter import FLAGS
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
 from edgesqueeze.task.task import Task
@@ -23,6 +24,14 @@ _ANDROID = """
 Put the model, `manifest.json` and `labels.txt` among the app's assets, the model uncompressed. The manifest
 has the input's layout, type, scale and zero point, mean and std, and of every output the same; `golden/` has
 inputs of the model and the answers that an app must get.
+"""
+_IN_C = """
+`c/` is a program in C99 that runs int8 `.tflite` files where no runtime is, with the integers of the runtimes:
+
+```
+cc %s -o infer c/*.c -lm
+./infer MODEL.tflite INPUTS OUTPUTS     # tensors as the file has them, one input behind the other
+```
 """
 
 
@@ -60,7 +69,11 @@ def card_of(models: Sequence[GoldenModel], task: Task, report: Report, target: s
             f"| {model.path.name} | {row.num_bytes:,} | {model.file.precision} | {_measured(row)} | "
             f"{_BOUNDS[model.bound]} |"
         )
-    return "\n".join(lines) + "\n" + (_ANDROID if target == "android" else _USE) + _licence()
+    use = _USE
+    if target == "android":
+        exact = any(model.bound == "exact" for model in models)
+        use = _ANDROID + (_IN_C % " ".join(FLAGS) if exact else "")
+    return "\n".join(lines) + "\n" + use + _licence()
 
 
 _TAGS = {

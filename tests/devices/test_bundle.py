@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -163,7 +164,21 @@ def test_the_same_run_gives_the_same_bundle_and_android_gets_no_programs(run, tm
     one, two = (write_bundle(run, Target.ANDROID, tmp_path / name) for name in ("a.zip", "b.zip"))
     assert one.sha256 == two.sha256 == hashlib.sha256((tmp_path / "b.zip").read_bytes()).hexdigest()
     assert not [name for name in one.files if name.endswith(".py")]
-    assert {"manifest.json", "labels.txt", "README.md", "model_int8.tflite"} < set(one.files)
+    assert {"manifest.json", "labels.txt", "README.md", "model_int8.tflite", "c/infer.c"} < set(one.files)
+    in_float = write_bundle(run, Target.ANDROID, tmp_path / "c.zip", ["model.tflite"])
+    assert not [name for name in in_float.files if name.startswith("c/")]
+
+
+def test_the_program_in_c_that_android_gets_answers_as_the_golden_files_say(run, tmp_path):
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler here")
+    folder = unpacked(write_bundle(run, Target.ANDROID, tmp_path / "a.zip").path, tmp_path / "a")
+    command = next(line for line in (folder / "README.md").read_text().splitlines() if line.startswith("cc "))
+    subprocess.run(["sh", "-c", command], cwd=folder, check=True)
+    inputs, answers = (np.load(folder / name) for name in manifest_of(folder)["models"][0]["golden"])
+    inputs["input"].tofile(folder / "inputs")
+    subprocess.run(["./infer", "model_int8.tflite", "inputs", "answers"], cwd=folder, check=True)
+    assert (folder / "answers").read_bytes() == answers["0"].tobytes()
 
 
 def test_a_signed_bundle_is_used_for_its_owner_alone(run, tmp_path):

@@ -1,12 +1,11 @@
 """A bundle on an Android device that adb reaches: sent, decoded there, timed, removed.
 
-A phone has no Python. What runs there is the decoder of .sqz files, a static program of ours, and LiteRT's
-``benchmark_model`` where the user has it.
+A phone has no Python. What runs there are two static programs of ours, the decoder of .sqz files and the
+interpreter of int8 TFLite files; in its place LiteRT's ``benchmark_model`` where the user has that.
 """
 
 import hashlib
 import json
-import re
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,32 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgesqueeze.devices.native.decoder import Decoding, build_decoder, read_decoding
+from edgesqueeze.devices.native.interpreter import NAME, build_interpreter
+from edgesqueeze.devices.remote.measured import Measured
 from edgesqueeze.devices.remote.phone import Facts, Phone, State
-from edgesqueeze.errors import DeviceError, ParityError, RecipeError
-
-_MODERATE = 2
-"""Android's thermal status from which on clocks are lowered."""
-_TIMES = re.compile(
-    r"Inference timings in us: Init: ([\d.e+]+), First inference: ([\d.e+]+), "
-    r"Warmup \(avg\): ([\d.e+]+), Inference \(avg\): ([\d.e+]+)"
-)
-_SPREAD = re.compile(r"count=(\d+) .*?min=(\d+) max=(\d+) .*?std=([\d.e+]+)")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What ``benchmark_model`` said of a file, in seconds; ``invalid`` says why it is worth nothing."""
-
-    file: str
-    mean_s: float
-    min_s: float
-    max_s: float
-    first_s: float
-    init_s: float
-    runs: int
-    threads: int
-    invalid: str | None
+from edgesqueeze.devices.remote.timing import Rounds, Subject, benchmarked, interpreted, put
+from edgesqueeze.errors import ParityError, RecipeError
 
 
 @dataclass(frozen=True)
@@ -52,48 +33,64 @@ class PhoneReport:
     after: State
     decoding: Decoding | None
     decoded: Mapping[str, int]
-    timings: tuple[Timing, ...]
+    timings: tuple[Measured, ...]
+
+    @property
+    def compared(self) -> list[str]:
+        """The files whose answers there were compared with those here."""
+        return [row.file for row in self.timings if row.runtime == NAME]
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         return asdict(self)
 
 
-def check_something_runs(names: Sequence[str], benchmark_model: Path | None) -> None:
-    """Refuse a bundle of which nothing would run on a device.
+def check_program(benchmark_model: Path | None) -> None:
+    """Refuse what is no program.
 
     Raises:
-        RecipeError: it has no .sqz file, and there is no program to time its models with.
+        RecipeError: there is no such file.
     """
-    if benchmark_model is None and not any(name.endswith(".sqz") for name in names):
-        raise RecipeError(
-            "nothing of these files runs on Android by itself: add --file model.sqz and the file of it to "
-            "decode there, or --benchmark-model PATH of LiteRT's program"
-        )
     if benchmark_model is not None and not benchmark_model.is_file():
         raise RecipeError(f"{benchmark_model} is no file; --benchmark-model is LiteRT's program for arm64")
 
 
-def run_on_phone(phone: Phone, bundle: bytes, benchmark_model: Path | None = None) -> PhoneReport:
+def _check_something_runs(manifest: Mapping[str, Any], program: Path | None) -> None:
+    runs = any(runs_there(facts, program) for facts in manifest["models"])
+    if not runs and "squeezed" not in manifest:
+        raise RecipeError(
+            "nothing of these files runs on Android by itself: name an int8 .tflite file, a .sqz file and "
+            "the file of it to decode there, or --benchmark-model PATH of LiteRT's program"
+        )
+
+
+def run_on_phone(
+    phone: Phone, bundle: bytes, benchmark_model: Path | None = None, rounds: Rounds | None = None
+) -> PhoneReport:
     """Send what can run of a bundle, run it, fetch and compare what it made, and remove everything.
 
     Args:
         phone: the device.
         bundle: an archive for Android.
-        benchmark_model: LiteRT's program for arm64.
+        benchmark_model: LiteRT's program for arm64, in the place of our interpreter.
+        rounds: how long a file is timed.
 
     Raises:
+        RecipeError: nothing of the bundle runs there.
         DeviceError: there is no cross compiler, a program fails there, or the connection is lost.
-        ParityError: the files that were decoded there are not those of the run.
+        ParityError: the files that were decoded there are not those of the run, or answer otherwise.
     """
     facts, before = phone.facts(), phone.state()
-    with tempfile.TemporaryDirectory(prefix="edgesqueeze-") as temporary, phone.folder() as there:
+    with tempfile.TemporaryDirectory(prefix="edgesqueeze-") as temporary:
         here = Path(temporary)
         with zipfile.ZipFile(_kept(here, bundle)) as file:
             file.extractall(here / "bundle")
         manifest = json.loads((here / "bundle" / "manifest.json").read_text(encoding="utf-8"))
-        decoding = _decode(phone, there, here, manifest)
-        timings = _time(phone, there, here / "bundle", manifest, benchmark_model)
+        _check_something_runs(manifest, benchmark_model)
+        with phone.folder() as there:
+            decoding = _decode(phone, there, here, manifest)
+            subjects = _subjects(here / "bundle", manifest, benchmark_model)
+            timings = _time(phone, there, here, subjects, (benchmark_model, rounds or Rounds()))
     return PhoneReport(str(phone), facts, before, phone.state(), decoding, _sizes(manifest), timings)
 
 
@@ -112,11 +109,9 @@ def _decode(phone: Phone, there: str, here: Path, manifest: Mapping[str, Any]) -
     wanted = manifest.get("decoded", {})
     if not wanted:
         return None
-    decoder = build_decoder(here / "decode")
-    phone.push(decoder, f"{there}/decode")
-    phone.push(here / "bundle" / manifest["squeezed"], f"{there}/{manifest['squeezed']}")
-    phone.shell(["chmod", "755", f"{there}/decode"])
-    took = read_decoding(phone.shell([f"{there}/decode", f"{there}/{manifest['squeezed']}", there]))
+    program = put(phone, there, build_decoder(here / "decode"), "decode", runs=True)
+    squeezed = put(phone, there, here / "bundle" / manifest["squeezed"], manifest["squeezed"])
+    took = read_decoding(phone.shell([program, squeezed, there]))
     for name, facts in wanted.items():
         phone.pull(f"{there}/{name}", here / "pulled")
         if hashlib.sha256((here / "pulled").read_bytes()).hexdigest() != facts["sha256"]:
@@ -125,42 +120,30 @@ def _decode(phone: Phone, there: str, here: Path, manifest: Mapping[str, Any]) -
 
 
 def _time(
-    phone: Phone, there: str, bundle: Path, manifest: Mapping[str, Any], program: Path | None
-) -> tuple[Timing, ...]:
-    """Time every TFLite file, of those that were decoded there as they lie there."""
-    if program is None:
-        return ()
-    phone.push(program, f"{there}/benchmark_model")
-    phone.shell(["chmod", "755", f"{there}/benchmark_model"])
+    phone: Phone, there: str, here: Path, subjects: Sequence[Subject], how: tuple[Path | None, Rounds]
+) -> tuple[Measured, ...]:
+    """Time every file that something here runs: by a program of the user's, or compared and timed by ours."""
+    program, rounds = how
+    if program is not None:
+        put(phone, there, program, "benchmark_model", runs=True)
+        return tuple(benchmarked(phone, there, subject, rounds) for subject in subjects)
+    if subjects:
+        build_interpreter(here / "infer")
+    return tuple(interpreted(phone, there, here, subject, rounds) for subject in subjects)
+
+
+def runs_there(facts: Mapping[str, Any], program: Path | None) -> bool:
+    """Whether a model of a manifest runs on a phone: our interpreter computes in integers."""
+    is_integer = facts["precision"] == "int8" and facts["bound"] == "exact"
+    return facts["runtime"] == "litert" and (program is not None or is_integer)
+
+
+def _subjects(bundle: Path, manifest: Mapping[str, Any], program: Path | None) -> list[Subject]:
+    """The models that run there, of those that were decoded there as they lie there."""
     found = []
     for facts in manifest["models"]:
-        if facts["runtime"] != "litert":
-            continue
-        if facts["file"] not in manifest.get("decoded", {}):
-            phone.push(bundle / facts["file"], f"{there}/{facts['file']}")
-        command = [f"{there}/benchmark_model", f"--graph={there}/{facts['file']}", "--num_threads=1"]
-        before = phone.state()
-        printed = phone.shell([*command, "--num_runs=50", "--warmup_min_secs=2"], seconds=1800)
-        found.append(read_timing(facts["file"], printed, (before, phone.state())))
-    return tuple(found)
-
-
-def read_timing(file: str, printed: str, states: Sequence[State]) -> Timing:
-    """What ``benchmark_model`` printed of a file.
-
-    Args:
-        file: its name.
-        printed: all of it.
-        states: of the device before and after.
-
-    Raises:
-        DeviceError: it printed no times.
-    """
-    times, spread = _TIMES.search(printed), _SPREAD.findall(printed)
-    if times is None or not spread:
-        raise DeviceError(f"benchmark_model printed no times for {file}")
-    init, first, _, mean = (1e-6 * float(number) for number in times.groups())
-    runs, low, high, _ = spread[-1]
-    hot = [state.thermal for state in states if state.thermal is not None and state.thermal >= _MODERATE]
-    invalid = f"Android's thermal status was {max(hot)}: clocks are lowered" if hot else None
-    return Timing(file, mean, 1e-6 * float(low), 1e-6 * float(high), first, init, int(runs), 1, invalid)
+        if runs_there(facts, program):
+            inputs, answers = (dict(np.load(bundle / one, allow_pickle=False)) for one in facts["golden"])
+            path = None if facts["file"] in manifest.get("decoded", {}) else bundle / facts["file"]
+            found.append(Subject.of(facts["file"], path, inputs["input"], list(answers.values())))
+    return found

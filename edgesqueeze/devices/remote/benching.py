@@ -62,7 +62,8 @@ def bench_there(
     measured = tuple(measured_there(row) for row in found.benchmark["rows"])
     state = found.benchmark["rows"][0]["before"]
     about = f"{state['model']}, {state['machine']}, {state['cpus']} cores, Python {state['python']}"
-    missing = tuple(name for name in names if name not in {row.file for row in measured})
+    there = {row.file for row in measured}
+    missing = {name: "its runtime is not installed there" for name in names if name not in there}
     return DeviceBench(f"ssh://{address}", about, measured, missing)
 
 

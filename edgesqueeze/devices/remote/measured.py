@@ -1,7 +1,7 @@
 """What was measured on a device, as tables and as JSON. A measurement that is not valid has no number."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tabulate import tabulate
@@ -71,12 +71,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class DeviceBench:
-    """What a device said: ``about`` in words what it is, ``missing`` the files that nothing there runs."""
+    """What a device said: ``about`` in words what it is, ``missing`` why which files have no row."""
 
     device: str
     about: str
     rows: tuple[Measured, ...]
-    missing: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """Tables for a terminal, and what was found beside times."""
@@ -106,7 +106,7 @@ class DeviceBench:
         invalid += [
             f"- {_name(row)}, sustained: invalid, {s.invalid}" for row, s in long if s.invalid is not None
         ]
-        missing = [f"- {name}: its runtime is not installed there" for name in self.missing]
+        missing = [f"- {name}: {why}" for name, why in self.missing.items()]
         notes += ["\n".join([*invalid, *missing])] if invalid or missing else []
         states = [state for row in self.rows for state in row.states]
         return notes + ([f"Before: {said_of(states[0])}. After: {said_of(states[-1])}."] if states else [])

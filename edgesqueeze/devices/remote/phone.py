@@ -16,6 +16,13 @@ _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _PLACE = "/data/local/tmp"
 """Where adb's user may write, and run what it wrote."""
 _ABI = "arm64-v8a"
+_MACHINE = """
+sed 's/^/load: /' /proc/loadavg
+grep '^MemAvailable:' /proc/meminfo
+cd /sys/devices/system/cpu || exit 0
+sed 's/^/governor: /' cpu0/cpufreq/scaling_governor
+for one in cpu[0-9]*/cpufreq/scaling_cur_freq; do sed 's/^/khz: /' "$one"; done
+"""
 _LOST = ("device offline", "no devices/emulators found", "device not found", "connect failed", "closed")
 _STATES = {
     "authorizing": "it has not accepted this computer: unlock it and allow USB debugging",
@@ -27,15 +34,20 @@ _STATES = {
 
 @dataclass(frozen=True)
 class State:
-    """Battery and heat; None of what the device does not say.
+    """Battery, heat, clocks and load; None of what the device does not say.
 
     ``thermal`` is Android's status: 0 none, 1 light, 2 moderate, from which on clocks are lowered, to 6.
+    ``mhz`` is the clock of the fastest core just now.
     """
 
     battery_percent: int | None
     battery_celsius: float | None
     powered: bool | None
     thermal: int | None
+    governor: str | None = None
+    mhz: float | None = None
+    load: float | None = None
+    available_mb: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +135,11 @@ class Phone:
         return Facts(model, android, sdk, abi, _number(self.says(["getconf", "PAGE_SIZE"])))
 
     def state(self) -> State:
-        """Its battery and heat just now."""
+        """What it says of itself just now."""
         battery, thermal = self.says(["dumpsys", "battery"]), self.says(["dumpsys", "thermalservice"])
+        machine = self.says(["sh", "-c", _MACHINE])
+        clocks = [int(number) for number in re.findall(r"(?m)^khz: (\d{1,9})$", machine)]
+        load, free = _value(machine, "load"), _number(_value(machine, "MemAvailable"))
         heat = _number(_value(battery, "temperature"))
         powered = re.findall(r"(?m)^\s*\w+ powered: (true|false)", battery)
         return State(
@@ -132,6 +147,10 @@ class Phone:
             battery_celsius=None if heat is None else heat / 10,
             powered="true" in powered if powered else None,
             thermal=_number(_value(thermal, "Thermal Status")),
+            governor=_value(machine, "governor") or None,
+            mhz=max(clocks) / 1000 if clocks else None,
+            load=float(load) if re.fullmatch(r"\d{1,6}\.\d+", load) else None,
+            available_mb=None if free is None else free // 1024,
         )
 
     @contextmanager

@@ -14,9 +14,12 @@ from typer.testing import CliRunner
 
 from edgesqueeze.cli.main import app
 from edgesqueeze.devices.bundle import archive_of, write_bundle
+from edgesqueeze.devices.loose import loose_models
 from edgesqueeze.devices.native.decoder import COMPILERS
-from edgesqueeze.devices.remote.adb import read_timing, run_on_phone
+from edgesqueeze.devices.native.interpreter import build_interpreter
+from edgesqueeze.devices.remote.adb import run_on_phone
 from edgesqueeze.devices.remote.phone import State, find_phone, parse_serial
+from edgesqueeze.devices.remote.timing import Rounds, Subject, interpreted, read_timing
 from edgesqueeze.devices.targets import Target
 from edgesqueeze.errors import DeviceError, ParityError, RecipeError
 
@@ -66,8 +69,8 @@ def device(adb, tmp_path):
 
     def start(mood="", abi="arm64-v8a", within=()):
         folder = tmp_path / "device"
-        (folder / "bin").mkdir(parents=True)
-        (folder / "tmp").mkdir()
+        (folder / "bin").mkdir(parents=True, exist_ok=True)
+        (folder / "tmp").mkdir(exist_ok=True)
         (folder / "bin" / "abi").write_text(abi)
         for name, body in PROGRAMS.items():
             (folder / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -122,11 +125,15 @@ def test_the_files_are_decoded_there_and_nothing_stays(run, device, emulating, t
         "abi": "arm64-v8a",
         "page_bytes": 16384,
     }
-    assert report["before"] == {"battery_percent": 85, "battery_celsius": 27.3, "powered": True, "thermal": 1}
+    battery = {"battery_percent": 85, "battery_celsius": 27.3, "powered": True, "thermal": 1}
+    assert battery.items() <= report["before"].items()
+    assert report["before"]["load"] >= 0
+    assert report["before"]["available_mb"] > 0
     assert report["decoding"]["file_bytes"] == (run / "artifacts" / "model.sqz").stat().st_size
     assert report["decoding"]["heap_bytes"] > 0
     (timing,) = report["timings"]
-    assert (timing["file"], timing["runs"], timing["invalid"]) == ("model_int8.tflite", 50, None)
+    assert (timing["file"], timing["runtime"]) == ("model_int8.tflite", "benchmark_model")
+    assert (timing["between"], timing["invalid"]) == ("least and most of 50 runs, ms their mean", None)
     assert left(tmp_path) == []
 
 
@@ -143,6 +150,64 @@ def test_a_connection_that_breaks_is_one_sentence(archive, device):
     with pytest.raises(DeviceError, match=r"the connection was lost while .*; run it again") as found:
         run_on_phone(phone, archive)
     assert str(found.value).startswith(f"{phone}: ")
+
+
+@pytest.mark.slow
+def test_after_a_connection_that_broke_the_next_try_works(archive, device, emulating, tmp_path):
+    """What the first has left, in a folder of its own, is not looked at."""
+    with pytest.raises(DeviceError, match="the connection was lost"):
+        run_on_phone(find_phone(device("leaving", within=emulating)), archive)
+    lost = left(tmp_path)
+    report = run_on_phone(find_phone(device(within=emulating)), archive, rounds=Rounds(2, 0))
+    assert report.compared == ["model_int8.tflite"]
+    assert report.decoding is not None
+    assert left(tmp_path) == lost
+    assert all(path.name.startswith("edgesqueeze-") for path in lost)
+
+
+def test_files_are_answered_and_timed_there_by_our_own_program(run, device, emulating, tmp_path):
+    serial = device(within=emulating)
+    given = ["--device", f"adb:{serial}", "--quick", "--sustained", "1", "--save", str(tmp_path / "m.json")]
+    found = CliRunner().invoke(app, ["bench", str(run), *given])
+    assert found.exception is None, found.output
+    saved = json.loads((tmp_path / "m.json").read_text())
+    (row,) = saved["rows"]
+    assert (row["file"], row["runtime"], row["threads"]) == ("model_int8.tflite", "edgesqueeze in C", 1)
+    assert (row["time_s"] is None) == (row["invalid"] is not None)
+    assert len(row["states"]) >= 2
+    assert row["sustained"]["inferences"] > 0
+    assert set(saved["missing"]) == {"model.tflite", "model_fp16.tflite"}
+    assert "it computes in float; --benchmark-model" in " ".join(found.stdout.split())
+    assert max(map(len, found.stdout.splitlines())) <= 100
+    assert left(tmp_path) == []
+
+
+def test_other_answers_there_are_no_success(run, device, emulating, tmp_path):
+    phone = find_phone(device(within=emulating))
+    (model,) = loose_models([run / "artifacts" / "model_int8.tflite"])
+    build_interpreter(tmp_path / "infer")
+    wrong = Subject.of("m.tflite", model.path, model.inputs, [part + 1 for part in model.outputs])
+    with phone.folder() as there, pytest.raises(ParityError, match=r"m\.tflite answers otherwise there"):
+        interpreted(phone, there, tmp_path, wrong, Rounds())
+    assert left(tmp_path) == []
+
+
+def test_files_that_no_phone_runs_are_refused(run, device):
+    serial = device()
+    for arguments, sentence in (
+        (["model.tflite"], "nothing of these files can be measured: model.tflite: it computes in float"),
+        (["model.onnx"], "an Android device runs .tflite files, found"),
+        (["model_int8.tflite", "--threads", "2"], "our program for phones has one thread"),
+        (["model_int8.tflite", "--benchmark-model", "nowhere"], "nowhere is no file"),
+    ):
+        name, *rest = arguments
+        found = CliRunner().invoke(
+            app, ["bench", str(run / "artifacts" / name), "--device", f"adb:{serial}", *rest]
+        )
+        assert isinstance(found.exception, RecipeError)
+        assert sentence in str(found.exception)
+    found = deploy(run, "--to", f"adb:{serial}", "--file", "model.tflite")
+    assert "nothing of these files runs on Android by itself" in str(found.exception)
 
 
 def test_a_program_that_fails_there_says_why_and_nothing_stays(archive, device, tmp_path):
@@ -204,11 +269,12 @@ def test_other_serial_numbers_are_refused(text):
 
 def test_the_times_of_benchmark_model_are_read_in_seconds():
     found = read_timing("m.tflite", TIMES, [COOL, COOL])
-    assert (found.mean_s, found.first_s) == pytest.approx((0.0507432, 0.087112))
-    assert (found.min_s, found.max_s, found.runs) == (pytest.approx(0.049088), pytest.approx(0.06861), 50)
+    assert (found.time_s, found.first_s) == pytest.approx((0.0507432, 0.087112))
+    assert (found.low_s, found.high_s) == (pytest.approx(0.049088), pytest.approx(0.06861))
     assert found.invalid is None
-    hot = read_timing("m.tflite", TIMES, [COOL, State(80, 45.0, True, 3)])
+    hot = read_timing("m.tflite", TIMES, [COOL, State(80, 45.0, True, 3), COOL])
     assert hot.invalid == "Android's thermal status was 3: clocks are lowered"
+    assert (hot.time_s, hot.first_s) == (None, None)
     with pytest.raises(DeviceError, match=r"printed no times for m\.tflite"):
         read_timing("m.tflite", "ERROR: failed to load\n", [COOL])
 
@@ -216,7 +282,6 @@ def test_the_times_of_benchmark_model_are_read_in_seconds():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--to", "adb:"], "nothing of these files runs on Android by itself"),
         (["--to", "adb:", *BOTH, "--target", "linux-x86_64"], "--to adb: is an Android device"),
         (["--to", "adb:", *BOTH, "--python", "python3"], "--python is of the device that --to ssh:"),
         (

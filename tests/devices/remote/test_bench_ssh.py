@@ -143,16 +143,17 @@ def test_a_measurement_that_is_not_valid_has_no_number():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--device", "usb:x"], "a device is ssh://USER@HOST[:PORT] or emulated:pi3"),
+        (["--device", "usb:x"], "a device is ssh://USER@HOST[:PORT], adb:[SERIAL] or emulated:pi3"),
         (["--device", "ssh://host"], "a device is ssh://user@host"),
         (["--device", "ssh://a@b", "--against", "lenet5", "--batch", "2"], "leave --against, --batch out"),
+        (["--device", "ssh://a@b", "--benchmark-model", "x"], "leave --benchmark-model out"),
         (["--device", "ssh://a@b", "--format", "csv"], "as terminal, markdown or json, found csv"),
         (["--device", "ssh://a@b", "--threads", "0"], "--threads: found 0; 1 to 1024 are allowed"),
         (["--device", "ssh://a@b", "--sustained", "0.1"], "--sustained: found 0.1"),
         (["--device", "ssh://a@b", "--save", "x.csv"], "saves a .json or .md file, found x.csv"),
         (["--device", "ssh://a@b", "nowhere.tflite"], "nowhere.tflite is no file and no directory"),
-        (["--python", "python3"], "go with --device ssh://; give it too"),
-        (["--resume"], "go with --device ssh://; give it too"),
+        (["--python", "python3"], "go with --device; give it too"),
+        (["--resume"], "go with --device; give it too"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, sentence, run):
