@@ -2,11 +2,10 @@
 
     python -m bench.emulated_counts --work DIR --output bench/results/emulated_counts
 
-The networks are those of ``bench.emulated_devices`` and a detector; ``--network`` names some. DIR keeps the
-runs, and what was counted of them, so that a call that was stopped goes on where it was. Every
-file's inference and the decoding of the ``.sqz`` file are counted as ``edgesqueeze bench RUN --device
-emulated:pi4`` does, on the processors of three boards. Needs gcc, a C compiler for aarch64, llvm-mca, and apt
-or what was fetched before.
+The networks are those of ``bench.emulated_devices``; ``--network`` names some. DIR keeps the runs, and what
+was counted of them, so that a call that was stopped goes on where it was. Every file's inference and the
+decoding of the ``.sqz`` file are counted as ``edgesqueeze bench RUN --device emulated:pi4`` does, on the
+processors of three boards. Needs gcc, a C compiler for aarch64, llvm-mca, and apt or what was fetched before.
 """
 
 import json
@@ -23,28 +22,20 @@ from edgesqueeze.devices.emulation.root import cache_folder
 from edgesqueeze.files import write_atomically
 
 _BOARDS = ("pi3", "pi4", "pi5")
-_SCENES = {"items": "mnist_sample", "image_size": [96, 96], "train": 400, "test": 64}
-_DETECTOR: dict[str, dict[str, Any]] = {
-    "SqueezeNet detector": {
-        "model": "squeezenet_detector",
-        "model_args": {"width": 0.5},
-        "data": {"scenes": _SCENES},
-    }
-}
 
 
 def main() -> None:
     """Make the runs that are not there yet, and count."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
-    names = list(NETWORKS | _DETECTOR)
+    names = list(NETWORKS)
     parser.add_argument("--network", action="append", choices=names, help="again for more; by default all")
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     arguments = parser.parse_args()
     result = Result(arguments.output)
     found = []
     for network in arguments.network or names:
-        run = finished_run(network, (NETWORKS | _DETECTOR)[network], arguments.work)
+        run = finished_run(network, NETWORKS[network], arguments.work)
         for board in _BOARDS:
             note(f"{network} on {board}")
             found.append({"network": network, **_counted(run, board)})

@@ -2,9 +2,11 @@
 
     python -m bench.emulated_devices --work DIR --output bench/results/emulated_devices
 
-LeNet-5, and SqueezeNet 1.1 and MobileNet v2 at 64 × 64 pixels, are trained on digits for a moment. Each
-becomes an fp32 and an int8 file for both runtimes, and eight test images go through every file here and on
-the emulated processor. DIR keeps the runs. Needs apt, or what ``edgesqueeze verify --device`` has built.
+LeNet-5, SqueezeNet 1.1 and MobileNet v2 at 64 × 64 pixels, and a detector of digits in scenes of 96 × 96
+pixels, are trained for a moment; ``--network`` names some. Each becomes an fp32 and an int8 file for both
+runtimes, and eight test images go through every file here and on the emulated processor. DIR keeps the runs,
+and what was compared of them, so that a call that was stopped goes on where it was. Needs apt, or what
+``edgesqueeze verify --device`` has built.
 """
 
 import json
@@ -23,6 +25,7 @@ from edgesqueeze.devices.emulation.boards import Board, board_of
 from edgesqueeze.devices.emulation.emulated import Emulated
 from edgesqueeze.devices.emulation.root import Root, cache_folder, ready_root
 from edgesqueeze.devices.targets import Target
+from edgesqueeze.files import write_atomically
 from edgesqueeze.pipeline import compress
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.run.rundir import new_run
@@ -38,6 +41,7 @@ _TRAINING = {
 }
 _DIGITS: dict[str, Any] = {"named": "mnist_sample", "train_images": _TRAIN_IMAGES}
 _IMAGES = {**_DIGITS, "image_size": [64, 64], "channels": 3}
+_SCENES = {"items": "mnist_sample", "image_size": [96, 96], "train": 400, "test": 64}
 NETWORKS: dict[str, dict[str, Any]] = {
     "LeNet-5": {"model": "lenet5", "data": _DIGITS},
     "SqueezeNet 1.1": {"model": "squeezenet1_1", "data": _IMAGES},
@@ -45,6 +49,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "model": "torchvision.models:mobilenet_v2",
         "model_args": {"num_classes": 10},
         "data": _IMAGES,
+    },
+    "SqueezeNet detector": {
+        "model": "squeezenet_detector",
+        "model_args": {"width": 0.5},
+        "data": {"scenes": _SCENES},
     },
 }
 _FILES = ("model.tflite", "model_int8.tflite", "model.onnx", "model_int8.onnx")
@@ -65,6 +74,8 @@ def main() -> None:
     """Make the runs that are not there yet, and compare."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    names = list(NETWORKS)
+    parser.add_argument("--network", action="append", choices=names, help="again for more; by default all")
     parser.add_argument("--device", action="append", help="by default emulated:pi4 and emulated:pi5")
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     arguments = parser.parse_args()
@@ -72,11 +83,11 @@ def main() -> None:
     result = Result(arguments.output)
     root = ready_root(cache_folder())
     rows = []
-    for label, task in NETWORKS.items():
-        run = finished_run(label, task, arguments.work)
+    for label in arguments.network or names:
+        run = finished_run(label, NETWORKS[label], arguments.work)
         for board in boards:
             note(f"{label} on {board.name}")
-            rows += [{"network": label, "board": board.name, **row} for row in _compare(run, board, root)]
+            rows += [{"network": label, "board": board.name, **row} for row in _compared(run, board, root)]
     result.write({"emulated": True, "versions": root.versions, "rows": rows}, report_of(rows, root.versions))
 
 
@@ -101,6 +112,15 @@ def finished_run(label: str, task: dict[str, Any], work: Path) -> Path:
     )
     compress(recipe, load_task(recipe.task, recipe.seed), new_run(recipe, folder))
     return folder
+
+
+def _compared(run: Path, board: Board, root: Root) -> list[dict[str, Any]]:
+    """How a run's files answer on a board, compared once."""
+    kept = run / f"answers_{board.cpu}.json"
+    if not kept.is_file():
+        write_atomically(kept, json.dumps(_compare(run, board, root)).encode())
+    rows: list[dict[str, Any]] = json.loads(kept.read_text())
+    return rows
 
 
 def _compare(run: Path, board: Board, root: Root) -> list[dict[str, Any]]:
@@ -130,7 +150,8 @@ def _row(emulated: Emulated, facts: dict[str, Any], folder: Path) -> dict[str, A
         "largest_answer": float(max(np.abs(a.astype(np.float64)).max() for a, _ in pairs)),
         "step": 1.0 if facts["outputs"][0]["scale"] else facts["outputs"][0]["step"],
         "images": len(first),
-        "same_class": int((first.argmax(1) == second.argmax(1)).sum()),
+        # a detector has several outputs, and no class of an image
+        "same_class": int((first.argmax(1) == second.argmax(1)).sum()) if len(pairs) == 1 else None,
     }
 
 
@@ -140,10 +161,10 @@ def report_of(rows: Sequence[dict[str, Any]], versions: dict[str, str]) -> list[
     header = ["network", "emulated", "file", "runtime", "equal numbers", "largest difference", "same class"]
     return [
         "# Answers on emulated Arm processors",
-        f"Trained for {_EPOCHS} epochs on {_TRAIN_IMAGES:,} digits, by which the larger two have learned "
-        "little. The outputs of each file as they are, integers in int8 TFLite files, of 8 test images, "
-        "compared with this processor's. Nothing was run on hardware, and nothing here says how fast "
-        "anything is.",
+        f"Trained for {_EPOCHS} epochs on {_TRAIN_IMAGES:,} digits, the detector on {_SCENES['train']} "
+        "scenes, by which all but LeNet-5 have learned little or nothing. The outputs of each file as they "
+        "are, integers in int8 TFLite files, of 8 test images, compared with this processor's. Nothing was "
+        "run on hardware, and nothing here says how fast anything is.",
         table(header, lines),
         f"qemu-user {versions['qemu']}, Python {versions['python']}, numpy {versions['numpy']}.",
     ]
@@ -157,7 +178,7 @@ def _line(row: dict[str, Any]) -> list[str]:
         *first,
         f"{100 * row['equal'] / row['numbers']:.1f} %",
         f"{row['largest_difference']:.3g} of {row['largest_answer']:.3g}",
-        f"{row['same_class']} of {row['images']}",
+        "–" if row["same_class"] is None else f"{row['same_class']} of {row['images']}",
     ]
 
 
