@@ -26,7 +26,7 @@ has the input's layout, type, scale and zero point, mean and std, and of every o
 inputs of the model and the answers that an app must get.
 """
 _IN_C = """
-`c/` is a program in C99 that runs int8 `.tflite` files where no runtime is, with the integers of the runtimes:
+`c/` is a program in C99 that runs int8 `.tflite` files without a runtime, with the integers of the runtimes:
 
 ```
 cc %s -o infer c/*.c -lm
