@@ -17,14 +17,16 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
 
+from edgesqueeze.compression.distillation import DistillingSettings, distilled_loss
 from edgesqueeze.compression.squeezing.one_shot import OneShot, Shot
 from edgesqueeze.compression.stages.base import Stage
 from edgesqueeze.compression.weights.biases import round_bias
 from edgesqueeze.compression.weights.folding import fold_batch_norm
 from edgesqueeze.compression.weights.parametrizations import Codebook, Grid
-from edgesqueeze.compression.weights.weights import attach, parametrization_of, weight_of
+from edgesqueeze.compression.weights.weights import attach, bake, parametrization_of, weight_of
 from edgesqueeze.errors import NoWeightLeftError, RecipeError
 from edgesqueeze.layers import weighted_layers
+from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.numerics.grid_kernels import add_rate_slope
 from edgesqueeze.numerics.rate_distortion import (
     Floats,
@@ -36,7 +38,13 @@ from edgesqueeze.numerics.rate_distortion import (
     total_bits,
 )
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import OwnPart, Session, TrainingSettings, call, fit
+from edgesqueeze.task.training import (
+    Loss,
+    OwnPart,
+    Session,
+    call,
+    fit,
+)
 from edgesqueeze.trees import length_of
 
 UPDATE_EVERY = 50
@@ -56,7 +64,7 @@ def _named_price(value: object) -> object:
     return value
 
 
-class Squeeze(TrainingSettings, Stage):
+class Squeeze(DistillingSettings, Stage):
     """Bring every weight to level × step, one step per layer, where loss + price · bits is least.
 
     With ``epochs: 0`` the levels are chosen once, layer by layer, by what each layer reads of the calibration
@@ -89,6 +97,8 @@ class Squeeze(TrainingSettings, Stage):
     def _every_setting_counts(self) -> Self:
         if not self.epochs and (self.settle_after, self.ramp) != (SETTLE_AFTER, RAMP):
             raise ValueError("settle_after and ramp are about training; they need epochs above 0")
+        if not self.epochs and self.distill:
+            raise ValueError("distill is about training; it needs epochs above 0")
         return self
 
     @model_validator(mode="after")
@@ -136,9 +146,12 @@ class Squeeze(TrainingSettings, Stage):
     def _trained(
         self, model: nn.Module, layers: dict[str, nn.Module], task: Task, session: Session, price: float
     ) -> "list[_Squeezed]":
+        loss = None
+        if self.distill:
+            loss = distilled_loss(build_graph(bake(model), task.example_input), task, self, self.stage)
         sensitivities = _sensitivities(model, layers, task, self.batch_size, session.seed)
         squeezed = [_Squeezed.of(layer, sensitivities[name], price) for name, layer in layers.items()]
-        _train(model, task, self, session, squeezed)
+        _train(model, task, self, session, squeezed, loss)
         for matrix in squeezed:
             matrix.settle()
             matrix.write_back()
@@ -157,7 +170,12 @@ class Squeeze(TrainingSettings, Stage):
 
 
 def _train(
-    model: nn.Module, task: Task, settings: Squeeze, session: Session, squeezed: "list[_Squeezed]"
+    model: nn.Module,
+    task: Task,
+    settings: Squeeze,
+    session: Session,
+    squeezed: "list[_Squeezed]",
+    loss: Loss | None,
 ) -> None:
     for layer in squeezed:
         layer.start_paying()
@@ -183,7 +201,7 @@ def _train(
         for layer, kept in zip(squeezed, state["layers"], strict=True):
             layer.load_state(kept)
 
-    fit(model, task, settings, session, OwnPart(before_step, None, state, load_state))
+    fit(model, task, settings, session, OwnPart(before_step, loss, state, load_state))
 
 
 @dataclass(eq=False)
