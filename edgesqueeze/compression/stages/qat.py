@@ -1,14 +1,14 @@
 """Quantization-aware training: the network is trained with the rounding that its int8 form will have."""
 
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
-from torch import Tensor, nn
+from pydantic import Field
+from torch import nn
 
+from edgesqueeze.compression.distillation import DistillingSettings, distilled_loss
 from edgesqueeze.compression.quantizing.calibrate import RangeMethod, calibrate
-from edgesqueeze.compression.quantizing.distill import Teacher
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.quantizing.qat import QatMethod, QatNetwork, WeightForm, codebook_of
 from edgesqueeze.compression.stages.base import Stage
@@ -20,14 +20,12 @@ from edgesqueeze.layers import weighted_layers
 from edgesqueeze.network.graph.nodes import Graph
 from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.task.task import Task
-from edgesqueeze.task.training import Loss, OwnPart, Session, TrainingSettings, fit, training_loss
-from edgesqueeze.trees import Tree
+from edgesqueeze.task.training import OwnPart, Session, fit
 
 CALIBRATION_BATCH = 64
-DEFAULT_TEMPERATURE = 4.0
 
 
-class Qat(TrainingSettings, Stage):
+class Qat(DistillingSettings, Stage):
     """Train the network on its graph, with fake quantization exactly where the integers will be.
 
     Ranges start from calibration, move while they are learned, and are fixed for the last part of the
@@ -49,24 +47,10 @@ class Qat(TrainingSettings, Stage):
     """How the activation ranges that training starts from are calibrated."""
     freeze_after: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Fraction of the steps after which the grids are fixed."""
-    distill: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Weight of the distillation loss against the float network before this stage; the task's own loss has
-    the rest (Hinton et al. 2015, arXiv 1503.02531)."""
-    temperature: Annotated[float, Field(gt=0, le=100)] = DEFAULT_TEMPERATURE
-    """Of the distillation."""
-
     per_channel: bool = True
     """One weight scale per output channel; false: one per layer, for runtimes that take no more."""
     keep_float: KeepFloat = ()
     """Globs over layer names: these layers keep float32 weights and compute in float between int8 tensors."""
-
-    @model_validator(mode="after")
-    def _every_setting_counts(self) -> Self:
-        if self.temperature != DEFAULT_TEMPERATURE and not self.distill:
-            raise ValueError("temperature needs distill above 0")
-        if self.label_smoothing and self.distill == 1:
-            raise ValueError("label_smoothing is of the task's own loss, of which distill: 1 leaves nothing")
-        return self
 
     @property
     def needs_labels(self) -> bool:
@@ -83,7 +67,7 @@ class Qat(TrainingSettings, Stage):
             raise RecipeError("the model is quantized already; 'qat' must come before 'ptq', or without it")
         graph = replace(build_graph(bake(model), task.example_input), normalization=task.normalization)
         kept = kept_layers(graph, self.keep_float, "qat.keep_float", session)
-        loss = self._distilled(graph, task) if self.distill else None
+        loss = distilled_loss(graph, task, self, self.stage) if self.distill else None
         session.progress.message(f"calibrating on {len(task.calibration)} images")
         batches = [x for x, _ in task.calibration.batches(CALIBRATION_BATCH)]
         ranges = calibrate(graph, batches, self.initial_ranges)
@@ -106,18 +90,6 @@ class Qat(TrainingSettings, Stage):
         fit(network, task, self, session, OwnPart(settle, loss, state, network.load_steps_state))
         agree()
         return network.finished()
-
-    def _distilled(self, graph: Graph, task: Task) -> Loss:
-        if len(graph.outputs) > 1 or graph.output.shape[1] < 2:
-            shapes = ", ".join(str(list(node.shape)) for node in graph.output_nodes.values())
-            raise RecipeError(f"qat.distill needs class scores, the model returns {shapes}; leave it out")
-        teacher, own_loss = Teacher(graph, self.temperature), training_loss(self, task)
-
-        def loss(x: Tree, outputs: Tree, targets: Tree) -> Tensor:
-            own = torch.zeros(()) if self.distill == 1 else own_loss(outputs, targets)
-            return (1 - self.distill) * own + self.distill * teacher.loss(x, outputs)
-
-        return loss
 
 
 def _forms(model: nn.Module, graph: Graph) -> dict[str, WeightForm]:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from emit_networks import SMALL_GRAPHS, conv, graph_of, small_input
 
+from edgesqueeze.compression.distillation import Teacher
 from edgesqueeze.compression.quantizing.calibrate import calibrate, calibrate_min_max
-from edgesqueeze.compression.quantizing.distill import Teacher
 from edgesqueeze.compression.quantizing.graph_model import GraphModel
 from edgesqueeze.compression.quantizing.qat import QatNetwork, codebook_of
 from edgesqueeze.compression.quantizing.steps import MOMENTUM, SMALLEST_FACTOR

@@ -19,7 +19,7 @@ from edgesqueeze.network.reading.torch.build import build_graph
 from edgesqueeze.numerics.rate_distortion import exact_step
 from edgesqueeze.run.recipe import parse_recipe
 from edgesqueeze.task.fidelity import no_loss
-from edgesqueeze.task.training import check_training
+from edgesqueeze.task.training import call, check_training
 
 
 def squeezed(task, session, **settings):
@@ -123,9 +123,20 @@ def test_orders_that_are_refused(stages, words):
         recipe_of(*stages)
 
 
-@pytest.mark.parametrize("setting", [{"ramp": 0.3}, {"settle_after": 0.5}])
+def test_what_is_distilled_answers_like_the_network_it_was(tiny_task, session):
+    torch.manual_seed(0)
+    want = call(tiny_task.build_model().eval(), tiny_task.example_input)
+    apart = []
+    for share in (0.0, 1.0):
+        settings = {"epochs": 3, "batch_size": 16, "learning_rate": 0.05, "weight_decay": 0.0}
+        model = squeezed(tiny_task, session, price=1e-3, distill=share, **settings)
+        apart.append(float((call(model.eval(), tiny_task.example_input) - want).detach().pow(2).mean()))
+    assert apart[1] < 0.1 * apart[0]
+
+
+@pytest.mark.parametrize("setting", [{"ramp": 0.3}, {"settle_after": 0.5}, {"distill": 0.5}])
 def test_settings_of_a_training_that_is_not_asked_for_are_refused(setting):
-    with pytest.raises(ValidationError, match="need epochs above 0"):
+    with pytest.raises(ValidationError, match="needs? epochs above 0"):
         Squeeze(price=1.0, **setting)
 
 

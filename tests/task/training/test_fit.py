@@ -263,7 +263,7 @@ STAGES = [
     Train(**COMMON, **EVERYTHING),
     Prune(sparsity=0.6, **COMMON),
     Share(num_bits=2, ema=0.5, **COMMON),
-    Squeeze(price=0.3, **COMMON),  # zeros are fixed before step 12
+    Squeeze(price=0.3, distill=0.5, **COMMON),  # zeros are fixed before step 12
     Squeeze(price=0.3, settle_after=0.3, learning_rate=0.2, **COMMON),  # before step 6; weights move on
     Qat(**COMMON),  # grids are fixed before step 14
     Qat(method="moving_average", distill=0.5, **COMMON),
