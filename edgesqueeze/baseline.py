@@ -122,6 +122,7 @@ def _measured(
         measures=facts_of(task.metrics),
         classes=task.classes,
         code=task.code,
+        kind=task.kind,
     )
     histories = [history for stage in finished if (history := stage.folder.history()) is not None]
     is_classification = task.kind == "classification"

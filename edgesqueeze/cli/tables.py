@@ -30,9 +30,16 @@ def report(
     html: Annotated[
         bool, typer.Option("--html", help="Write a page with charts, one HTML file, instead of printing.")
     ] = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="A model card instead: Markdown as model hubs read it.")
+    ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="With --html: the file. Default: report.html in the one run."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="With --html: the file. Default: report.html in the one run. With --card: a .md file.",
+        ),
     ] = None,
     images: Annotated[
         int,
@@ -41,7 +48,12 @@ def report(
         ),
     ] = 0,
 ) -> None:
-    """Print the table of a finished run again, or write it as a page to look at."""
+    """Print the table of a finished run again, or write it as a page to look at, or as a model card."""
+    if card:
+        if html or layers or wide or images:
+            raise RecipeError("--card is a form of its own; leave --html, --layers, --wide and --images out")
+        _give_card(context, _the_one(directories), output)
+        return
     if html:
         if layers or wide:
             raise RecipeError("--html shows every column and layer; --layers and --wide are for printing")
@@ -53,10 +65,26 @@ def report(
     if images:
         raise RecipeError("--images is of the page of --html; a table has none")
     if output is not None:
-        raise RecipeError("-o says where the page of --html goes; a table is printed")
+        raise RecipeError("-o says where the page of --html or --card goes; a table is printed")
+    _print_report(_the_one(directories), layers=layers, wide=wide)
+
+
+def _the_one(directories: list[Path]) -> Path:
     if len(directories) > 1:
         raise RecipeError(f"found {len(directories)} runs; one is printed, and --html puts several on a page")
-    _print_report(directories[0], layers=layers, wide=wide)
+    return directories[0]
+
+
+def _give_card(context: typer.Context, directory: Path, output: Path | None) -> None:
+    from edgesqueeze.run.card import run_card, write_card
+    from edgesqueeze.run.rundir import read_report
+
+    if output is None:
+        say(run_card(read_report(directory)).rstrip("\n"))
+        return
+    context.ensure_object(Ending).writes_files()
+    write_card(read_report(directory), output)
+    say(f"card: {output}")
 
 
 def _print_report(directory: Path, *, layers: bool, wide: bool) -> None:

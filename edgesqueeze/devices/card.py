@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from edgesqueeze.devices.golden import GoldenModel
 from edgesqueeze.devices.native.interpreter import FLAGS
+from edgesqueeze.run.card import PIPELINE_TAGS, TAGS, front_matter
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
 from edgesqueeze.task.task import Task
@@ -45,13 +46,9 @@ def card_of(models: Sequence[GoldenModel], task: Task, report: Report, target: s
         target: whom the bundle is for.
     """
     rows = {row.label: row for row in report.rows}
+    tag = {"pipeline_tag": PIPELINE_TAGS[task.kind]} if task.kind in PIPELINE_TAGS else {}
     lines = [
-        "---",
-        f"pipeline_tag: {_TAGS.get(task.kind, 'other')}",
-        "library_name: edgesqueeze",
-        "tags: [edge, compression]",
-        "---",
-        "",
+        front_matter({**tag, "library_name": "edgesqueeze", "tags": list(TAGS)}),
         f"# {report.recipe['name']}",
         "",
         _what(task, report),
@@ -76,12 +73,6 @@ def card_of(models: Sequence[GoldenModel], task: Task, report: Report, target: s
     return "\n".join(lines) + "\n" + use + _licence()
 
 
-_TAGS = {
-    "classification": "image-classification",
-    "detection": "object-detection",
-    "segmentation": "image-segmentation",
-    "reconstruction": "image-to-image",
-}
 _BOUNDS = {
     "exact": "exact",
     "step": "within one step of its grid",

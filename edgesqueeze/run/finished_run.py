@@ -124,6 +124,7 @@ def measure_run(finished: Finished, runner: StageRunner) -> Report:
         classes=task.classes,
         code=task.code,
         inputs={artifact.path.name: input_lines(artifact.path) for _, artifact in finished.files},
+        kind=task.kind,
     )
 
 

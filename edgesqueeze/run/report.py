@@ -70,6 +70,8 @@ class Report:
     """Label of a file's row to what each of its inputs expects. Reports of earlier versions have none."""
     unmet: tuple[str, ...] = ()
     """What a stage has looked for and not found, a sentence each: the files are not what was asked for."""
+    kind: str = ""
+    """What the network is asked to do, one of ``kinds.TaskKind``. Reports of earlier versions do not say."""
 
     def require_checks(self) -> None:
         """Raise if a check has fired.
@@ -112,6 +114,7 @@ class Report:
             **({"unmet": list(self.unmet)} if self.unmet else {}),
             "details": [row.details for row in self.rows],
             **({"code": list(self.code)} if self.code else {}),
+            **({"kind": self.kind} if self.kind else {}),
         }
 
     @classmethod
@@ -142,6 +145,7 @@ class Report:
                 tuple(data.get("code", ())),
                 {label: tuple(lines) for label, lines in data.get("inputs", {}).items()},
                 tuple(data.get("unmet", ())),
+                data.get("kind", ""),
             )
         except ValidationError as error:
             first = error.errors()[0]

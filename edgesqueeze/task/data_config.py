@@ -267,6 +267,10 @@ _KEYS: dict[type[Settings], str] = {
 """The key by which a mapping is known to mean one of the kinds of data."""
 
 
+DATA_KEYS = tuple(_KEYS.values())
+"""All of them."""
+
+
 def key_of(config: Settings | type[Settings]) -> str:
     """The key by which a mapping is known to mean this kind of data."""
     return _KEYS[config if isinstance(config, type) else type(config)]

@@ -25,9 +25,13 @@ def test_a_page_is_written_where_it_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([RUN, "-o", "x.html"], "-o says where the page of --html goes"),
+        ([RUN, "-o", "x.html"], "-o says where the page of --html or --card goes"),
         ([RUN, RUN], "found 2 runs; one is printed"),
         ([RUN, RUN, "--html"], "the page of 2 runs belongs to none of them"),
+        ([RUN, RUN, "--card"], "found 2 runs; one is printed"),
+        ([RUN, "--card", "--wide"], "--card is a form of its own"),
+        ([RUN, "--card", "--html"], "--card is a form of its own"),
+        ([RUN, "--card", "-o", "card.txt"], "must end in .md"),
         ([RUN, "--html", "--layers"], "--html shows every column and layer"),
         ([RUN, "--html", "--wide"], "--html shows every column and layer"),
         ([RUN, "--html", "-o", "page.pdf"], "must end in .html or .htm"),
@@ -40,6 +44,15 @@ def test_what_cannot_be_honoured_is_refused(arguments, sentence, tmp_path, monke
     assert isinstance(error, EdgeSqueezeError)
     assert sentence in str(error)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_card_is_printed_or_written_where_it_is_told(tmp_path):
+    card = tmp_path / "README.md"
+    printed = report(RUN, "--card")
+    assert printed.exit_code == 0, printed.exception
+    assert report(RUN, "--card", "-o", card).exit_code == 0
+    assert card.read_text() == printed.output
+    assert printed.output.startswith("---\nlibrary_name: edgesqueeze\n")
 
 
 def test_a_run_that_has_not_finished_has_no_page(tmp_path):
