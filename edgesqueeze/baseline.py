@@ -3,7 +3,6 @@
 from dataclasses import replace
 from functools import reduce
 from itertools import takewhile
-from pathlib import Path
 
 from edgesqueeze.compression.stages import Train
 from edgesqueeze.compression.state import answers_of, state_of
@@ -21,7 +20,7 @@ from edgesqueeze.run.row import facts_of
 from edgesqueeze.run.rows import scored, state_row
 from edgesqueeze.run.rundir import CHECKPOINT, RunDir
 from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
-from edgesqueeze.run.tensorboard import tensorboard_in
+from edgesqueeze.run.trackers import Tracker
 from edgesqueeze.run.train_report import TrainReport
 from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.task import Task
@@ -33,7 +32,7 @@ def train(  # noqa: PLR0913, PLR0917 (what a command can be asked)
     task: Task,
     run: RunDir,
     progress: Progress | None = None,
-    tensorboard: Path | None = None,
+    tracker: Tracker | None = None,
     redo_from: str | None = None,
     place: Place | None = None,
 ) -> TrainReport:
@@ -47,7 +46,7 @@ def train(  # noqa: PLR0913, PLR0917 (what a command can be asked)
         task: the model and its data.
         run: where everything goes.
         progress: who is told; nobody by default.
-        tensorboard: a directory for TensorBoard's event files, or None.
+        tracker: who is told of every epoch and of the checkpoint, or None.
         redo_from: a stage to do again with all behind it, by its name or that of its folder.
         place: where it trains; by default this process, on the device that the recipe names.
 
@@ -59,14 +58,16 @@ def train(  # noqa: PLR0913, PLR0917 (what a command can be asked)
     with run.locked():
         if run.is_compressed():
             raise OutputError(f"{run.path} holds a finished run of compress; choose another --output")
-        runner = StageRunner(task, run, recipe, progress or SilentProgress(), place=place)
+        watch = None if tracker is None else tracker.epoch
+        runner = StageRunner(task, run, recipe, progress or SilentProgress(), watch, place)
         plan = runner.plan(stages, redo_from)
         environment = environment_of(run.environment, task.fingerprint, place.facts())
-        with tensorboard_in(tensorboard) as watch:
-            finished = replace(runner, watch=watch).all(plan)
+        finished = runner.all(plan)
         write_atomically(run.path / CHECKPOINT, finished[-1].folder.model.read_bytes())
         report = _measured(finished, recipe, task, run, environment)
         _write(report, run)
+        if tracker is not None:
+            tracker.report(report.report)
     return report
 
 

@@ -28,6 +28,7 @@ from edgesqueeze.run.report import Report
 from edgesqueeze.run.rundir import RunDir
 from edgesqueeze.run.stage_runner import StageRunner
 from edgesqueeze.run.steps import steps_of
+from edgesqueeze.run.trackers import Tracker
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Place, TrainingSettings, check_training, open_place
 from edgesqueeze.trees import Tree, map_tree
@@ -36,13 +37,14 @@ VERIFIED_IMAGES = 16
 """Test images on which the files must agree with the network before anything is measured."""
 
 
-def compress(
+def compress(  # noqa: PLR0913, PLR0917 (what a command can be asked)
     recipe: Recipe,
     task: Task,
     run: RunDir,
     progress: Progress | None = None,
     redo_from: str | None = None,
     place: Place | None = None,
+    tracker: Tracker | None = None,
 ) -> Report:
     """Run a recipe from the first unfinished stage to the table.
 
@@ -56,6 +58,7 @@ def compress(
         progress: who is told; nobody by default.
         redo_from: a stage to do again with all behind it, by its name or that of its folder.
         place: where stages train; by default this process, on the device that the recipe names.
+        tracker: who is told of every epoch and of the table, or None.
 
     Raises:
         ResumeError: a finished stage is damaged, or would be made from something else now.
@@ -64,7 +67,8 @@ def compress(
     progress, place = progress or SilentProgress(), place or place_of(recipe)
     with run.locked():
         check_fits(recipe, task)
-        runner = StageRunner(task, run, recipe, progress, place=place)
+        watch = None if tracker is None else tracker.epoch
+        runner = StageRunner(task, run, recipe, progress, watch, place)
         plan = runner.plan(active_stages(recipe, task), redo_from)
         environment = environment_of(run.environment, task.fingerprint, place.facts())
         run.drop_outdated_report(complete=not plan.ahead)
@@ -80,6 +84,8 @@ def compress(
         finished = Finished(recipe, environment, stages, written, graph, spec, tuple(whole))
         report = replace(measure_run(finished, runner), parity=verification)
         run.write_report(report)
+        if tracker is not None:
+            tracker.report(report)
     return report
 
 

@@ -8,10 +8,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from edgesqueeze.cli.benching import bench
-from edgesqueeze.cli.completing import recipe_names, setting_keys
+from edgesqueeze.cli.completing import setting_keys
 from edgesqueeze.cli.deploying import deploy
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
+from edgesqueeze.cli.run_options import MLflowPlace, RecipeName, RedoFrom, TensorBoardPlace
 from edgesqueeze.cli.tables import Wide, report
 from edgesqueeze.errors import EdgeSqueezeError, RecipeError, UnmetError
 
@@ -26,15 +27,6 @@ app = typer.Typer(
 
 _UNMET = 3
 """The exit code of a run whose files are not what its recipe looked for; a mistake is 2."""
-
-RedoFrom = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="STAGE",
-        help="With --resume: do this stage again and all behind it; a name, or a folder's, as in 02-prune.",
-    ),
-]
 
 
 def main(ending: Ending | None = None) -> None:
@@ -84,10 +76,7 @@ def _options(
 @app.command()
 def compress(
     context: typer.Context,
-    recipe: Annotated[
-        str | None,
-        typer.Option(help="A YAML file, or the name of a bundled recipe.", autocompletion=recipe_names),
-    ] = None,
+    recipe: RecipeName = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,6 +98,8 @@ def compress(
         typer.Option("--strict", help="Fail if a check of 'did it really work' fires; all files are kept."),
     ] = False,
     wide: Wide = False,
+    tensorboard: TensorBoardPlace = None,
+    mlflow: MLflowPlace = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and about how long it would take.")
     ] = False,
@@ -124,20 +115,25 @@ def compress(
     from edgesqueeze.cli.starting import Request, read_request, start, train_along
     from edgesqueeze.pipeline import active_stages, check_fits
     from edgesqueeze.pipeline import compress as run_recipe
+    from edgesqueeze.run.trackers import TrackerPlaces, check_trackers, open_trackers
 
+    places = TrackerPlaces(tensorboard, mlflow)
     request = Request(recipe, settings or [], output, resume, redo_from)
     if dry_run:
+        if places != TrackerPlaces():
+            raise RecipeError("--dry-run trains nothing; leave --tensorboard and --mlflow out")
         from edgesqueeze.dry_run import dry_run as look
 
         say(look(*read_request(request)).text())
         return
+    check_trackers(places)
     begun = start(request, check_fits, tell)
     if not begun.place.is_first:
         train_along(begun, active_stages(begun.recipe, begun.task))
         return
     run = begun.run
-    with painter() as progress:
-        found = run_recipe(begun.recipe, begun.task, run, progress, redo_from, begun.place)
+    with open_trackers(places, begun.recipe) as tracker, painter() as progress:
+        found = run_recipe(begun.recipe, begun.task, run, progress, redo_from, begun.place, tracker)
     say(found.table("simple") if wide else found.brief())
     say(f"\nfiles: {run.artifacts}\ntable: {run.path / 'report.md'}")
     found.require_met()
@@ -148,10 +144,7 @@ def compress(
 @app.command()
 def train(
     context: typer.Context,
-    recipe: Annotated[
-        str | None,
-        typer.Option(help="A YAML file, or the name of a bundled recipe.", autocompletion=recipe_names),
-    ] = None,
+    recipe: RecipeName = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -168,9 +161,8 @@ def train(
         Path | None, typer.Option(help="Continue the training in this directory where it was kept last.")
     ] = None,
     redo_from: RedoFrom = None,
-    tensorboard: Annotated[
-        Path | None, typer.Option(help="Also write TensorBoard's event files into this directory.")
-    ] = None,
+    tensorboard: TensorBoardPlace = None,
+    mlflow: MLflowPlace = None,
     wide: Wide = False,
 ) -> None:
     """Train the model of a recipe by its leading train stages: a checkpoint, learning curves, a report.
@@ -184,18 +176,18 @@ def train(
     from edgesqueeze.baseline import train as train_baseline
     from edgesqueeze.cli.painting import painter
     from edgesqueeze.cli.starting import Request, start, train_along
-    from edgesqueeze.run.tensorboard import check_tensorboard
+    from edgesqueeze.run.trackers import TrackerPlaces, check_trackers, open_trackers
 
-    if tensorboard is not None:
-        check_tensorboard()
+    places = TrackerPlaces(tensorboard, mlflow)
+    check_trackers(places)
     request = Request(recipe, settings or [], output, resume, redo_from)
     begun = start(request, check_baseline, tell)
     run = begun.run
     if not begun.place.is_first:
         train_along(begun, check_baseline(begun.recipe, begun.task))
         return
-    with painter() as progress:
-        found = train_baseline(begun.recipe, begun.task, run, progress, tensorboard, redo_from, begun.place)
+    with open_trackers(places, begun.recipe) as tracker, painter() as progress:
+        found = train_baseline(begun.recipe, begun.task, run, progress, tracker, redo_from, begun.place)
     say(found.table("simple") if wide else found.brief())
     say(f"\ncheckpoint: {found.checkpoint}\ncurves: {run.path / 'history.png'}")
 

@@ -110,7 +110,7 @@ def front_matter(facts: Mapping[str, Any]) -> str:
 
 def _facts(report: Report) -> dict[str, Any]:
     kind, name = _data(report.recipe.get("task"))
-    formats = {FileFormat.known(Path(row.path)) for row in _files(report) if row.path is not None}
+    formats = {FileFormat.known(Path(row.path)) for row in report.files if row.path is not None}
     facts: dict[str, Any] = {
         "library_name": "edgesqueeze",
         "tags": [*TAGS, *sorted(str(known.value) for known in formats if known is not None)],
@@ -120,11 +120,11 @@ def _facts(report: Report) -> dict[str, Any]:
     if kind != _UNKNOWN and _trains(report):
         facts["datasets"] = [kind]
     metrics = list(
-        dict.fromkeys(_HUB_METRICS[m] for row in _files(report) for m in row.metrics if m in _HUB_METRICS)
+        dict.fromkeys(_HUB_METRICS[m] for row in report.files for m in row.metrics if m in _HUB_METRICS)
     )
     if metrics:
         facts["metrics"] = metrics
-    values = [value for row in _files(report) for value in _values(row)]
+    values = [value for row in report.files for value in _values(row)]
     if values:
         result = {
             "task": {"type": PIPELINE_TAGS.get(report.kind, _OTHER)},
@@ -133,11 +133,6 @@ def _facts(report: Report) -> dict[str, Any]:
         }
         facts["model-index"] = [{"name": _name(report), "results": [result]}]
     return facts
-
-
-def _files(report: Report) -> list[Row]:
-    """Rows of files to deploy: those of a run's artifacts, or a training's checkpoint."""
-    return [row for row in report.rows if row.path is not None and not row.path.startswith("stages/")]
 
 
 def _values(row: Row) -> list[dict[str, Any]]:

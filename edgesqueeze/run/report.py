@@ -73,6 +73,11 @@ class Report:
     kind: str = ""
     """What the network is asked to do, one of ``kinds.TaskKind``. Reports of earlier versions do not say."""
 
+    @property
+    def files(self) -> list[Row]:
+        """Rows of files to deploy: a run's artifacts, or a training's checkpoint."""
+        return [row for row in self.rows if row.path is not None and not row.path.startswith("stages/")]
+
     def require_checks(self) -> None:
         """Raise if a check has fired.
 
