@@ -47,11 +47,17 @@ def report(
             "--images", min=0, max=60, help="With --html: so many test images with the files' answers."
         ),
     ] = 0,
+    layer_times: Annotated[
+        bool,
+        typer.Option("--layer-times", help="With --html: time the layers of ONNX files on this machine now."),
+    ] = False,
 ) -> None:
     """Print the table of a finished run again, or write it as a page to look at, or as a model card."""
     if card:
-        if html or layers or wide or images:
-            raise RecipeError("--card is a form of its own; leave --html, --layers, --wide and --images out")
+        if html or layers or wide or images or layer_times:
+            raise RecipeError(
+                "--card is a form of its own; leave --html, --images, --layer-times, --layers and --wide out"
+            )
         _give_card(context, _the_one(directories), output)
         return
     if html:
@@ -60,10 +66,10 @@ def report(
         from edgesqueeze.page.write import write_page
 
         context.ensure_object(Ending).writes_files()
-        say(f"page: {write_page(directories, output, images)}")
+        say(f"page: {write_page(directories, output, images, layer_times=layer_times)}")
         return
-    if images:
-        raise RecipeError("--images is of the page of --html; a table has none")
+    if images or layer_times:
+        raise RecipeError("--images and --layer-times are of the page of --html; a table has none")
     if output is not None:
         raise RecipeError("-o says where the page of --html or --card goes; a table is printed")
     _print_report(_the_one(directories), layers=layers, wide=wide)

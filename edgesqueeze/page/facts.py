@@ -8,6 +8,7 @@ from edgesqueeze.files import is_file
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.page.examples import Example, examples_of
 from edgesqueeze.page.file_parts import FileParts, parts_of, sqz_description
+from edgesqueeze.page.layer_times import LayerTimes, layer_times_of
 from edgesqueeze.page.network import NetworkFacts, network_facts
 from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.history import History
@@ -35,6 +36,7 @@ class RunFacts:
     changed: tuple[str, ...]
     network: NetworkFacts | None
     examples: tuple[Example, ...] = ()
+    layer_times: LayerTimes | None = None
 
     @property
     def smallest(self) -> Row | None:
@@ -59,18 +61,20 @@ class RunFacts:
             "files": [asdict(parts) for parts in self.files.values()],
             "changed_files": list(self.changed),
             "network": None if self.network is None else asdict(self.network),
+            "layer_times": None if self.layer_times is None else asdict(self.layer_times),
         }
 
 
-def read_runs(paths: list[Path], images: int = 0) -> tuple[RunFacts, ...]:
+def read_runs(paths: list[Path], images: int = 0, *, layer_times: bool = False) -> tuple[RunFacts, ...]:
     """The runs in some directories, in their order; of one name they are told apart by their directories.
 
     Args:
         paths: the directories.
         images: of how many test images each page has the files' answers.
+        layer_times: whether the layers of their ONNX files are timed now.
 
     Raises:
-        OutputError: a run is not finished, or its report cannot be read.
+        OutputError: a run is not finished, its report cannot be read, or it has no layers that can be timed.
         CodecError: a .sqz file is damaged.
         ExportError: another file of a run is.
     """
@@ -79,11 +83,16 @@ def read_runs(paths: list[Path], images: int = 0) -> tuple[RunFacts, ...]:
     if len(set(names)) < len(names):
         names = [f"{name} ({path})" for name, path in zip(names, paths, strict=True)]
     found = [_read_run(path, report, name) for path, report, name in zip(paths, reports, names, strict=True)]
-    if not images:
-        return tuple(found)
-    return tuple(
-        replace(run, examples=examples_of(path, images)) for run, path in zip(found, paths, strict=True)
-    )
+    if images:
+        found = [
+            replace(run, examples=examples_of(path, images)) for run, path in zip(found, paths, strict=True)
+        ]
+    if layer_times:
+        found = [
+            replace(run, layer_times=layer_times_of(path, run.report, list(run.files)))
+            for run, path in zip(found, paths, strict=True)
+        ]
+    return tuple(found)
 
 
 def _read_run(path: Path, report: Report, name: str) -> RunFacts:

@@ -30,13 +30,16 @@ _SUFFIXES = (".html", ".htm")
 _FORMAT = 1
 
 
-def write_page(runs: Sequence[Path], output: Path | None = None, images: int = 0) -> Path:
+def write_page(
+    runs: Sequence[Path], output: Path | None = None, images: int = 0, *, layer_times: bool = False
+) -> Path:
     """Write the page of finished runs, whole or not at all.
 
     Args:
         runs: their directories.
         output: the file; by default ``report.html`` in the directory of the one run.
         images: of how many test images of every run the page shows the answers; the data must be there.
+        layer_times: whether the layers of every run's ONNX files are timed now.
 
     Returns:
         The file.
@@ -54,7 +57,8 @@ def write_page(runs: Sequence[Path], output: Path | None = None, images: int = 0
             )
         output = runs[0] / PAGE
     check_page_name(output)
-    write_atomically(output, page_of(read_runs(list(runs), images)).encode())
+    facts = read_runs(list(runs), images, layer_times=layer_times)
+    write_atomically(output, page_of(facts).encode())
     return output
 
 

@@ -9,6 +9,7 @@ from edgesqueeze.page.blocks.benchmark import benchmark_blocks
 from edgesqueeze.page.blocks.checks import first_block
 from edgesqueeze.page.blocks.classes import classes_block
 from edgesqueeze.page.blocks.examples import examples_block
+from edgesqueeze.page.blocks.layer_times import layer_times_block
 from edgesqueeze.page.blocks.layers import layers_block, weights_block
 from edgesqueeze.page.blocks.network import network_block
 from edgesqueeze.page.blocks.rows import latency_block, size_block, table_block
@@ -27,6 +28,7 @@ _IN_ORDER = (
     table_block,
     latency_block,
     layers_block,
+    layer_times_block,
     weights_block,
     network_block,
     classes_block,

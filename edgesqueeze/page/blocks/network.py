@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from edgesqueeze.page.blocks.layer_times import layer_tips
 from edgesqueeze.page.blocks.layers import sqnr_of
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.lanes import LaneRow, lane_rows
@@ -25,7 +26,7 @@ def network_block(run: RunFacts) -> Block | None:
     lanes = lane_rows({node.name: node.inputs for node in nodes})
     width = min(max(row.width for row in lanes), _MOST_LANES)
     rows = [
-        _row(node, _lines(lane, width, node, _said(node)), layers.get(node.name))
+        _row(node, _lines(lane, width, node, _said(run, node)), layers.get(node.name), _said(run, node))
         for node, lane in zip(nodes, lanes, strict=True)
     ]
     if sqnr:
@@ -51,11 +52,11 @@ def network_block(run: RunFacts) -> Block | None:
     return Block("network", "Network", lead, [table])
 
 
-def _row(node: NodeFacts, picture: Markup, layer: LayerFacts | None) -> list[Cell]:
+def _row(node: NodeFacts, picture: Markup, layer: LayerFacts | None, tip: str) -> list[Cell]:
     params = None if layer is None else layer.counts.params
     macs = None if layer is None else layer.counts.macs
     return [
-        Cell(node.name, kind="name", picture=picture, tip=_said(node)),
+        Cell(node.name, kind="name", picture=picture, tip=tip),
         Cell(node.kind),
         Cell(shape_text(node.shape[1:])),
         Cell(node.settings or NOTHING, kind="settings"),
@@ -65,10 +66,9 @@ def _row(node: NodeFacts, picture: Markup, layer: LayerFacts | None) -> list[Cel
     ]
 
 
-def _said(node: NodeFacts) -> str:
-    return f"{node.name}: {node.kind}\noutput {shape_text(node.shape)}" + (
-        f"\n{node.settings}" if node.settings else ""
-    )
+def _said(run: RunFacts, node: NodeFacts) -> str:
+    settings = f"\n{node.settings}" if node.settings else ""
+    return f"{node.name}: {node.kind}\noutput {shape_text(node.shape)}{settings}{layer_tips(run, node.name)}"
 
 
 def _lines(lane: LaneRow, width: int, node: NodeFacts, tip: str) -> Markup:
