@@ -61,27 +61,68 @@ def test_a_page_has_the_name_of_one(report, tmp_path):
     assert not (tmp_path / "page.txt").exists()
 
 
-@pytest.mark.skipif(chromium.found() is None, reason="there is no Chromium on this machine")
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
-def test_a_browser_asks_for_nothing_and_every_time_has_its_dot(report, width, theme, tmp_path):
-    path = tmp_path / "page.html"
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory):
+    if chromium.found() is None:
+        pytest.skip("there is no Chromium on this machine")
+    with chromium.browser(tmp_path_factory.mktemp("chromium")) as new_tab:
+        yield new_tab
+
+
+@pytest.fixture(scope="module")
+def page(report, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
     write_bench_page(report, path)
-    with chromium.browser(tmp_path / "chromium") as tab:
-        there = tab()
-        there.open(path, width, theme)
-        assert there.requests == [path.as_uri()]
-        assert there.complaints == []
-        assert there.evaluate("'PWN' in window || document.querySelectorAll('img').length > 0") is False
-        assert there.evaluate("document.documentElement.scrollWidth") <= width
-        for mark in ("circle.mark", "line.interval"):
-            assert there.evaluate(f"document.querySelectorAll('#b-speed {mark}').length") == 3
-        names = "[...document.querySelectorAll('#b-times tbody th')].map(h => h.textContent)"
-        assert there.evaluate(names) == [row.title for row in report.rows]
-        assert there.evaluate("document.querySelectorAll('#b-times rect.box').length") == 3
-        assert there.evaluate("document.querySelectorAll('#b-files tbody tr').length") == 3
-        assert "NO" in there.evaluate("document.querySelector('#b-published').textContent")
-        there.evaluate("document.querySelector('#b-speed .chart').focus()")
-        there.press("ArrowRight")
-        assert "as fast" in there.evaluate("document.getElementById('tip').textContent")
-        saved = there.evaluate("JSON.parse(document.getElementById('data').textContent).bench.rows.length")
-        assert saved == 3
+    return path
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_a_browser_asks_for_nothing_and_every_time_has_its_dot(tab, report, page, width, theme):
+    there = tab()
+    there.open(page, width, theme)
+    assert there.requests == [page.as_uri()]
+    assert there.complaints == []
+    assert there.evaluate("'PWN' in window || document.querySelectorAll('img').length > 0") is False
+    assert there.evaluate("document.documentElement.scrollWidth") <= width
+    for mark in ("circle.mark", "line.interval"):
+        assert there.evaluate(f"document.querySelectorAll('#b-speed {mark}').length") == 3
+    names = "[...document.querySelectorAll('#b-times tbody th')].map(h => h.textContent)"
+    assert there.evaluate(names) == [row.title for row in report.rows]
+    assert there.evaluate("document.querySelectorAll('#b-times rect.box').length") == 3
+    ticks = sum(len(row.processes) for row in report.rows)
+    assert there.evaluate("document.querySelectorAll('#b-times rect.median').length") == ticks + 3
+    assert there.evaluate("document.querySelectorAll('#b-files tbody tr').length") == 3
+    drawn = "[...document.querySelectorAll('.chart')].filter(c => c.getBBox().height > 20).length"
+    assert there.evaluate(drawn) == there.evaluate("document.querySelectorAll('.chart').length") == 1
+    assert "NO" in there.evaluate("document.querySelector('#b-published').textContent")
+    there.evaluate("document.querySelector('#b-speed .chart').focus()")
+    there.press("ArrowRight")
+    assert "as fast" in there.evaluate("document.getElementById('tip').textContent")
+    saved = there.evaluate("JSON.parse(document.getElementById('data').textContent).bench.rows.length")
+    assert saved == 3
+    ground = there.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(244, 245, 247)", "dark": "rgb(16, 19, 24)"}[theme]
+
+
+def test_the_times_are_sorted_and_paper_has_everything(tab, report, page):
+    there = tab()
+    there.open(page)
+    medians = (
+        "[...document.querySelector('#b-times table').tBodies[0].rows].map(r => +r.cells[2].dataset.key)"
+    )
+    times = sorted(row.latency.median_s for row in report.rows)
+    for expected in (times, times[::-1]):
+        there.evaluate("document.querySelectorAll('#b-times th button')[2].click()")
+        assert there.evaluate(medians) == expected
+    there.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert there.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium.axe() is None, reason="axe-core-python is not installed")
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_nothing_keeps_people_from_reading_it(tab, page, width, theme):
+    there = tab()
+    there.open(page, width, theme)
+    assert there.broken_rules() == []
+    assert there.complaints == []

@@ -52,6 +52,25 @@ def test_the_page_asks_for_nothing_and_complains_of_nothing(tab, page, facts, wi
     assert ground == {"light": "rgb(244, 245, 247)", "dark": "rgb(16, 19, 24)"}[theme]
 
 
+@pytest.mark.skipif(chromium.axe() is None, reason="axe-core-python is not installed")
+def test_a_page_that_keeps_people_out_is_found(tab, tmp_path):
+    bad = tmp_path / "bad.html"
+    bad.write_text("<!doctype html><title>t</title><main><h1>h</h1><button></button></main>")
+    there = tab()
+    there.open(bad)
+    assert any(rule.startswith("button-name, critical") for rule in there.broken_rules())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium.axe() is None, reason="axe-core-python is not installed")
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_nothing_keeps_people_from_reading_it(tab, page, width, theme):
+    there = tab()
+    there.open(page, width, theme)
+    assert there.broken_rules() == []
+    assert there.complaints == []
+
+
 def test_tables_are_sorted_charts_are_walked_through_and_paper_has_everything(tab, page, facts):
     there = tab()
     there.open(page)

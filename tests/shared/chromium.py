@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 from contextlib import contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ARGUMENTS = (
@@ -24,6 +26,13 @@ ARGUMENTS = (
 def found():
     """The program, or None."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
+def axe():
+    """The source of axe-core, which looks for what keeps people from reading a page; None if it is not installed."""
+    if find_spec("axe_core_python") is None:
+        return None
+    return (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 class Tab:
@@ -56,6 +65,13 @@ class Tab:
             "new Promise(r => document.readyState === 'complete' ? r() : addEventListener('load', r))"
         )
         self.evaluate("new Promise(r => requestAnimationFrame(() => setTimeout(r, 50)))")
+
+    def broken_rules(self):
+        """What axe-core finds wrong: rule, how grave, and the first element."""
+        self.evaluate(f"{axe()};0")
+        return self.evaluate(
+            "axe.run({resultTypes: ['violations']}).then(r => r.violations.map(v => `${v.id}, ${v.impact}: ${v.nodes[0].html}`))"
+        )
 
     def press(self, key):
         """Press and release a key."""
