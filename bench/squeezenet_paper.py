@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.reporting import Result, milliseconds, note, percent, table
+from edgesqueeze.digits import times
 from edgesqueeze.exports.base import Artifact
 from edgesqueeze.exports.squeezed import SqueezedExport
 from edgesqueeze.files import sha256_of
@@ -295,7 +296,7 @@ def _line(model: str, method: str, report: Report, whole: int) -> list[str]:
         method,
         f"{row.label}, {row.runtime}",
         f"{row.num_bytes:,}",
-        f"{whole / row.num_bytes:.1f}×",
+        times(whole / row.num_bytes, 1),
         percent(row.primary) + ends,
         percent(row.metrics.get("top-5")),
         milliseconds(row.latency),

@@ -6,6 +6,8 @@ The library never prints; the command line passes a painter in.
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgesqueeze.digits import significant
+
 
 @dataclass(frozen=True)
 class Course:
@@ -27,7 +29,8 @@ class Course:
         """The metric of an epoch in words, none of them without a metric."""
         if metric is None:
             return ""
-        return f"{self.metric} {100 * metric:.2f} %" if self.percent else f"{self.metric} {metric:.5g}"
+        text = f"{100 * metric:.2f} %" if self.percent else significant(metric, 5)
+        return f"{self.metric} {text}"
 
 
 class Progress(Protocol):

@@ -1,6 +1,6 @@
 """Whatever stands in a table or a sentence, a terminal of a hundred columns shows it."""
 
-from edgesqueeze.columns import WIDTH, fitting, narrow_table, shortened, wrapped
+from edgesqueeze.columns import WIDTH, ends_of_paths, fitting, names_fit, narrow_table, shortened, wrapped
 
 
 def widest(text):
@@ -22,6 +22,34 @@ def test_a_table_takes_the_room_that_it_needs_and_no_more():
     assert widest(narrow_table(["n" * 200, *header[1:]], body)) <= WIDTH
     assert "1,000,000" in narrow_table(header, body)
     assert narrow_table(header, body, "github").startswith("| name")
+
+
+def test_names_that_would_look_alike_are_numbered_and_stand_in_full_below():
+    names = [f"{'x' * 80}{k}{'y' * 80}" for k in range(3)]
+    text = narrow_table(["name", "bytes"], [[name, "1"] for name in (*names, "z", names[0])])
+    lines = text.splitlines()
+    assert [line.split()[-2] for line in lines[2:5]] == ["[1]", "[2]", "[3]"]
+    assert lines[6] == lines[2]
+    assert "".join(lines[8:]) == "".join(f"[{k}] {name}" for k, name in enumerate(names, 1))
+    assert widest(text) <= WIDTH
+    assert "[" not in narrow_table(["name", "bytes"], [["a", "1"], ["a", "2"], ["b", "3"]])
+
+
+def test_paths_are_told_by_their_ends():
+    found = ends_of_paths(
+        ["runs/a/art/m.onnx", "runs/b/art/m.onnx", "/far/away/n.onnx", "art/m.onnx", "x", "d/e"]
+    )
+    assert list(found.values()) == ["…/a/art/m.onnx", "…/b/art/m.onnx", "…/n.onnx", "art/m.onnx", "x", "d/e"]
+
+
+def test_headers_take_no_room_of_their_own():
+    assert narrow_table(["name", "bytes now"], [["model", "1"]]).splitlines() == [
+        "name   bytes now",
+        "-----  ---------",
+        "model          1",
+    ]
+    assert names_fit(["name", "b"], [["x" * 97, "1"]])
+    assert not names_fit(["name", "b"], [["x" * 98, "1"]])
 
 
 def test_columns_that_fit():

@@ -7,6 +7,7 @@ from edgesqueeze.devices.native.interpreter import FLAGS
 from edgesqueeze.run.card import PIPELINE_TAGS, TAGS, front_matter
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
+from edgesqueeze.task.metrics.wording import written
 from edgesqueeze.task.task import Task
 
 _USE = """
@@ -92,7 +93,7 @@ def _measured(row: Row) -> str:
     value = row.primary
     if value is None:
         return "–"
-    return f"{100 * value:.2f} %" if row.unit == "share" else f"{value:.4g} {row.unit}"
+    return written(value, row.unit)
 
 
 def _licence() -> str:

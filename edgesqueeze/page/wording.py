@@ -46,4 +46,4 @@ def shape_text(shape: Sequence[int]) -> str:
 
 def _three_digits(value: float) -> str:
     before_the_point = len(f"{value:.0f}") if value >= 0.9995 else 0
-    return f"{value:.{max(0, 3 - before_the_point)}f}"
+    return f"{value:,.{max(0, 3 - before_the_point)}f}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from tabulate import tabulate
 
 from edgesqueeze.columns import fitting, narrow_table, wrapped
+from edgesqueeze.digits import significant, times
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.bootstrap import BootstrapInterval
 from edgesqueeze.run.row import MeasureFacts, Row
@@ -117,7 +118,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _ratio(row: Row) -> str:
-    return "–" if row.compression_ratio is None else f"{row.compression_ratio:.2f}×"
+    return "–" if row.compression_ratio is None else times(row.compression_ratio)
 
 
 def _count(value: int | None) -> str:
@@ -152,7 +153,7 @@ def change_text(row: Row) -> str:
         case "dB":
             return f"{row.metric_change:+.2f}"
         case "number":
-            return f"{row.metric_change:+.3g}"
+            return significant(row.metric_change, 3, "+")
 
 
 def said_of_changes(row: Row) -> str:
@@ -210,4 +211,4 @@ def _latency(latency: Latency) -> str:
 
 def _milliseconds(seconds: float, latency: Latency) -> str:
     """Three digits behind the point below 10 ms, for all of a latency alike."""
-    return f"{1e3 * seconds:.{3 if 1e3 * latency.median_s < 10 else 1}f}"
+    return f"{1e3 * seconds:,.{3 if 1e3 * latency.median_s < 10 else 1}f}"

@@ -24,8 +24,8 @@ def test_bench_measures_models_and_files(tmp_path):
     )
     done = CliRunner().invoke(app, ["bench", "--suite", str(suite), "--output", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert "266,200" in done.stdout
-    assert "2,293,000" in done.stdout
+    assert "266 k" in done.stdout
+    assert "2.29 M" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
     data = json.loads((tmp_path / "out" / "report.json").read_text())
     sizes = {row["model"]: row["num_bytes"] for row in data["rows"] if row["runtime"].startswith("onnx")}

@@ -20,7 +20,7 @@ def test_sizes_have_three_digits(num_bytes, text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, NOTHING), (39e-6, "39.0 µs"), (0.000391, "0.391 ms"), (0.0123, "12.3 ms"), (1.5, "1500 ms")],
+    [(None, NOTHING), (39e-6, "39.0 µs"), (0.000391, "0.391 ms"), (0.0123, "12.3 ms"), (1.5, "1,500 ms")],
 )
 def test_times_have_three_digits(seconds, text):
     assert time_text(seconds) == text

@@ -14,14 +14,16 @@ from hostile_run import HOSTILE
 from pages import ROOT
 
 from edgesqueeze.errors import CodecError, OutputError
+from edgesqueeze.measure.bench.saved import read_bench
 from edgesqueeze.page.facts import read_runs
-from edgesqueeze.page.write import page_of, write_page
+from edgesqueeze.page.write import bench_page_of, page_of, write_page
 
 REPORTS = [
     path.parent
     for path in sorted((ROOT / "bench" / "results").glob("*/*/report.json"))
     if "test_examples" in json.loads(path.read_text())
 ]
+EXPONENT = re.compile(r"\de\+\d")
 VOID = {"meta", "line", "rect", "circle", "path"}
 
 
@@ -181,9 +183,18 @@ def test_a_report_alone_makes_a_page_that_says_what_is_gone(run, tmp_path):
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: "/".join(path.parts[-2:]))
 def test_every_kind_of_task_and_every_earlier_report_has_a_page(path):
     (found,) = read_runs([path])
-    read = Reader(page_of([found]))
+    page = page_of([found])
+    assert not EXPONENT.search(page.partition("<script")[0])
+    read = Reader(page)
     assert len(read.tables["Rows of the run"]) == 1 + len(found.report.rows)
     assert json.loads(read.of("text of script")[0])["runs"][0]["report"]["baseline"] == found.report.baseline
+
+
+def test_a_benchmark_with_very_different_networks_has_no_exponents():
+    page = bench_page_of(read_bench(ROOT / "bench" / "results" / "references")).partition("<script")[0]
+    assert not EXPONENT.search(page)
+    assert re.search(r"\d,\d{3}×", page)
+    assert not re.search(r"\d{4}(\.\d+)?×", page)
 
 
 def test_what_makes_no_page_is_refused_and_nothing_is_written(run, tmp_path):

@@ -159,7 +159,7 @@ def test_long_names_and_many_metrics_are_cut_to_a_hundred_columns():
     text = replace(report(row, row), measures=measures, references=(row,)).brief()
     assert max(map(len, text.splitlines())) <= 100
     assert "244,403,456" in text
-    assert "12345.6" in text
+    assert "12,345.6" in text
     assert "2 threads." in text
     assert "Not shown: metric number 2, " in text
     assert "–12" not in text  # quartiles are in report.md

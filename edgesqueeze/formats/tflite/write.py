@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from edgesqueeze.digits import span
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
@@ -208,7 +209,7 @@ class _Emitter:
         if np.any(ratios >= _RATIO_LIMIT) or np.any(ratios < smallest):
             low, high = float(np.min(ratios)), float(np.max(ratios))
             raise ExportError(
-                f"layer {node.name!r} needs int8 scale ratios of {low:.3g} to {high:.3g} between its inputs "
+                f"layer {node.name!r} needs int8 scale ratios of {span(low, high, 3)} between its inputs "
                 f"and its output; XNNPACK takes {smallest:.3g} up to {_RATIO_LIMIT:g}"
             )
 

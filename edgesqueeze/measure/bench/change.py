@@ -99,6 +99,10 @@ class ChangedRow:
     reason: str | None = None
 
 
+_SETTINGS = ("t", "n")
+"""Columns that are left out where all rows have the same."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """All rows that two reports share, and the names of those that only one has."""
@@ -123,7 +127,10 @@ class Comparison:
     def text(self, tablefmt: str = "simple") -> str:
         """A table and a sentence on how to read it, in lines of at most a hundred columns."""
         header = ["model", "runtime", "t", "n", "bytes", "bytes now", "time ×", "99 %", "verdict"]
-        parts = [narrow_table(header, [_cells(row) for row in self.rows], tablefmt)]
+        columns = list(zip(header, *map(_cells, self.rows), strict=True))
+        told = [c for c in columns if c[0] not in _SETTINGS or len(set(c[1:])) > 1]
+        first, *body = zip(*told, strict=True)
+        parts = [narrow_table(first, body, tablefmt)]
         parts.append(
             wrapped(
                 "time ×: how many times as long as before, each against the baseline it was timed with; "
@@ -222,8 +229,8 @@ def _name(key: _Key) -> str:
 
 def _cells(row: ChangedRow) -> Sequence[str]:
     ratio = row.ratio
-    shown = "?" if ratio is None else f"{ratio.ratio:.3f}"
-    between = "–" if ratio is None or ratio.low == 0 else f"{ratio.low:.2f}–{ratio.high:.2f}"
+    shown = "?" if ratio is None else f"{ratio.ratio:,.3f}"
+    between = "–" if ratio is None or ratio.low == 0 else f"{ratio.low:,.2f}–{ratio.high:,.2f}"
     sizes = (f"{row.old_bytes:,}", f"{row.new_bytes:,}")
     return [
         row.model,

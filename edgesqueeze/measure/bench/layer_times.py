@@ -64,7 +64,7 @@ class LayerProfile:
         """A table and a sentence on how to read it, in lines of at most a hundred columns."""
         header = ["layer", "operators", "µs", "quartiles", "share"]
         table = narrow_table(header, [_cells(layer) for layer in self.layers], tablefmt)
-        whole = _UNKNOWN if self.run_s is None else f"{1e3 * self.run_s:.3f} ms"
+        whole = _UNKNOWN if self.run_s is None else f"{1e3 * self.run_s:,.3f} ms"
         said = (
             f"{self.path} in {self.runtime}, batch {self.batch}, {self.threads} "
             f"thread{'s' if self.threads > 1 else ''}: a whole run takes {whole} while it is profiled, the "

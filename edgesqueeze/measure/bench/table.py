@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from edgesqueeze.columns import narrow_table, wrapped
+from edgesqueeze.columns import ends_of_paths, names_fit, narrow_table, wrapped
+from edgesqueeze.digits import short_count, significant, times
 from edgesqueeze.measure.bench.row import BenchRow, Ratios
 from edgesqueeze.measure.bench.suite import Suite
 from edgesqueeze.measure.runtimes.latency import Latency
@@ -19,6 +20,8 @@ _HEADER = (
 )
 _RATIO_HEADER = ("params ×", "bytes ×", "MACs ×", "latency ×", "99 %", "verdict")
 _BRIEF_RATIOS = ("bytes ×", "latency ×", "verdict")
+_EXPENDABLE = ("MACs", "bytes ×")
+"""Brief columns that give way to names, in this order; --wide has them."""
 _PUBLISHED_HEADER = ("model", "params", "published", "agree", "GMACs", "published", "agree", "source")
 _SUSTAINED_HEADER = ("model", "runtime", "s", "burst ms", "sustained ms", "slower", "mJ")
 _SUSTAINED_NOTE = (
@@ -50,23 +53,19 @@ def render(rows: Sequence[BenchRow], suite: Suite, tablefmt: str) -> str:
 def render_brief(rows: Sequence[BenchRow], suite: Suite, below: Sequence[str]) -> str:
     """The same in lines of at most a hundred columns.
 
-    Only the commonest figures are shown; of published ones it says how many disagree. ``below`` are
-    sentences about the machine.
+    Only the commonest figures are shown, fewer where names are long, and of settings those that differ; of
+    published figures it says how many disagree. ``below`` are sentences about the machine.
     """
-    with_ratios = any(row.ratios is not None for row in rows)
-    header = ["model", "runtime", "MACs", "bytes", "ms", *(_BRIEF_RATIOS if with_ratios else ())]
-    several = len({(row.threads, row.batch) for row in rows if row.runtime is not None}) > 1
-    body = [_brief_cells(row, several) + (_brief_ratios(row.ratios) if with_ratios else []) for row in rows]
-    if several:  # threads and inputs take the place of what does not depend on them
-        header[2:3] = ["t", "n"]
-    tables = [narrow_table(header, body)]
+    tables = [_brief_table(rows)]
     if any(row.sustained is not None for row in rows):
         long_header = [*_SUSTAINED_HEADER[:-1], f"mJ, {_meter(rows)}"]
         tables += [
             narrow_table(long_header, [_sustained_cells(row) for row in rows]),
             wrapped(_SUSTAINED_NOTE),
         ]
-    texts = [_note(suite, rows), *_doubts(rows), _published_note(rows), *below]
+    several = len({(row.threads, row.batch) for row in rows if row.runtime is not None}) > 1
+    settings = "t: threads, n: inputs at once." if several else ""
+    texts = [settings, _note(suite, rows), *_doubts(rows), _published_note(rows), *below]
     return "\n\n".join([*tables, *(wrapped(text) for text in texts if text)])
 
 
@@ -108,8 +107,8 @@ def _sustained_cells(row: BenchRow) -> list[str]:
     found = row.sustained
     if found is None:
         return [row.title, row.runtime or _NONE, *[_UNKNOWN if row.runtime else _NONE] * 5]
-    joules = _UNKNOWN if found.joules is None else f"{1e3 * found.joules:.3g}"
-    times = [f"{1e3 * seconds:.3f}" for seconds in (found.burst_s, found.sustained_s)]
+    joules = _UNKNOWN if found.joules is None else significant(1e3 * found.joules, 3)
+    times = [f"{1e3 * seconds:,.3f}" for seconds in (found.burst_s, found.sustained_s)]
     runtime = _NONE if row.runtime is None else _short(row.runtime)
     return [row.title, runtime, f"{found.seconds:.0f}", *times, f"{found.ratio:.3f}×", joules]
 
@@ -131,6 +130,9 @@ def _note(suite: Suite, rows: Sequence[BenchRow]) -> str:
     if len(settings) == 1:
         threads, batch = settings.pop()
         text += f", batch {batch}, {threads} thread{'s' if threads != 1 else ''}"
+    for found in ({row.counts.precision for row in rows}, {row.runtime for row in rows if row.runtime}):
+        if len(found) == 1:
+            text += f", {found.pop()}"
     text += ". FLOPs = 2 × MACs; effective: on non-zero weights; ? is not known, or worth no number."
     if any(row.ratios is not None for row in rows):
         text += f" × columns: how many times smaller or faster than {suite.baseline} in the same runtime."
@@ -174,16 +176,38 @@ def _short(runtime: str) -> str:
     return runtime.partition(" ")[0]
 
 
-def _brief_cells(row: BenchRow, several: bool) -> list[str]:
-    setting = [_number(row.threads, _NONE), _number(row.batch, _NONE)]
-    middle = _NONE if row.runtime is None else _milliseconds(row.latency)[0]
-    return [
-        row.title,
-        _NONE if row.runtime is None else _short(row.runtime),
-        *(setting if several else [_number(row.counts.macs)]),
-        _number(row.counts.num_bytes),
-        middle,
-    ]
+def _brief_table(rows: Sequence[BenchRow]) -> str:
+    """With whole names and all columns; else with the ends of paths, and with as many columns as then fit."""
+    columns = _brief_columns(rows)
+    names = {row.model: row.model for row in rows}
+    for expendable in (None, "", *_EXPENDABLE):
+        if expendable is not None:
+            names = ends_of_paths(names)
+            columns.pop(expendable, None)
+        header = ["model", *columns]
+        shown = [names[row.model] for row in rows]
+        body = [list(cells) for cells in zip(shown, *columns.values(), strict=True)]
+        if names_fit(header, body):
+            break
+    return narrow_table(header, body)
+
+
+def _brief_columns(rows: Sequence[BenchRow]) -> dict[str, list[str]]:
+    """Title to cells; settings only where they differ."""
+    settings = {
+        "type": [row.counts.precision for row in rows],
+        "runtime": [_NONE if row.runtime is None else _short(row.runtime) for row in rows],
+        "t": [_number(row.threads, _NONE) for row in rows],
+        "n": [_number(row.batch, _NONE) for row in rows],
+    }
+    columns = {title: cells for title, cells in settings.items() if len(set(cells) - {_NONE}) > 1}
+    columns["MACs"] = [_UNKNOWN if r.counts.macs is None else short_count(r.counts.macs) for r in rows]
+    columns["bytes"] = [_number(row.counts.num_bytes) for row in rows]
+    columns["ms"] = [_NONE if row.runtime is None else _milliseconds(row.latency)[0] for row in rows]
+    if any(row.ratios is not None for row in rows):
+        ratios = zip(*(_brief_ratios(row.ratios) for row in rows), strict=True)
+        columns |= {title: list(cells) for title, cells in zip(_BRIEF_RATIOS, ratios, strict=True)}
+    return columns
 
 
 def _brief_ratios(ratios: Ratios | None) -> list[str]:
@@ -224,7 +248,7 @@ def _milliseconds(latency: Latency | None) -> tuple[str, str, str]:
     if latency is None:
         return _UNKNOWN, _UNKNOWN, _UNKNOWN
     digits = 3 if 1e3 * latency.median_s < 10 else 1
-    middle, low, high = (f"{1e3 * s:.{digits}f}" for s in (latency.median_s, latency.p25_s, latency.p75_s))
+    middle, low, high = (f"{1e3 * s:,.{digits}f}" for s in (latency.median_s, latency.p25_s, latency.p75_s))
     return middle, low, high
 
 
@@ -233,12 +257,12 @@ def _ratio_cells(ratios: Ratios | None) -> list[str]:
         return [_NONE] * len(_RATIO_HEADER)
     values = (ratios.params, ratios.num_bytes, ratios.macs, ratios.latency)
     low, high = ratios.latency_low, ratios.latency_high
-    between = _NONE if low is None or high is None else f"{low:.2f}–{high:.2f}"
+    between = _NONE if low is None or high is None else f"{low:,.2f}–{high:,.2f}"
     return [*(_times(value) for value in values), between, str(ratios.verdict)]
 
 
 def _times(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.2f}×"
+    return _UNKNOWN if value is None else times(value)
 
 
 def _scaled(value: float | None, factor: float, digits: int, *, runs: bool) -> str:

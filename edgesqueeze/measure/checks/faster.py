@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from edgesqueeze.digits import times
 from edgesqueeze.measure.checks.check import Check, Finding, concluded
 from edgesqueeze.measure.checks.file_facts import (
     FileEvidence,
@@ -24,9 +25,8 @@ def check_faster(files: Sequence[FileEvidence]) -> Check:
             what = f"{file.name} is slower than {twin.name} in {file.runtime}: {compared}"
             findings.append(Finding("fault", f"{what}; the quartile ranges do not touch"))
         elif file.latency.p75_s < twin.latency.p25_s:
-            faster.append(
-                f"{file.name} is {twin.latency.median_s / file.latency.median_s:.2f}× as fast as {twin.name}"
-            )
+            ratio = twin.latency.median_s / file.latency.median_s
+            faster.append(f"{file.name} is {times(ratio)} as fast as {twin.name}")
         else:
             what = f"{file.name} and {twin.name} cannot be told apart in {file.runtime}: {compared}"
             findings.append(Finding("note", f"{what}; the quartile ranges overlap"))
@@ -37,4 +37,4 @@ def check_faster(files: Sequence[FileEvidence]) -> Check:
 
 def _range(file: FileEvidence) -> str:
     middle, low, high = (1e3 * s for s in (file.latency.median_s, file.latency.p25_s, file.latency.p75_s))
-    return f"{middle:.3f} ms [{low:.3f}–{high:.3f}]"
+    return f"{middle:,.3f} ms [{low:,.3f}–{high:,.3f}]"

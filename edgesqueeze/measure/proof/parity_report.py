@@ -6,6 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from edgesqueeze.digits import significant
 from edgesqueeze.errors import ParityError
 from edgesqueeze.measure.proof.fidelity import LayerFidelity
 from edgesqueeze.measure.proof.float_reference import DYNAMIC_TOLERANCE, FLOAT_TOLERANCE
@@ -196,5 +197,5 @@ def _inexact_cells(found: InexactLayer) -> list[str]:
 def _cells(entry: FileParity) -> list[str]:
     first = "–" if entry.first is None else f"{entry.first.layer}: {_amount(entry.first)}"
     tolerance = f"{entry.tolerance:g}" if entry.gated else "reported only"
-    counts = [f"{entry.values:,}", f"{entry.differing:,}", f"{entry.largest:.3g}"]
+    counts = [f"{entry.values:,}", f"{entry.differing:,}", significant(entry.largest, 3)]
     return [entry.label, entry.reference, *counts, tolerance, first]

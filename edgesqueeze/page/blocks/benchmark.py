@@ -5,6 +5,7 @@ from statistics import median
 import yaml
 from markupsafe import Markup
 
+from edgesqueeze.digits import short_times, span
 from edgesqueeze.measure.bench.bench import BenchReport
 from edgesqueeze.measure.bench.row import BenchRow, PublishedCheck
 from edgesqueeze.numerics.time_ratios import Verdict
@@ -110,14 +111,14 @@ def _time_cells(row: BenchRow, box: Cell) -> list[Cell]:
     faster = None if ratios is None else ratios.latency
     between = NOTHING
     if ratios is not None and ratios.latency_low is not None and ratios.latency_high is not None:
-        between = f"{ratios.latency_low:.3g} to {ratios.latency_high:.3g}"
+        between = f"{span(ratios.latency_low, ratios.latency_high, 3)}"
     verdict = NOTHING if ratios is None else str(ratios.verdict)
     return [
         Cell(row.title, row.title, kind="name"),
         Cell(row.runtime or NOTHING),
         box,
         Cell(NOTHING if latency is None else f"{time_text(latency.p25_s)} to {time_text(latency.p75_s)}"),
-        Cell(_UNKNOWN if faster is None else f"{faster:.3g}×", faster),
+        Cell(_UNKNOWN if faster is None else short_times(faster), faster),
         Cell(between),
         Cell(verdict, kind=verdict if verdict in ("better", "worse") else ""),
         Cell(time_text(row.load_s), row.load_s),

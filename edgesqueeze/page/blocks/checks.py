@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from edgesqueeze.digits import times
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.checks.check import Check
 from edgesqueeze.page.facts import RunFacts
@@ -54,7 +55,7 @@ def _tiles(run: RunFacts) -> list[Tile]:
         note = (
             "the only file"
             if smallest is baseline
-            else f"{ratio:.1f}× smaller than {baseline.label}"
+            else f"{times(ratio, 1)} smaller than {baseline.label}"
             if ratio
             else ""
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from edgesqueeze.digits import short_times, span
 from edgesqueeze.measure.bench.row import BenchRow, Ratios
 from edgesqueeze.numerics.time_ratios import MARGIN, Verdict
 from edgesqueeze.page.svg import Attribute, Scale, chart, element, label, line, rect
@@ -37,8 +38,8 @@ class _Dot:
     def tip(self) -> str:
         """What is said when it is pointed at."""
         low, high = self.ends
-        between = "one process, no interval" if low == high else f"99 %: {low:.3g} to {high:.3g}"
-        return f"{self.name}\n{self.ratio:.3g}× as fast, {between}\n{self.ratios.verdict}"
+        between = "one process, no interval" if low == high else f"99 %: {span(low, high, 3)}"
+        return f"{self.name}\n{short_times(self.ratio)} as fast, {between}\n{self.ratios.verdict}"
 
 
 def dots(rows: Sequence[BenchRow], baseline: str, title: str) -> Figure | None:
@@ -58,7 +59,7 @@ def dots(rows: Sequence[BenchRow], baseline: str, title: str) -> Figure | None:
     for number, dot in enumerate(found):
         marks += _marks(dot, _TOP + _STEP * (number + 0.5), across)
     marks.append(label(((_LEFT + _RIGHT) / 2, bottom + 34), f"times as fast as {_short(baseline)}"))
-    verdicts = [f"{dot.name} {dot.ratio:.3g}×, {dot.ratios.verdict}" for dot in found]
+    verdicts = [f"{dot.name} {short_times(dot.ratio)}, {dot.ratios.verdict}" for dot in found]
     picture = chart((_WIDTH, bottom + 42), title, f"{'; '.join(verdicts)}.", *marks)
     return Figure(title, picture)
 
@@ -69,7 +70,7 @@ def _ground(across: Scale, bottom: float) -> list[Markup]:
     ticks = across.ticks()
     for value in ticks[:: -(-len(ticks) // 6)]:
         marks.append(line((across(value), _TOP), (across(value), bottom), "grid"))
-        marks.append(label((across(value), bottom + 15), f"{value:g}×"))
+        marks.append(label((across(value), bottom + 15), short_times(value)))
     return [*marks, line((across(1.0), _TOP), (across(1.0), bottom), "axis")]
 
 

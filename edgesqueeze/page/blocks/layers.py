@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from edgesqueeze.digits import significant, span
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.histogram import BINS, Histogram
 from edgesqueeze.page.network import LayerFacts
@@ -164,8 +165,8 @@ def _histogram(layer: LayerFacts, found: Histogram | None) -> Markup:
     marks += [line((across(v), _BASE + 1), (across(v), _BASE + 7), "hist-value") for v, _ in found.values]
     marks.append(line((_LEFT, _BASE), (_RIGHT, _BASE), "axis"))
     ticks = [value for value in across.ticks(4) if abs(value) > 1e-12 or found.low <= 0 <= found.high]
-    marks += [label((min(max(across(v), 16), _SIZE[0] - 16), _BASE + 23), f"{v:.3g}") for v in ticks]
-    description = f"Weights from {found.low:.3g} to {found.high:.3g}; {_spread(layer)}."
+    marks += [label((min(max(across(v), 16), _SIZE[0] - 16), _BASE + 23), significant(v, 3)) for v in ticks]
+    description = f"Weights from {span(found.low, found.high, 3)}; {_spread(layer)}."
     return chart(_SIZE, f"Weights of {layer.counts.name}", description, *marks)
 
 
@@ -189,7 +190,7 @@ def _bars_of(found: Histogram) -> list[Markup]:
             width - 0.8,
             _BASE - up(count),
             "hist-after",
-            f"{found.low + i * step:.3g} to {found.low + (i + 1) * step:.3g}\n{count:,} weights",
+            f"{span(found.low + i * step, found.low + (i + 1) * step, 3)}\n{count:,} weights",
         )
         for i, count in enumerate(found.counts)
         if count

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from edgesqueeze.digits import times
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.file_parts import KINDS, FileParts
@@ -33,7 +34,7 @@ def row_cells(row: Row) -> list[Cell]:
         Cell(change_text(row), row.metric_change),
         Cell(p_text(row), p_value),
         Cell(count_text(row.num_bytes), row.num_bytes),
-        Cell(NOTHING if ratio is None else f"{ratio:.2f}×", ratio),
+        Cell(NOTHING if ratio is None else times(ratio), ratio),
         Cell(NOTHING) if latency is None else Cell(time_text(latency.median_s), latency.median_s),
         Cell(count_text(row.params), row.params),
         Cell(count_text(row.nonzero_params), row.nonzero_params),
@@ -121,7 +122,7 @@ def size_block(run: RunFacts) -> Block | None:
             name_cell(i, row),
             bar,
             Cell(
-                NOTHING if row.compression_ratio is None else f"{row.compression_ratio:.2f}×",
+                NOTHING if row.compression_ratio is None else times(row.compression_ratio),
                 row.compression_ratio,
             ),
             _stretched(run.files.get(row.path or "")),

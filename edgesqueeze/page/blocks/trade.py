@@ -7,6 +7,7 @@ from math import isfinite
 
 from markupsafe import Markup
 
+from edgesqueeze.digits import times
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.svg import Scale, chart, element, label, line, path
 from edgesqueeze.page.view import Block, Figure, Figures, Legend
@@ -142,7 +143,7 @@ def _whisker(point: Point, across: Scale, up: Scale) -> list[Markup]:
 
 def _mark(point: Point, across: Scale, up: Scale) -> Markup:
     row = point.row
-    ratio = f", {row.compression_ratio:.2f}×" if row.compression_ratio else ""
+    ratio = f", {times(row.compression_ratio)}" if row.compression_ratio else ""
     tip = f"{point.mark} {row.label}\n{row.primary_metric} {metric_text(row)}\n{row.num_bytes:,} bytes{ratio}"
     attributes: dict[str, str | float] = {
         "cx": across(point.size),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite
 
+from edgesqueeze.digits import significant
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.svg import Scale, chart, element, label, line, path
 from edgesqueeze.page.view import Block, Figure, Figures
@@ -54,7 +55,7 @@ def _curve(title: str, numbers: Sequence[int], values: Sequence[float | None]) -
     marks = []
     for value in up.ticks(4):
         marks += [line((_LEFT, up(value)), (_RIGHT, up(value)), "grid")]
-        marks += [label((_LEFT - 6, up(value) + 4), f"{value:.3g}", "end")]
+        marks += [label((_LEFT - 6, up(value) + 4), significant(value, 3), "end")]
     for value in across.ticks(6):
         if value == int(value):
             marks.append(label((across(value), _BOTTOM + 18), str(int(value))))
@@ -68,12 +69,11 @@ def _curve(title: str, numbers: Sequence[int], values: Sequence[float | None]) -
                 "cy": up(v),
                 "r": 2.5,
                 "class": "mark run-1",
-                "data-tip": f"epoch {n}\n{v:.5g}",
+                "data-tip": f"epoch {n}\n{significant(v, 5)}",
             },
         )
         for n, v in known
     ]
-    description = (
-        f"From {known[0][1]:.4g} in epoch {known[0][0]} to {known[-1][1]:.4g} in epoch {known[-1][0]}."
-    )
+    (first, begin), (last, end) = known[0], known[-1]
+    description = f"From {significant(begin, 4)} in epoch {first} to {significant(end, 4)} in epoch {last}."
     return Figure(title, chart(_SIZE, title, description, *marks))

@@ -1,5 +1,6 @@
 """How a metric and a change of it are written."""
 
+from edgesqueeze.digits import significant
 from edgesqueeze.task.metrics.base import Unit
 
 
@@ -13,7 +14,7 @@ def written(value: float | None, unit: Unit) -> str:
         case "dB":
             return f"{value:.2f} dB"
         case "number":
-            return f"{value:.5g}"
+            return significant(value, 5)
 
 
 def written_change(change: float, unit: Unit, sign: str = "") -> str:
@@ -24,4 +25,4 @@ def written_change(change: float, unit: Unit, sign: str = "") -> str:
         case "dB":
             return f"{change:{sign}.2f} dB"
         case "number":
-            return f"{change:{sign}.3g}"
+            return significant(change, 3, sign)

@@ -2,6 +2,7 @@
 
 import math
 
+from edgesqueeze.digits import significant
 from edgesqueeze.task.metrics import Measure
 from edgesqueeze.task.metrics.wording import written
 from edgesqueeze.task.training.history import Epoch
@@ -40,7 +41,7 @@ def ended_worse(measure: Measure, first: Epoch, last: Epoch) -> str | None:
 
 def _told(measure: Measure, epoch: Epoch) -> str:
     metric = "" if epoch.metric is None else f" and metric {written(epoch.metric, measure.unit)}"
-    return f"loss {epoch.loss:.4g}{metric} in epoch {epoch.number}"
+    return f"loss {significant(epoch.loss, 4)}{metric} in epoch {epoch.number}"
 
 
 def _far_worse(measure: Measure, before: float, after: float) -> bool:

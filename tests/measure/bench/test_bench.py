@@ -105,6 +105,7 @@ def test_table(report, tablefmt):
     text = report[0].table(tablefmt)
     assert "431,080" in text
     assert "2,293,000" in text
+    assert ", batch 1, 1 thread, fp32. FLOPs" in " ".join(text.split())
     assert "4,586,000" in text
     assert "smaller or faster than lenet300_100" in text
     assert "NO" in text
@@ -309,7 +310,7 @@ def test_a_terminal_shows_a_benchmark_in_a_hundred_columns(report):
         "×",
         "verdict",
     ]
-    assert "2,293,000" in text
+    assert "2.29 M" in text
     assert f"{rows[0].counts.num_bytes:,}" in text
     assert "smaller or faster than lenet300_100" in text
     wrong = sum(False in (r.published.params_agree, r.published.gmacs_agree) for r in rows)
@@ -318,3 +319,42 @@ def test_a_terminal_shows_a_benchmark_in_a_hundred_columns(report):
     long = replace(report[0], rows=(replace(rows[0], model="out/" * 40 + "model_int8.onnx"),))
     assert max(map(len, long.brief().splitlines())) <= 100
     assert "int8.onnx" in long.brief()
+
+
+def brief_rows(report, *changes):
+    """Header and body of the brief table of a row that was changed so often."""
+    row = report.rows[0]
+    counts = [replace(row.counts, precision=change.pop("precision", "fp32")) for change in changes]
+    rows = [replace(row, counts=found, **change) for found, change in zip(counts, changes, strict=True)]
+    header, _, *body = replace(report, rows=tuple(rows)).brief().partition("\n\n")[0].splitlines()
+    return header.split(), body
+
+
+def test_rows_of_one_network_are_told_apart_by_columns_of_their_own(report):
+    name = "mobilenet_v3_small"
+    header, body = brief_rows(report[0], {"model": name}, {"model": name, "precision": "int8_weights"})
+    assert header[:4] == ["model", "type", "MACs", "bytes"]
+    assert [line.split()[:2] for line in body] == [[name, "fp32"], [name, "int8_weights"]]
+    header, body = brief_rows(report[0], {"threads": 1}, {"threads": 2}, {"threads": 2, "runtime": "torch 2"})
+    assert header[:4] == ["model", "runtime", "t", "MACs"]
+    assert [line.split()[1:3] for line in body] == [
+        ["onnxruntime", "1"],
+        ["onnxruntime", "2"],
+        ["torch", "2"],
+    ]
+
+
+def test_columns_give_way_to_names_and_names_that_look_alike_are_numbered(report):
+    names = [f"runs/of/monday/with/a/long/name/{part}/artifacts/model.onnx" for part in "ab"]
+    header, body = brief_rows(report[0], *({"model": name} for name in names))
+    assert "MACs" in header
+    assert [line.split()[0] for line in body] == ["…/a/artifacts/model.onnx", "…/b/artifacts/model.onnx"]
+    names = [f"{part}/{'model' * 9}.onnx" for part in "ab"]
+    header, body = brief_rows(report[0], *({"model": name} for name in names))
+    assert "MACs" not in header
+    assert [line.split()[0] for line in body] == names
+    longer = [f"{'x' * 60}{part}{'y' * 60}" for part in "ab"]
+    text = replace(report[0], rows=tuple(replace(report[0].rows[0], model=name) for name in longer)).brief()
+    assert [line.split()[1] for line in text.splitlines()[2:4]] == ["[1]", "[2]"]
+    assert all(f"[{i}] {name}" in text.replace("\n", "") for i, name in enumerate(longer, 1))
+    assert max(map(len, text.splitlines())) <= 100

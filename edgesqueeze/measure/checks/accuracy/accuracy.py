@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from edgesqueeze.digits import significant
 from edgesqueeze.measure.checks.accuracy.classes import Labels, Right, class_losses, recall_of
 from edgesqueeze.measure.checks.accuracy.losing import losing_step
 from edgesqueeze.measure.checks.accuracy.variety import NEARLY, Variety
@@ -207,7 +208,7 @@ def _constancy(evidence: AccuracyEvidence, file: Judged) -> Iterator[_Loss]:
         "fault",
         file.variety.said(evidence.classes, whose),
         tuple(variety.found for variety in known) if complete else (),
-        tuple(f"a variety of {variety.found:.3g}" for variety in known),
+        tuple(f"a variety of {significant(variety.found, 3)}" for variety in known),
         limit=NEARLY * file.variety.wanted,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqueeze.digits import significant
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.measure.checks.image_answers import ImageAnswers
 from edgesqueeze.task.metrics import Parts
@@ -48,7 +49,7 @@ class Variety:
             case "detection":
                 return f"boxes are found in {100 * self.found:.2f} % of the images that have any"
             case "reconstruction" | "regression":
-                found, wanted = f"{self.found:.3g}", f"{self.wanted:.3g}"
+                found, wanted = significant(self.found, 3), significant(self.wanted, 3)
                 return f"the answers vary by {found} from image to image, {whose} by {wanted}"
 
     def to_json(self) -> dict[str, Any]:
