@@ -22,18 +22,24 @@ def times(value: float, decimals: int = 2) -> str:
     return f"{value:,.{decimals}f}×"
 
 
+def three_digits(value: float) -> str:
+    """A number with three digits that count, zeros at the end too: 0.847, 1.00, 23.5, 1,370."""
+    if not 0.1 <= value < 999.5:
+        return significant(value, 3)
+    before_the_point = len(f"{value:.0f}") if value >= 0.9995 else 0
+    return f"{value:.{3 - before_the_point}f}"
+
+
 def short_times(value: float) -> str:
     """A ratio with three digits: 0.847×, 23.5×, 1,370×."""
-    return f"{significant(value, 3)}×"
+    return f"{three_digits(value)}×"
 
 
 def short_count(value: int) -> str:
     """A count with three digits and a prefix of SI: 266 k, 1.81 G."""
     for factor, prefix in _PREFIXES:
         if value >= 0.9995 * factor:
-            scaled = value / factor
-            before_the_point = len(f"{scaled:.0f}") if scaled >= 0.9995 else 0
-            return f"{scaled:,.{max(0, 3 - before_the_point)}f} {prefix}"
+            return f"{three_digits(value / factor)} {prefix}"
     return str(value)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgesqueeze.digits import short_count, short_times, significant, span, times
+from edgesqueeze.digits import short_count, short_times, significant, span, three_digits, times
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ def test_signs_are_kept():
 def test_ratios_counts_and_spans():
     assert [times(v) for v in (0.847, 1373.68, 6236.987)] == ["0.85×", "1,373.68×", "6,236.99×"]
     assert times(3.14159, 1) == "3.1×"
-    assert [short_times(v) for v in (0.847, 1474.2, 2.0)] == ["0.847×", "1,470×", "2×"]
+    assert [short_times(v) for v in (0.847, 1474.2, 2.0, 96.99)] == ["0.847×", "1,470×", "2.00×", "97.0×"]
+    assert [three_digits(v) for v in (0.0123, 0.9999, 999.4, 999.6)] == ["0.0123", "1.00", "999", "1,000"]
     counts = (0, 999, 999_499, 999_500, 266_200, 1_814_073_344, 2_293_000, 56_510_400)
     assert [short_count(v) for v in counts] == [
         *("0", "999", "999 k", "1.00 M", "266 k", "1.81 G", "2.29 M", "56.5 M"),

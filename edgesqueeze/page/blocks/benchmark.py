@@ -5,7 +5,7 @@ from statistics import median
 import yaml
 from markupsafe import Markup
 
-from edgesqueeze.digits import short_times, span
+from edgesqueeze.digits import short_times, three_digits
 from edgesqueeze.measure.bench.bench import BenchReport
 from edgesqueeze.measure.bench.row import BenchRow, PublishedCheck
 from edgesqueeze.numerics.time_ratios import Verdict
@@ -111,7 +111,7 @@ def _time_cells(row: BenchRow, box: Cell) -> list[Cell]:
     faster = None if ratios is None else ratios.latency
     between = NOTHING
     if ratios is not None and ratios.latency_low is not None and ratios.latency_high is not None:
-        between = f"{span(ratios.latency_low, ratios.latency_high, 3)}"
+        between = f"{three_digits(ratios.latency_low)} to {three_digits(ratios.latency_high)}"
     verdict = NOTHING if ratios is None else str(ratios.verdict)
     return [
         Cell(row.title, row.title, kind="name"),

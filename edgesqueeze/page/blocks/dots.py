@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from edgesqueeze.digits import short_times, span
+from edgesqueeze.digits import short_times, significant, three_digits
 from edgesqueeze.measure.bench.row import BenchRow, Ratios
 from edgesqueeze.numerics.time_ratios import MARGIN, Verdict
 from edgesqueeze.page.svg import Attribute, Scale, chart, element, label, line, rect
@@ -38,7 +38,11 @@ class _Dot:
     def tip(self) -> str:
         """What is said when it is pointed at."""
         low, high = self.ends
-        between = "one process, no interval" if low == high else f"99 %: {span(low, high, 3)}"
+        between = (
+            "one process, no interval"
+            if low == high
+            else f"99 %: {three_digits(low)} to {three_digits(high)}"
+        )
         return f"{self.name}\n{short_times(self.ratio)} as fast, {between}\n{self.ratios.verdict}"
 
 
@@ -70,7 +74,7 @@ def _ground(across: Scale, bottom: float) -> list[Markup]:
     ticks = across.ticks()
     for value in ticks[:: -(-len(ticks) // 6)]:
         marks.append(line((across(value), _TOP), (across(value), bottom), "grid"))
-        marks.append(label((across(value), bottom + 15), short_times(value)))
+        marks.append(label((across(value), bottom + 15), f"{significant(value, 3)}×"))
     return [*marks, line((across(1.0), _TOP), (across(1.0), bottom), "axis")]
 
 
