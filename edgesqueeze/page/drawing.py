@@ -87,7 +87,9 @@ def _with_boxes(image: Picture, drawn: Sequence[tuple[Any, int, str]], classes: 
         color = _color(label, len(classes))
         left, top, right, bottom = (float(side) * _zoom(image) for side in box)
         pen.rectangle((left, top, right, bottom), outline=color, width=2)
-        pen.text((left + 3, top + 1), f"{classes[label]}{score}", fill=color)
+        place, text = (left + 3, top + 2), f"{classes[label]}{score}"
+        pen.rectangle(pen.textbbox(place, text), fill=color)  # letters alone drown in a busy image
+        pen.text(place, text, fill="black")
     return picture
 
 
