@@ -74,6 +74,7 @@ def run_card(report: Report) -> str:
         parts += ["## Inputs", "\n".join(f"- {_text(line)}" for line in said_of_inputs(report.inputs))]
     if report.checks:
         said = [checks_text(report.checks).partition("\n")[0], ""]
+        said += [f"- Not met: {_text(sentence)}." for sentence in report.unmet]
         said += [_text(line) for check in report.checks for line in check.lines()]
         parts += ["## Checks", "\n".join(said)]
     parts += [

@@ -149,11 +149,14 @@ class PriceSearch:
         state = self._kept_state(best)
         session.notes.extend(best.notes)
         session.history.extend(best.epochs)
+        if session.watch is not None:  # one curve a stage: of the try that is kept
+            for epoch in best.epochs:
+                session.watch(epoch)
         write_tries(self.folder.tries, replace(tries, unmet=self._concluded(tries, best, session)))
         return state
 
     def _try(self, price: float, number: int, session: Session) -> tuple[Try, bytes]:
-        own = replace(session, label=f"squeeze, try {number}", notes=[], history=[])
+        own = replace(session, label=f"squeeze, try {number}", notes=[], history=[], watch=None)
         tell_price(session, self.stage, price)
         model = squeezed_at(self.stage, price, self.module, self.task, own)
         if model is None:

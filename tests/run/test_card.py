@@ -75,6 +75,10 @@ def test_the_front_matter_is_what_the_report_says():
     assert "Made by edgesqueeze 1.2: train, ptq." in text
     assert "| model_int8.onnx" in text
     assert "1,234" in text
+    check = Check("smaller", "it is", "", ())
+    assert "- Not met: no price was low.\n- ok smaller: it is\n" in run_card(
+        report(unmet=("no price was low",), checks=(check,))
+    )
 
 
 @pytest.mark.parametrize(

@@ -275,3 +275,24 @@ def test_the_check_of_accuracy_allows_what_the_search_was_given():
     assert recipe_of(ONE_SHOT).allowed_drop == 20
     assert recipe_of(ONE_SHOT, max_drop=3).allowed_drop == 3
     assert recipe_of({"stage": "squeeze", "price": 0.1}).allowed_drop is None
+
+
+class _Told:
+    """A tracker that remembers."""
+
+    def __init__(self):
+        self.epochs, self.reports = [], []
+
+    def epoch(self, stage, epoch):
+        self.epochs.append((stage, epoch))
+
+    def report(self, report):
+        self.reports.append(report)
+
+
+def test_a_tracker_hears_of_the_try_that_is_kept_alone(tmp_path):
+    told, run = _Told(), new_run(recipe_of(TRAINED), tmp_path / "out")
+    report = compress(recipe_of(TRAINED), trained_task(), run, tracker=told)
+    assert [(stage, epoch.number) for stage, epoch in told.epochs] == [("01-squeeze", 1), ("01-squeeze", 2)]
+    assert tuple(epoch for _, epoch in told.epochs) == tuple(tries_of(run).best.epochs)
+    assert told.reports == [report]
