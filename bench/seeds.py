@@ -178,7 +178,10 @@ def _header(arguments: Namespace, block: Sequence[str], command: str) -> int:
     if arguments.header == "check":
         print(f"{path} says something else; --header write writes it")
         return 1
-    shown = shlex.join([word for word in shlex.split(command) if word not in ("--header", "write")])
+    words = shlex.split(command)
+    places = {words.index(option) for option in ("--header", "--work") if option in words}
+    # Neither says anything of the result: what is done with the header, and where the runs are.
+    shown = shlex.join([w for place, w in enumerate(words) if not {place, place - 1} & places])
     write_atomically(path, with_block(text, block, shown).encode())
     print(f"{path} says so now")
     return 0
