@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from edgesqueeze.baseline import train
     from edgesqueeze.errors import EdgeSqueezeError
     from edgesqueeze.pipeline import compress
+    from edgesqueeze.run.documents.train_report import TrainReport
     from edgesqueeze.run.recipe import Recipe, load_recipe
     from edgesqueeze.run.report import Report, Row
     from edgesqueeze.run.rundir import RunDir, new_run, open_run, read_report
-    from edgesqueeze.run.train_report import TrainReport
     from edgesqueeze.task import Task, load_task
 
 __version__ = version("edgesqueeze")

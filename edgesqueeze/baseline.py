@@ -10,10 +10,11 @@ from edgesqueeze.errors import OutputError, RecipeError
 from edgesqueeze.files import write_atomically
 from edgesqueeze.pipeline import active_stages, place_of
 from edgesqueeze.progress import Progress, SilentProgress
-from edgesqueeze.run.confusion import confusion_of
+from edgesqueeze.run.documents.confusion import confusion_of
+from edgesqueeze.run.documents.history import History
+from edgesqueeze.run.documents.pictures import draw_confusion, draw_history
+from edgesqueeze.run.documents.train_report import TrainReport
 from edgesqueeze.run.folders.environment import environment_of
-from edgesqueeze.run.history import History
-from edgesqueeze.run.pictures import draw_confusion, draw_history
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import facts_of
@@ -21,7 +22,6 @@ from edgesqueeze.run.rows import scored, state_row
 from edgesqueeze.run.rundir import CHECKPOINT, RunDir
 from edgesqueeze.run.stage_runner import FinishedStage, StageRunner
 from edgesqueeze.run.trackers import Tracker
-from edgesqueeze.run.train_report import TrainReport
 from edgesqueeze.task.checkpoint import load_checkpoint
 from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Place, check_training

@@ -82,7 +82,7 @@ def _the_one(directories: list[Path]) -> Path:
 
 
 def _give_card(context: typer.Context, directory: Path, output: Path | None) -> None:
-    from edgesqueeze.run.card import run_card, write_card
+    from edgesqueeze.run.documents.card import run_card, write_card
     from edgesqueeze.run.rundir import read_report
 
     if output is None:

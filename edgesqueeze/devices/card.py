@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from edgesqueeze.devices.golden import GoldenModel
 from edgesqueeze.devices.native.interpreter import FLAGS
-from edgesqueeze.run.card import PIPELINE_TAGS, TAGS, front_matter
+from edgesqueeze.run.documents.card import PIPELINE_TAGS, TAGS, front_matter
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
 from edgesqueeze.task.metrics.wording import written

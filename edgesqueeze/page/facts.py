@@ -10,8 +10,8 @@ from edgesqueeze.page.examples import Example, examples_of
 from edgesqueeze.page.file_parts import FileParts, parts_of, sqz_description
 from edgesqueeze.page.layer_times import LayerTimes, layer_times_of
 from edgesqueeze.page.network import NetworkFacts, network_facts
+from edgesqueeze.run.documents.history import History
 from edgesqueeze.run.folders.stage_folder import StageFolder
-from edgesqueeze.run.history import History
 from edgesqueeze.run.report import Report, Row
 from edgesqueeze.run.rundir import read_report
 

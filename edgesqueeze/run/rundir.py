@@ -22,7 +22,7 @@ from edgesqueeze.run.report import Report
 from edgesqueeze.settings import read_yaml
 
 if TYPE_CHECKING:
-    from edgesqueeze.run.train_report import TrainReport
+    from edgesqueeze.run.documents.train_report import TrainReport
 
 LOGGER = logging.getLogger("edgesqueeze")
 CHECKPOINT = "model.safetensors"

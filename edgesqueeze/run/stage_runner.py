@@ -12,9 +12,9 @@ from edgesqueeze.compression.state import State, answers_of, load_state, state_o
 from edgesqueeze.errors import ResumeError
 from edgesqueeze.exports.squeezed import SqueezedExport
 from edgesqueeze.progress import Progress
+from edgesqueeze.run.documents.history import History
 from edgesqueeze.run.folders.fingerprint import Fingerprint, fingerprint_of, start_hash
 from edgesqueeze.run.folders.stage_folder import StageFolder
-from edgesqueeze.run.history import History
 from edgesqueeze.run.price_search import Judge, PriceSearch
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.run.row import Row

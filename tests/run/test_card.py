@@ -8,7 +8,7 @@ from hostile_run import HOSTILE
 
 from edgesqueeze.errors import OutputError
 from edgesqueeze.measure.checks.check import Check, Finding
-from edgesqueeze.run.card import front_matter, run_card, write_card
+from edgesqueeze.run.documents.card import front_matter, run_card, write_card
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from edgesqueeze.run.confusion import confusion_of
+from edgesqueeze.run.documents.confusion import confusion_of
 
 RNG = np.random.default_rng(0)
 

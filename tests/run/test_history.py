@@ -3,7 +3,7 @@
 import pytest
 
 from edgesqueeze.errors import OutputError
-from edgesqueeze.run.history import History
+from edgesqueeze.run.documents.history import History
 from edgesqueeze.task.training import Epoch
 
 ONE = History("mse, all", "validation", (("01-train", Epoch(1, 0.5, 2.0, 0.1)),))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgesqueeze.run.confusion import Confusion
-from edgesqueeze.run.history import History
-from edgesqueeze.run.pictures import draw_confusion, draw_history
+from edgesqueeze.run.documents.confusion import Confusion
+from edgesqueeze.run.documents.history import History
+from edgesqueeze.run.documents.pictures import draw_confusion, draw_history
 from edgesqueeze.task.training import Epoch
 
 

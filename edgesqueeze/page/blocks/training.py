@@ -7,7 +7,7 @@ from edgesqueeze.digits import significant
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.svg import Scale, chart, element, label, line, path
 from edgesqueeze.page.view import Block, Figure, Figures
-from edgesqueeze.run.history import History
+from edgesqueeze.run.documents.history import History
 
 _SIZE = (310, 170)
 _WIDE = 30

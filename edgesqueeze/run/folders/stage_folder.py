@@ -12,9 +12,9 @@ from edgesqueeze.errors import ResumeError
 from edgesqueeze.files import make_directory, remove, sha256_of, write_atomically
 from edgesqueeze.measure.checks.image_answers import ImageAnswers, draws_from
 from edgesqueeze.numerics.bootstrap import RESAMPLES, SEED
+from edgesqueeze.run.documents.history import History
 from edgesqueeze.run.folders.fingerprint import Fingerprint
 from edgesqueeze.run.folders.json_files import json_bytes, read_json, write_json
-from edgesqueeze.run.history import History
 from edgesqueeze.run.row import Row, row_from_json
 from edgesqueeze.task.metrics import Measure
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from edgesqueeze.columns import wrapped
-from edgesqueeze.run.confusion import Confusion
-from edgesqueeze.run.history import History
+from edgesqueeze.run.documents.confusion import Confusion
+from edgesqueeze.run.documents.history import History
 from edgesqueeze.run.report import Report, Row
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesqueeze.run.confusion import Confusion
-from edgesqueeze.run.history import History
+from edgesqueeze.run.documents.confusion import Confusion
+from edgesqueeze.run.documents.history import History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
