@@ -20,7 +20,7 @@ SMALLEST_SENSITIVITY = 1e-30
 """Below this a layer does not matter; it keeps a price from becoming infinite."""
 _PRIOR = 0.5
 _MOST_ODDS = 14.0
-_CANDIDATE_STEPS = 2.0 ** (-np.arange(0, 9) / 2)
+_OCTAVES = 4
 _PASSES = 3
 _SAMPLE = 1 << 20
 
@@ -137,18 +137,20 @@ def exact_step(step: float) -> float:
     return float(np.ldexp(np.rint(mantissa * 2**_STEP_BITS) / 2**_STEP_BITS, int(exponent)))
 
 
-def choose_step(weights: Floats, sensitivity: float, price: float) -> float:
-    """The step for which loss + price · bits is least, among candidates below half of the largest weight.
+def choose_step(weights: Floats, sensitivity: float, price: float, per_octave: int = 2) -> float:
+    """The step for which loss + price · bits is least, among candidates from half of the largest weight down.
 
     Args:
         weights: float32 [rows, columns], not all zero.
         sensitivity: loss per squared error of a weight.
         price: loss per bit.
+        per_octave: candidates from a step to half of it. With few the step hangs on the largest weight.
     """
     largest = float(np.abs(weights).max())
     rows = max(1, _SAMPLE // weights.shape[1])
     weights = weights[:: max(1, len(weights) // rows)]  # a sample of rows is enough to choose by
-    candidates = [exact_step(largest * float(part)) for part in _CANDIDATE_STEPS * 0.5]
+    parts = 2.0 ** (-np.arange(_OCTAVES * per_octave + 1) / per_octave - 1)
+    candidates = [exact_step(largest * float(part)) for part in parts]
     exchange = price / max(sensitivity, SMALLEST_SENSITIVITY)
 
     def cost(step: float) -> float:

@@ -18,6 +18,7 @@ from edgesqueeze.numerics.rate_distortion import (
     LevelCosts,
     Levels,
     choose_step,
+    exact_step,
     level_costs,
     matrix_view,
     total_bits,
@@ -27,6 +28,8 @@ DEAD_ZONE = 0.6
 MOST_OF_VARIANCE = 0.5
 """Above this price of a bit less than a seventh of Laplacian weights is left, and those that training will
 leave are other ones: the step that fits the few says nothing of them."""
+FINELY = 8
+"""Candidates of a step to the octave."""
 
 
 @dataclass(eq=False)
@@ -43,12 +46,21 @@ class SqueezedLayer:
     """While training: what adds the slope of the bits to the weight's gradient."""
 
     @classmethod
-    def of(cls, layer: nn.Module, sensitivity: float, price: float) -> "SqueezedLayer":
-        """Choose a step, at a bit for no more than a part of the weights' variance, and attach the grid."""
+    def of(
+        cls, layer: nn.Module, sensitivity: float, price: float, step_scale: float | None
+    ) -> "SqueezedLayer":
+        """Choose a step, at a bit for no more than a part of the weights' variance, and attach the grid.
+
+        With a ``step_scale`` the choice is a fine one, and the step so many times as large.
+        """
         values = weight_of(layer).detach()
         matrix = _matrix(values)
         step_price = min(price, MOST_OF_VARIANCE * float(matrix.var()) * sensitivity)
-        step = choose_step(matrix, sensitivity, step_price) if matrix.any() else 1.0
+        step = 1.0
+        if matrix.any():
+            per_octave = 2 if step_scale is None else FINELY
+            chosen = choose_step(matrix, sensitivity, step_price, per_octave)
+            step = chosen if step_scale is None else exact_step(step_scale * chosen)
         return cls.on(layer, Grid(torch.tensor(step), torch.tensor(DEAD_ZONE), values != 0), price)
 
     @classmethod

@@ -66,12 +66,17 @@ class Squeeze(DistillingSettings, Stage):
     bias_bits: Annotated[int, Field(ge=4, le=16, strict=True)] | None = 8
     """Bits of a bias, on a grid of its layer; null leaves biases in float32."""
 
+    step_scale: Annotated[float, Field(ge=0.25, le=4)] | None = None
+    """Steps of a training against those that fit the weights before it. What is left has grown by its end, so
+    that a larger step wastes fewer bits. None takes the best of a coarse ladder as it is."""
+
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
         if not self.epochs and (self.settle_after, self.ramp) != (SETTLE_AFTER, RAMP):
             raise ValueError("settle_after and ramp are about training; they need epochs above 0")
-        if not self.epochs and self.distill:
-            raise ValueError("distill is about training; it needs epochs above 0")
+        for name in ("distill", "step_scale"):
+            if not self.epochs and getattr(self, name):
+                raise ValueError(f"{name} is about training; it needs epochs above 0")
         return self
 
     @model_validator(mode="after")
@@ -123,7 +128,10 @@ class Squeeze(DistillingSettings, Stage):
         if self.distill:
             loss = distilled_loss(build_graph(bake(model), task.example_input), task, self, self.stage)
         sensitivities = sensitivities_of(model, layers, task, self.batch_size, session.seed)
-        squeezed = [SqueezedLayer.of(layer, sensitivities[name], price) for name, layer in layers.items()]
+        squeezed = [
+            SqueezedLayer.of(layer, sensitivities[name], price, self.step_scale)
+            for name, layer in layers.items()
+        ]
         PaidTraining(squeezed, self.settle_after, self.ramp).fit(model, task, self, session, loss)
         for matrix in squeezed:
             matrix.settle()

@@ -71,6 +71,14 @@ def test_one_shot_reads_no_label_and_is_drawn_by_the_seed_alone(tiny_task, sessi
     assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
 
 
+def test_a_step_scale_is_of_a_finely_chosen_step(tiny_task, session):
+    steps = []
+    for scale in (1.0, 2.0):
+        model = squeezed(tiny_task, session, price=1e-3, epochs=1, step_scale=scale)
+        steps.append([float(parametrization_of(m, Grid).step) for m in weighted_layers(model).values()])
+    assert steps[1] == [2 * step for step in steps[0]]
+
+
 @pytest.mark.slow
 def test_biases_are_on_a_grid_or_left_alone(lenet_task, session):
     for bits, most in ((4, 16), (None, None)):
@@ -134,7 +142,9 @@ def test_what_is_distilled_answers_like_the_network_it_was(tiny_task, session):
     assert apart[1] < 0.1 * apart[0]
 
 
-@pytest.mark.parametrize("setting", [{"ramp": 0.3}, {"settle_after": 0.5}, {"distill": 0.5}])
+@pytest.mark.parametrize(
+    "setting", [{"ramp": 0.3}, {"settle_after": 0.5}, {"distill": 0.5}, {"step_scale": 1.5}]
+)
 def test_settings_of_a_training_that_is_not_asked_for_are_refused(setting):
     with pytest.raises(ValidationError, match="needs? epochs above 0"):
         Squeeze(price=1.0, **setting)
