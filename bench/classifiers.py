@@ -14,6 +14,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     # as their weights are loaded; GoogLeNet's lose the auxiliary heads, Inception's keep them
     "googlenet": {"aux_logits": False, "init_weights": False, "transform_input": True},
     "inception_v3": {"aux_logits": True, "init_weights": False, "transform_input": True},
+    "vit_h_14": {"image_size": 518},
 }
 
 

@@ -11,9 +11,7 @@ _TRAINED_APART = "names runs of recipes by folders; bench/README.md says which r
 
 _FROM_A_CHECKPOINT = (
     "alexnet_squeeze/fashion_mnist_96",
-    "lenet300_squeeze/fashion_mnist",
     "lenet5_deep_int8/fashion_mnist",
-    "lenet5_squeeze/fashion_mnist",
     "mobilenet_int8/fashion_mnist",
     "squeezenet_deep_int8/fashion_mnist",
     "squeezenet_int8/fashion_mnist",
@@ -41,6 +39,7 @@ _OF_RUNS_OF_RECIPES = (
     "detection_cutouts",
     "one_shot/lenet300_100",
     "one_shot/lenet5",
+    "one_shot/squeezenet1_1",
     "segmentation",
     "segmentation_cutouts",
 )
