@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesqueeze.coding.byte_strings import decode_bytes, encode_bytes
 from edgesqueeze.coding.levels import MAX_DISTINCT
 from edgesqueeze.coding.weight_tensor import decode_weights, encode_weights
 from edgesqueeze.formats.sqz.file import emit_sqz, read_sqz
@@ -46,6 +47,7 @@ def _load_compiled() -> None:
     few, many = np.array([0, 1, 2, 0], np.float32), np.linspace(1, 2, MAX_DISTINCT + 2, dtype=np.float32)
     for tensor in (few, np.tile(few, MAX_DISTINCT), many):
         decode_weights(encode_weights(tensor), tensor.shape)
+    decode_bytes(encode_bytes(b"structure"))
 
 
 def peak_rss_bytes() -> int:
