@@ -47,7 +47,8 @@ def test_reports_of_version_0_load_and_keep_their_table(path):
 def test_reports_with_a_number_come_back_as_they_were(path):
     found = Report.from_json(COMMITTED[path])
     again = found.to_json()
-    assert json.loads(json.dumps(again)) == COMMITTED[path]
+    written = {key: value for key, value in COMMITTED[path].items() if key != "sha256"}  # the folder's seal
+    assert json.loads(json.dumps(again)) == written
     assert found.table("github") + "\n" == path.with_name("report.md").read_text()
 
 
