@@ -2,16 +2,16 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from bench.photographs import Half, face_crops, photograph_crops
-from bench.subjects import Subject
+from bench.subjects import Subject, unlabelled_subject
 from edgesqueeze.data.splits import ArraySplit
-from edgesqueeze.task.metrics import top1_accuracy
-from edgesqueeze.task.task import Task
+from edgesqueeze.errors import RecipeError
 
 _TEST_CROPS = 15
 _BATCH = 50
@@ -65,23 +65,23 @@ def agreement_subject(name: str, count: int) -> Subject:
     Args:
         name: of :data:`NETWORKS`, a classifier.
         count: at most so many crops of left halves are there to calibrate on; right halves test.
+
+    Raises:
+        RecipeError: fewer than there are pictures.
     """
     network = NETWORKS[name]
     model = network.build()
-    size = len(network.pictures("left", 1))
-    crops, tested = network.pictures("left", count // size), network.pictures("right", _TEST_CROPS)
+    pictures = len(network.pictures("left", 1))
+    if count < pictures:
+        raise RecipeError(
+            f"{count} images to calibrate on; {pictures} or more are needed, one of every picture"
+        )
+    crops, tested = network.pictures("left", count // pictures), network.pictures("right", _TEST_CROPS)
     with torch.no_grad():
         decided = torch.cat([model(part).argmax(1) for part in tested.split(_BATCH)])
-    seen = ArraySplit(crops, torch.zeros(len(crops), dtype=torch.long))
-    task = Task(
-        name=name,
-        build_model=lambda: model,
-        train=seen,
-        calibration=seen,
-        test=ArraySplit(tested, decided),
-        example_input=crops[:1],
-        loss=nn.functional.cross_entropy,
-        metrics={"accuracy": top1_accuracy},
-        fingerprint="crops of packaged photographs; accuracy is agreement with the float network",
+    said = "crops of packaged photographs; accuracy is agreement with the float network"
+    task = unlabelled_subject(name, model, crops, said).task
+    # Each point squeezes a network of its own: a stage changes the one it is given.
+    return Subject(
+        replace(task, build_model=lambda: deepcopy(model), test=ArraySplit(tested, decided)), has_labels=True
     )
-    return Subject(task, has_labels=True)
