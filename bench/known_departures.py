@@ -12,11 +12,9 @@ _TRAINED_APART = "names runs of recipes by folders; bench/README.md says which r
 _FROM_A_CHECKPOINT = (
     "alexnet_squeeze/fashion_mnist_96",
     "lenet5_deep_int8/fashion_mnist",
-    "lenet5_squeeze/fashion_mnist",
     "mobilenet_int8/fashion_mnist",
     "squeezenet_deep_int8/fashion_mnist",
     "squeezenet_int8/fashion_mnist",
-    "squeezenet_squeeze/fashion_mnist",
     "squeezenet_squeeze/fashion_mnist_96",
 )
 _OF_RUNS = (
@@ -50,7 +48,7 @@ KNOWN: dict[tuple[str, str], str] = {
     **{(f"recipes/{folder.split('/')[0]}.yaml", "remark"): _SAYS_SO for folder in _FROM_A_CHECKPOINT},
     **{
         (f"recipes/{recipe}.yaml", "checkpoint"): _CHECKPOINT
-        for recipe in ("mobilenet_int8", "squeezenet_int8", "squeezenet_squeeze")
+        for recipe in ("mobilenet_int8", "squeezenet_int8")
     },
     **{(f"bench/results/{folder}", "checkpoint"): _RUNS for folder in _OF_RUNS},
     **{(f"bench/results/{folder}", "checkpoint"): _TRAINED_APART for folder in _OF_RUNS_OF_RECIPES},
