@@ -12,6 +12,7 @@ _TRAINED_APART = "names runs of recipes by folders; bench/README.md says which r
 _FROM_A_CHECKPOINT = (
     "alexnet_squeeze/fashion_mnist_96",
     "lenet5_deep_int8/fashion_mnist",
+    "lenet5_squeeze/fashion_mnist",
     "mobilenet_int8/fashion_mnist",
     "squeezenet_deep_int8/fashion_mnist",
     "squeezenet_int8/fashion_mnist",

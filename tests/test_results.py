@@ -49,16 +49,14 @@ def test_the_default_recipe_keeps_its_promise(data):
 
 
 FROM_NOTHING = {
-    "LeNet-300-100": ("lenet300_squeeze", 130, -0.5),
-    "LeNet-5": ("lenet5_squeeze", 150, -0.75),
-    "SqueezeNet 1.1, 64 × 64": ("squeezenet_squeeze", 35, -0.5),
+    "LeNet-300-100": ("lenet300_squeeze", 130),
+    "SqueezeNet 1.1, 64 × 64": ("squeezenet_squeeze", 35),
 }
-"""Network to recipe, how many times smaller the median is at least, and what no seed falls below, in points."""
 
 
 @pytest.mark.parametrize("network", FROM_NOTHING)
 def test_the_results_show_the_smallest_files_of_three_seeds(network):
-    recipe, least, lowest = FROM_NOTHING[network]
+    recipe, least = FROM_NOTHING[network]
     reports = [report_of(recipe, f"fashion_mnist_seed{seed}") for seed in range(3)]
     assert [report.recipe["seed"] for report in reports] == [0, 1, 2]
     files = [next(row for row in report.rows if row.label == "model.sqz") for report in reports]
@@ -66,7 +64,7 @@ def test_the_results_show_the_smallest_files_of_three_seeds(network):
     after, changes = median(file.primary for file in files), [100 * file.metric_change for file in files]
     sizes, ratios = [file.num_bytes for file in files], [file.compression_ratio for file in files]
     assert median(ratios) >= least
-    assert min(changes) >= lowest
+    assert min(changes) >= -0.5
     line = (
         f"| {network} | {reports[0].rows[0].num_bytes:,} | {100 * before:.2f} % | {100 * after:.2f} % | "
         f"{median(changes):+.2f} ({min(changes):+.2f} to {max(changes):+.2f}) | {median(sizes):,} | "
@@ -76,6 +74,7 @@ def test_the_results_show_the_smallest_files_of_three_seeds(network):
 
 
 SMALLEST = {
+    "LeNet-5": ("lenet5_squeeze", "fashion_mnist", 120),
     "AlexNet, 96 × 96": ("alexnet_squeeze", "fashion_mnist_96", 60),
 }
 
