@@ -1,6 +1,6 @@
 """How numbers are written for readers: large ones in groups and never with an exponent."""
 
-from math import isfinite
+from math import isclose, isfinite
 
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -41,6 +41,11 @@ def short_count(value: int) -> str:
         if value >= 0.9995 * factor:
             return f"{three_digits(value / factor)} {prefix}"
     return str(value)
+
+
+def limit(value: float) -> str:
+    """The end of a range: whole where it is, or else with four digits that count: 65,535, -0.4242."""
+    return f"{value:,.0f}" if isclose(value, round(value)) else significant(value, 4)
 
 
 def span(low: float, high: float, digits: int) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgesqueeze.digits import short_count, short_times, significant, span, three_digits, times
+from edgesqueeze.digits import limit, short_count, short_times, significant, span, three_digits, times
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,10 @@ def test_ratios_counts_and_spans():
         *("0", "999", "999 k", "1.00 M", "266 k", "1.81 G", "2.29 M", "56.5 M"),
     ]
     assert span(0.5, 12345, 3) == "0.5 to 12,300"
+
+
+def test_limits_that_are_whole_are_written_whole():
+    assert [limit(v) for v in (0.0, 255.0, 65535.000000001, -1.0)] == ["0", "255", "65,535", "-1"]
+    assert [limit(v) for v in (-0.42421296, 2.8214867, 1e-7, 65534.6)] == [
+        *("-0.4242", "2.821", "1e-07", "65,530"),
+    ]

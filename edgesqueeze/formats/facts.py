@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgesqueeze.digits import significant
+from edgesqueeze.digits import limit
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.normalization import Normalization
 
@@ -141,7 +141,7 @@ def input_line(tensor: TensorFact, layout: str, normalization: Normalization | N
         )
         return f"{start}, -128 to 127: {steps}, x = {normalization.formula()}"
     low, high = normalization.limits()
-    return f"{start}, {significant(low, 4)} to {significant(high, 4)}: {normalization.formula()}"
+    return f"{start}, {limit(low)} to {limit(high)}: {normalization.formula()}"
 
 
 Arithmetic = Literal["float", "integer", "dynamic"]
