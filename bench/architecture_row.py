@@ -18,8 +18,8 @@ from bench.architecture_models import Architecture
 from bench.subjects import noise_images
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.checks.file_facts import PlacedOperator
 from edgesqueeze.measure.checks.float_operators import float_operators

@@ -30,8 +30,8 @@ from bench.subjects import noise_images, settle
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.names import Batch
-from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
-from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx, emit_onnx_weights
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite, emit_tflite_weights
 from edgesqueeze.measure.runtimes.litert import silent_stderr
 from edgesqueeze.models import built_in_model
 from edgesqueeze.network.graph.nodes import Floats, Graph

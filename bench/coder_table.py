@@ -25,7 +25,7 @@ from bench.nncodec import NNCODEC_PYTHON, NncodecPoint, NncodecRun, run_nncodec
 from bench.reporting import Result, note, table
 from edgesqueeze.errors import CodecError
 from edgesqueeze.formats.sqz.file import emit_sqz
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 
 RUNS = 3
 """Of each coder on each network, for its seconds."""

@@ -14,8 +14,8 @@ from bench.network_list import ListedNetwork, Settled
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.compression.quantizing.post_training import sqnr_db
 from edgesqueeze.errors import EdgeSqueezeError, ParityError
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.checks.float_operators import float_operators
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.measure.runtimes.litert import load_tflite

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.reporting import Result, note, table
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.measure.bench.bench import Suite, run_bench
 from edgesqueeze.measure.bench.row import BenchRow
 from edgesqueeze.network.graph.nodes import Conv, Graph, Input

@@ -22,7 +22,7 @@ from bench.nncodec import NNCODEC_PYTHON, run_nncodec
 from bench.reporting import Result, note, percent, points, table
 from bench.subjects import Subject, add_subject_arguments, subject_from
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.formats.sqz.file import decode_sqz
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Graph

@@ -21,9 +21,9 @@ from bench.commands import Command, commands_in, missing_files
 from bench.known_departures import KNOWN
 from bench.recipe_headers import Block, block_of_result, figures_of, read_header
 from edgesqueeze.errors import EdgeSqueezeError
-from edgesqueeze.printable import printable_lines
 from edgesqueeze.run.recipe import load_recipe
 from edgesqueeze.run.report import Report
+from edgesqueeze.text.printable import printable_lines
 
 ROOT = Path(__file__).parent.parent
 RESULTS = "bench/results"

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from bench.reporting import Result, milliseconds, note, percent, table
-from edgesqueeze.digits import times
 from edgesqueeze.exports.base import Artifact
 from edgesqueeze.exports.squeezed import SqueezedExport
 from edgesqueeze.files import sha256_of
@@ -34,6 +33,7 @@ from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
 from edgesqueeze.run.rundir import new_run, open_run, read_report
 from edgesqueeze.task.loading import load_task
+from edgesqueeze.text.digits import times
 
 LENETS = ("lenet300_100", "lenet5")
 PAPER = ("alexnet", "squeezenet1_0", "squeezenet1_1")

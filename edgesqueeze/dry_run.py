@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesqueeze.columns import wrapped
 from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph
 from edgesqueeze.compression.stages import AnyStage, Ptq, Qat
 from edgesqueeze.compression.stages.ptq import CALIBRATION_BATCH
@@ -21,6 +20,7 @@ from edgesqueeze.pipeline import active_stages, check_fits
 from edgesqueeze.run.expected_time import ExpectedTime, expected_time
 from edgesqueeze.run.recipe import Recipe
 from edgesqueeze.task.task import Task
+from edgesqueeze.text.columns import wrapped
 
 _LABEL = 12
 """Columns of what a line is about."""

@@ -6,7 +6,7 @@ The library never prints; the command line passes a painter in.
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgesqueeze.digits import significant
+from edgesqueeze.text.digits import significant
 
 
 @dataclass(frozen=True)

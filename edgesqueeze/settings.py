@@ -9,8 +9,8 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.printable import shown
-from edgesqueeze.yaml_text import parse_yaml
+from edgesqueeze.text.printable import shown
+from edgesqueeze.text.yaml_text import parse_yaml
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

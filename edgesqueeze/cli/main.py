@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from edgesqueeze.cli.benching import bench
+from edgesqueeze.cli.bench.command import bench
 from edgesqueeze.cli.completing import setting_keys
 from edgesqueeze.cli.deploying import deploy
 from edgesqueeze.cli.ending import Ending

@@ -8,9 +8,9 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from edgesqueeze.printable import printable_lines
 from edgesqueeze.progress import Course
 from edgesqueeze.progress import Progress as ProgressProtocol
+from edgesqueeze.text.printable import printable_lines
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from edgesqueeze.printable import printable_lines
+from edgesqueeze.text.printable import printable_lines
 
 
 def say(text: str, *, to_stderr: bool = False) -> None:

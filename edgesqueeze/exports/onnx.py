@@ -102,10 +102,10 @@ class OnnxExport(Export):
         return "int8_qoperator" if (precision, self.int8_form) == ("int8", "qoperator") else precision
 
     def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: Precision) -> bytes:
-        from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
-        from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
-        from edgesqueeze.formats.onnx.write_int4 import emit_onnx_int4
-        from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
+        from edgesqueeze.formats.onnx.writing.codebook import emit_onnx_codebook
+        from edgesqueeze.formats.onnx.writing.emit import emit_onnx, emit_onnx_weights
+        from edgesqueeze.formats.onnx.writing.int4 import emit_onnx_int4
+        from edgesqueeze.formats.onnx.writing.qoperator import emit_onnx_qoperator
 
         batch = self.batch_of(precision)
         if precision == "fp32":

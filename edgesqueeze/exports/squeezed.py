@@ -49,7 +49,7 @@ class SqueezedExport(Export):
 
     def check(self, graph: Graph) -> None:
         """A file is of use only if TFLite can be decoded from it; writing one in memory tells."""
-        from edgesqueeze.formats.tflite.write import emit_tflite
+        from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 
         emit_tflite(graph, None)
 

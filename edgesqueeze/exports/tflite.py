@@ -72,7 +72,7 @@ class TfliteExport(Export):
 
     def check(self, graph: Graph) -> None:
         """TFLite cannot express every graph; writing one in memory tells."""
-        from edgesqueeze.formats.tflite.write import emit_tflite
+        from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 
         if self.input == "uint8":
             check_pixel_input(graph)
@@ -101,7 +101,7 @@ class TfliteExport(Export):
         return "int8_float32_io" if (precision, self.int8_io) == ("int8", "float32") else precision
 
     def _bytes(self, graph: Graph, spec: QuantSpec | None, precision: TflitePrecision) -> bytes:
-        from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
+        from edgesqueeze.formats.tflite.writing.emit import emit_tflite, emit_tflite_weights
 
         if precision == "int8" and self.input == "uint8" and spec is not None:
             graph, spec = with_pixel_input(graph, spec)

@@ -151,9 +151,9 @@ def model_file(graph: Graph, spec: QuantSpec | None, file_format: FileFormat, ba
         ExportError: the format cannot hold it.
     """
     if file_format is FileFormat.ONNX:
-        from edgesqueeze.formats.onnx.write import emit_onnx
+        from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 
         return emit_onnx(graph, spec, batch)
-    from edgesqueeze.formats.tflite.write import emit_tflite
+    from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 
     return emit_tflite(graph, spec, batch=batch)

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgesqueeze.digits import limit
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.normalization import Normalization
+from edgesqueeze.text.digits import limit
 
 PRECISIONS = {
     "float32": "fp32",

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from edgesqueeze.errors import ExportError
 from edgesqueeze.files import is_file
 from edgesqueeze.formats.names import FileFormat
-from edgesqueeze.printable import printable
+from edgesqueeze.text.printable import printable
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from edgesqueeze.measure.bench.bench import BenchReport
 from edgesqueeze.page.blocks import benchmark_blocks, blocks_of, together_blocks
 from edgesqueeze.page.facts import RunFacts, read_runs
 from edgesqueeze.page.view import Block
-from edgesqueeze.printable import printable_lines
 from edgesqueeze.run.rundir import PAGE
+from edgesqueeze.text.printable import printable_lines
 
 _SUFFIXES = (".html", ".htm")
 _FORMAT = 1

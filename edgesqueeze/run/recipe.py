@@ -14,11 +14,11 @@ from edgesqueeze.exports.squeezed import check_templates
 from edgesqueeze.exports.writing import Unsupported
 from edgesqueeze.files import is_file
 from edgesqueeze.measure.runtimes.latency import MOST_THREADS
-from edgesqueeze.printable import shown
 from edgesqueeze.settings import read_yaml, settings_error
 from edgesqueeze.task.task_config import TaskConfig, is_reference
 from edgesqueeze.task.training import SAVE_MINUTES, DeviceName, Precision, TrainingSettings
-from edgesqueeze.yaml_text import parse_yaml
+from edgesqueeze.text.printable import shown
+from edgesqueeze.text.yaml_text import parse_yaml
 
 _MOST_DIGITS = 4
 """Of a position in a list."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgesqueeze.columns import wrapped
 from edgesqueeze.errors import OutputError, UnmetError
 from edgesqueeze.measure.checks.check import Check, check_from_json, checks_text, require
 from edgesqueeze.measure.checks.layer_facts import (
@@ -31,6 +30,7 @@ from edgesqueeze.run.row_tables import (
     said_of_intervals,
     said_of_latency,
 )
+from edgesqueeze.text.columns import wrapped
 
 __all__ = ["SCHEMA", "Report", "Row", "row_from_json"]
 

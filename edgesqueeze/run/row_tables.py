@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
-from edgesqueeze.columns import fitting, narrow_table, wrapped
-from edgesqueeze.digits import significant, times
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.bootstrap import BootstrapInterval
 from edgesqueeze.run.row import MeasureFacts, Row
 from edgesqueeze.task.metrics import Unit
 from edgesqueeze.task.metrics.wording import written
+from edgesqueeze.text.columns import fitting, narrow_table, wrapped
+from edgesqueeze.text.digits import significant, times
 
 SIMULATED = "simulated"
 MOST_OTHER_METRICS = 6

@@ -14,12 +14,12 @@ from filelock import FileLock, Timeout
 
 from edgesqueeze.errors import OutputError
 from edgesqueeze.files import make_directory, remove, write_atomically
-from edgesqueeze.printable import printable_lines
 from edgesqueeze.run.folders.json_files import read_json, read_sealed, sealed, write_json
 from edgesqueeze.run.folders.stage_folder import StageFolder
 from edgesqueeze.run.recipe import Recipe, parse_recipe
 from edgesqueeze.run.report import Report
 from edgesqueeze.settings import read_yaml
+from edgesqueeze.text.printable import printable_lines
 
 if TYPE_CHECKING:
     from edgesqueeze.run.documents.train_report import TrainReport

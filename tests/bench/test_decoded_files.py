@@ -11,9 +11,9 @@ from torch import nn
 
 from bench.decoded_files import all_decoders, decode, report
 from edgesqueeze.errors import CodecError, OutputError
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.formats.sqz.file import emit_sqz
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.network.reading.torch.build import build_graph
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")]

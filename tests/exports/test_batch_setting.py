@@ -17,9 +17,9 @@ from edgesqueeze.exports.squeezed import SqueezedExport, check_decoded
 from edgesqueeze.exports.tflite import TfliteExport
 from edgesqueeze.formats.any_file import read_model_file
 from edgesqueeze.formats.detections import onnx_with_detections, tflite_with_detections
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.formats.sqz.file import decode_sqz
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.checks.float_operators import float_operators
 from edgesqueeze.measure.inspect import inspect_file
 from edgesqueeze.measure.proof.verification import verify_files

@@ -13,8 +13,8 @@ from torch import nn
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.any_file import read_model_file, stored_integers
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.models import built_in_model
 from edgesqueeze.network.graph.counts import count_graph
 from edgesqueeze.network.integers.spec import make_spec

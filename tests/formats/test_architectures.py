@@ -15,8 +15,8 @@ from torchvision.ops import StochasticDepth
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.measure.runtimes.litert import load_tflite

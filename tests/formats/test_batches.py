@@ -12,10 +12,10 @@ from parity_networks import network
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
-from edgesqueeze.formats.onnx.write_int4 import emit_onnx_int4
-from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
-from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx, emit_onnx_weights
+from edgesqueeze.formats.onnx.writing.int4 import emit_onnx_int4
+from edgesqueeze.formats.onnx.writing.qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite, emit_tflite_weights
 from edgesqueeze.network.integers.int4 import int4_weights
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.integers.weight_only import int8_weights

@@ -6,8 +6,8 @@ import pytest
 import torch
 from function_calls import CALLS, call_id, range_of
 
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.floats.run import run_graph

@@ -11,8 +11,8 @@ from emit_networks import SMALL_GRAPHS, SOURCE, calibrated, conv, graph_of, smal
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.integers.reference import dequantize, quantize_input, run_integer

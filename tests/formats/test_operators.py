@@ -8,9 +8,9 @@ from operator_bodies import BODIES, Net
 from torch import Tensor, nn
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.formats.sqz.file import MODEL_FILES, decode_sqz, emit_model_file, emit_sqz, read_sqz
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.network.floats.run import graph_weights, run_graph
 from edgesqueeze.network.integers.spec import make_spec

@@ -18,10 +18,10 @@ from emit_networks import (
 from onnx.reference import ReferenceEvaluator
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
-from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx, emit_onnx_weights
+from edgesqueeze.formats.onnx.writing.qoperator import emit_onnx_qoperator
 from edgesqueeze.formats.tflite.cut import TfliteFile
-from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite, emit_tflite_weights
 from edgesqueeze.measure.proof.float_reference import float_reference
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx

@@ -13,15 +13,15 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from emit_networks import SMALL_GRAPHS, calibrated, small_input
 
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 
 _WITHOUT_TORCH = """
 import hashlib, sys
 sys.modules["torch"] = sys.modules["torchvision"] = None  # importing either now raises ImportError
 import numpy as np
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.network.integers.reference import run_integer
 from edgesqueeze.network.graph.nodes import Conv, Dense, Flatten, Graph, GlobalAvgPool, Input
 from edgesqueeze.network.integers.spec import activation_quant, spec_from_activations

@@ -9,9 +9,9 @@ from parity_networks import write_files
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.onnx.writing.qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.checks.delegation import undelegated
 from edgesqueeze.measure.proof.verification import verify_files
 from edgesqueeze.measure.runtimes.litert import load_tflite

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesqueeze.formats.onnx.write import emit_onnx_weights
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx_weights
 from edgesqueeze.formats.sqz.file import MODEL_FILES, emit_model_file, emit_sqz
 from edgesqueeze.network.graph.check import complete_shapes
 from edgesqueeze.network.graph.nodes import (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgesqueeze.formats.onnx.write_functions import _OPERATORS as ONNX_OPERATORS
-from edgesqueeze.formats.tflite.write_functions import _OPERATORS as TFLITE_OPERATORS
+from edgesqueeze.formats.onnx.writing.functions import _OPERATORS as ONNX_OPERATORS
+from edgesqueeze.formats.tflite.writing.functions import _OPERATORS as TFLITE_OPERATORS
 from edgesqueeze.network.floats.run import RULES as FLOAT_RULES
 from edgesqueeze.network.floats.values import _PRIMITIVES as TORCH_PRIMITIVES
 from edgesqueeze.network.floats.values import torch_form

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgesqueeze.errors import OutputError, RecipeError
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.measure.bench.bench import change_suite, run_bench
 from edgesqueeze.measure.bench.saved import read_bench
 from edgesqueeze.measure.bench.suite import Suite

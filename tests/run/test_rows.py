@@ -3,7 +3,7 @@
 import pytest
 from parity_networks import network
 
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.run.rows import file_candidate
 

@@ -12,11 +12,11 @@ from tiny import TinyNet
 from torch import nn
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
-from edgesqueeze.formats.onnx.write import emit_onnx, emit_onnx_weights
-from edgesqueeze.formats.onnx.write_qoperator import emit_onnx_qoperator
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx, emit_onnx_weights
+from edgesqueeze.formats.onnx.writing.qoperator import emit_onnx_qoperator
 from edgesqueeze.formats.tflite.cut import TfliteFile, pack_tflite
 from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer
-from edgesqueeze.formats.tflite.write import emit_tflite, emit_tflite_weights
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite, emit_tflite_weights
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.integers.weight_only import int8_weights
 from edgesqueeze.network.reading.torch.build import build_graph

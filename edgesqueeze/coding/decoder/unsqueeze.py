@@ -14,7 +14,7 @@ from edgesqueeze.coding.decoder.layers import LayerValues, Part, split_tensors
 from edgesqueeze.coding.decoder.meta import MAX_META_BYTES, Meta, check_plausible, parse_meta
 from edgesqueeze.coding.decoder.templates import FORMS, Fill, filled
 from edgesqueeze.errors import CodecError, EdgeSqueezeError, OutputError
-from edgesqueeze.printable import printable
+from edgesqueeze.text.printable import printable
 
 
 @dataclass(frozen=True)

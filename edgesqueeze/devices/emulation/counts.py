@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from edgesqueeze.columns import narrow_table, wrapped
 from edgesqueeze.devices.emulation.boards import Board
+from edgesqueeze.text.columns import narrow_table, wrapped
 
 _SAME = 0.03
 """Modelled cycles that are no further apart say nothing."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from edgesqueeze.columns import narrow_table, wrapped
-from edgesqueeze.printable import printable_lines
+from edgesqueeze.text.columns import narrow_table, wrapped
+from edgesqueeze.text.printable import printable_lines
 
 _UNKNOWN = "?"
 _HEADER = ("file", "runtime", "threads", "ms", "between", "first ms", "load ms")

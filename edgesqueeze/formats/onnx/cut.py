@@ -7,7 +7,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 
 from edgesqueeze.formats.cuttable import Order, Shape
-from edgesqueeze.formats.onnx.write_resize import FROM_ZERO
+from edgesqueeze.formats.onnx.writing.resize import FROM_ZERO
 
 _INTEGER_KERNELS = {
     "Add",

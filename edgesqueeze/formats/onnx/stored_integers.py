@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from onnx import NodeProto, numpy_helper
 
 from edgesqueeze.formats.onnx.cut import OnnxFile
-from edgesqueeze.formats.onnx.write_resize import FROM_ZERO
+from edgesqueeze.formats.onnx.writing.resize import FROM_ZERO
 from edgesqueeze.formats.stored_values import Array, Layers, grid_of
 
 _UINT8_OFFSET = 128

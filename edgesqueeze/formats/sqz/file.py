@@ -105,8 +105,8 @@ def emit_model_file(name: str, graph: Graph, spec: QuantSpec | None, batch: Batc
         ExportError: TFLite cannot express the graph, or the file would be too large.
     """
     # Imported here because reading and describing a file need neither ONNX nor flatbuffers.
-    from edgesqueeze.formats.onnx.write import emit_onnx
-    from edgesqueeze.formats.tflite.write import emit_tflite
+    from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+    from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 
     used = spec if name in INT8_FILES else None
     if name.endswith(".onnx"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgesqueeze.errors import UnsupportedLayerError
-from edgesqueeze.printable import shown
+from edgesqueeze.text.printable import shown
 
 Array = NDArray[Any]
 _LAYERS = {

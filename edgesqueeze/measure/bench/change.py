@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgesqueeze.columns import narrow_table, wrapped
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.measure.bench.row import row_title
 from edgesqueeze.numerics.time_ratios import MARGIN, Logs, TimeRatio, Verdict, changed_ratio, process_logs
+from edgesqueeze.text.columns import narrow_table, wrapped
 
 REPORT = "report.json"
 _Key = tuple[str, str, int | None, int | None]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesqueeze.columns import narrow_table, wrapped
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.any_file import open_cuttable
 from edgesqueeze.measure.bench.judging import MOST_SPREAD, MOST_WAITED
@@ -17,6 +16,7 @@ from edgesqueeze.measure.bench.layer_worker import Profile
 from edgesqueeze.measure.bench.rounds import how_it_ended
 from edgesqueeze.measure.bench.worker import Job
 from edgesqueeze.measure.runtimes.onnx_runtime import KernelTime
+from edgesqueeze.text.columns import narrow_table, wrapped
 
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "

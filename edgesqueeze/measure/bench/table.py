@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from edgesqueeze.columns import ends_of_paths, names_fit, narrow_table, wrapped
-from edgesqueeze.digits import short_count, significant, times
 from edgesqueeze.measure.bench.row import BenchRow, Ratios
 from edgesqueeze.measure.bench.suite import Suite
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.numerics.time_ratios import MARGIN
+from edgesqueeze.text.columns import ends_of_paths, names_fit, narrow_table, wrapped
+from edgesqueeze.text.digits import short_count, significant, times
 
 _HEADER = (
     *("model", "runtime", "threads", "batch", "precision", "params", "non-zero", "bytes", "gzip"),

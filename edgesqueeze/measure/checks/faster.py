@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from edgesqueeze.digits import times
 from edgesqueeze.measure.checks.check import Check, Finding, concluded
 from edgesqueeze.measure.checks.file_facts import (
     FileEvidence,
     float_twins,
 )
+from edgesqueeze.text.digits import times
 
 
 def check_faster(files: Sequence[FileEvidence]) -> Check:

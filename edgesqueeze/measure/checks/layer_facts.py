@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from edgesqueeze.columns import narrow_table
+from edgesqueeze.text.columns import narrow_table
 
 _FLOAT_HEADER = ["layer", "weights", "pruned", "bits", "zero", "distinct"]
 

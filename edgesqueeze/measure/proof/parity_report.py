@@ -6,11 +6,11 @@ from typing import Any
 
 from tabulate import tabulate
 
-from edgesqueeze.digits import significant
 from edgesqueeze.errors import ParityError
 from edgesqueeze.measure.proof.fidelity import LayerFidelity
 from edgesqueeze.measure.proof.float_reference import DYNAMIC_TOLERANCE, FLOAT_TOLERANCE
 from edgesqueeze.network.integers.inexact import TOLERANCE
+from edgesqueeze.text.digits import significant
 
 SIMULATION_TOLERANCE = 1
 """Units by which torch's fake quantization may differ at one node: its float sums round halves otherwise."""

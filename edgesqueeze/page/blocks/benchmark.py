@@ -5,7 +5,6 @@ from statistics import median
 import yaml
 from markupsafe import Markup
 
-from edgesqueeze.digits import short_times, three_digits
 from edgesqueeze.measure.bench.bench import BenchReport
 from edgesqueeze.measure.bench.row import BenchRow, PublishedCheck
 from edgesqueeze.numerics.time_ratios import Verdict
@@ -26,6 +25,7 @@ from edgesqueeze.page.view import (
     with_bars,
 )
 from edgesqueeze.page.wording import NOTHING, count_text, size_text, time_text
+from edgesqueeze.text.digits import short_times, three_digits
 
 _UNKNOWN = "?"
 

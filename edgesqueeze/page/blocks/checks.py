@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from edgesqueeze.digits import times
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.checks.check import Check
 from edgesqueeze.page.facts import RunFacts
@@ -10,6 +9,7 @@ from edgesqueeze.page.view import Block, Judgement, Judgements, Part, Remarks, T
 from edgesqueeze.page.wording import size_text, time_text
 from edgesqueeze.run.report import Row
 from edgesqueeze.task.metrics.wording import written, written_change
+from edgesqueeze.text.digits import times
 
 _CHANCE = 0.05
 _WORST_FIRST = ("fired", "doubt", "unasked")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from edgesqueeze.digits import short_times, significant, three_digits
 from edgesqueeze.measure.bench.row import BenchRow, Ratios
 from edgesqueeze.numerics.time_ratios import MARGIN, Verdict
 from edgesqueeze.page.svg import Attribute, Scale, chart, element, label, line, rect
 from edgesqueeze.page.view import Figure
+from edgesqueeze.text.digits import short_times, significant, three_digits
 
 VERDICTS = {
     Verdict.BETTER: ("dot-better", "better: the whole interval lies beyond 3 %"),

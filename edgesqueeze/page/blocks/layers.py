@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from edgesqueeze.digits import significant, span
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.histogram import BINS, Histogram
 from edgesqueeze.page.network import LayerFacts
 from edgesqueeze.page.svg import Scale, chart, label, line, path, rect
 from edgesqueeze.page.view import Block, Cell, Column, Figure, Figures, Legend, Table, with_bars
 from edgesqueeze.page.wording import NOTHING, count_text, shape_text, share_text
+from edgesqueeze.text.digits import significant, span
 
 _SIZE = (230, 124)
 _LEFT, _RIGHT, _TOP, _BASE = 4, 226, 6, 94

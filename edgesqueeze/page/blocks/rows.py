@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from edgesqueeze.digits import times
 from edgesqueeze.measure.runtimes.latency import Latency
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.file_parts import KINDS, FileParts
@@ -21,6 +20,7 @@ from edgesqueeze.run.row_tables import (
     said_of_changes,
 )
 from edgesqueeze.task.metrics.wording import written
+from edgesqueeze.text.digits import times
 
 _COLUMNS = ("bytes", "ratio", "latency", "parameters", "non-zero", "MACs", "effective")
 

@@ -7,7 +7,6 @@ from math import isfinite
 
 from markupsafe import Markup
 
-from edgesqueeze.digits import times
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.svg import Scale, chart, element, label, line, path
 from edgesqueeze.page.view import Block, Figure, Figures, Legend
@@ -15,6 +14,7 @@ from edgesqueeze.page.wording import size_text, tick_text
 from edgesqueeze.run.report import Row
 from edgesqueeze.run.row_tables import metric_text
 from edgesqueeze.task.metrics.wording import written
+from edgesqueeze.text.digits import times
 
 _SIZE = (520, 300)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 500, 16, 246

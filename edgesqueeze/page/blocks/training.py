@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from math import isfinite
 
-from edgesqueeze.digits import significant
 from edgesqueeze.page.facts import RunFacts
 from edgesqueeze.page.svg import Scale, chart, element, label, line, path
 from edgesqueeze.page.view import Block, Figure, Figures
 from edgesqueeze.run.documents.history import History
+from edgesqueeze.text.digits import significant
 
 _SIZE = (310, 170)
 _WIDE = 30

@@ -17,7 +17,6 @@ from edgesqueeze.errors import OutputError
 from edgesqueeze.files import write_atomically
 from edgesqueeze.formats.names import FileFormat
 from edgesqueeze.measure.checks.check import checks_text
-from edgesqueeze.printable import printable
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.row import Row
 from edgesqueeze.run.row_tables import (
@@ -28,6 +27,7 @@ from edgesqueeze.run.row_tables import (
     said_of_inputs,
 )
 from edgesqueeze.task.data_config import DATA_KEYS
+from edgesqueeze.text.printable import printable
 
 PIPELINE_TAGS = {
     "classification": "image-classification",

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgesqueeze.columns import wrapped
 from edgesqueeze.run.documents.confusion import Confusion
 from edgesqueeze.run.documents.history import History
 from edgesqueeze.run.report import Report, Row
+from edgesqueeze.text.columns import wrapped
 
 
 @dataclass(frozen=True)

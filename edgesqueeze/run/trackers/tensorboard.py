@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.printable import printable_lines
 from edgesqueeze.run.report import Report
 from edgesqueeze.run.trackers.tracker import epoch_figures, file_figures
 from edgesqueeze.task.training import Epoch
+from edgesqueeze.text.printable import printable_lines
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

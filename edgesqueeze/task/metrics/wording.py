@@ -1,7 +1,7 @@
 """How a metric and a change of it are written."""
 
-from edgesqueeze.digits import significant
 from edgesqueeze.task.metrics.base import Unit
+from edgesqueeze.text.digits import significant
 
 
 def written(value: float | None, unit: Unit) -> str:

@@ -2,10 +2,10 @@
 
 import math
 
-from edgesqueeze.digits import significant
 from edgesqueeze.task.metrics import Measure
 from edgesqueeze.task.metrics.wording import written
 from edgesqueeze.task.training.history import Epoch
+from edgesqueeze.text.digits import significant
 
 FAR = 10
 """So many small changes are far: ten points of a share, 3 dB, 10 % of a plain number."""

@@ -15,7 +15,7 @@ from edgesqueeze.compression.quantizing.post_training import Plan, quantize_grap
 from edgesqueeze.devices.native.decoder import COMPILERS
 from edgesqueeze.devices.native.interpreter import build_interpreter, read_times, read_windows, sources
 from edgesqueeze.errors import DeviceError
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.models import built_in_model
 from edgesqueeze.network.reading.torch.build import build_graph
 

@@ -8,8 +8,8 @@ from two_levels import TwoLevels
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.detections import onnx_with_detections, tflite_with_detections
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.runtimes.runtime import load_model
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.reading.torch.build import build_graph

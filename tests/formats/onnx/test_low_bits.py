@@ -9,10 +9,10 @@ from emit_networks import SMALL_GRAPHS, SOURCE, WEIGHTED, conv, graph_of, kernel
 from onnx.reference import ReferenceEvaluator
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.onnx.write import Emitter, emit_onnx
-from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
-from edgesqueeze.formats.onnx.write_int4 import emit_onnx_int4
-from edgesqueeze.formats.onnx.write_weights import FloatStore
+from edgesqueeze.formats.onnx.writing.codebook import emit_onnx_codebook
+from edgesqueeze.formats.onnx.writing.emit import Emitter, emit_onnx
+from edgesqueeze.formats.onnx.writing.int4 import emit_onnx_int4
+from edgesqueeze.formats.onnx.writing.weights import FloatStore
 from edgesqueeze.measure.proof.float_reference import float_reference
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Dense, Flatten, Graph

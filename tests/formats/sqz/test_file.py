@@ -5,9 +5,9 @@ import pytest
 from sqz_networks import every_kind, lenet5, spec_for
 
 from edgesqueeze.errors import CodecError, CorruptFileError, OutputError
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.formats.sqz.file import decode_sqz, emit_model_file, emit_sqz
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 
 FLOAT = ["model.onnx", "model.tflite"]
 ALL = [*FLOAT, "model_int8.onnx", "model_int8.tflite"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edgesqueeze.compression.quantizing.calibrate import calibrate_min_max
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.network.integers.spec import make_spec
 from edgesqueeze.network.reading.torch.build import build_graph

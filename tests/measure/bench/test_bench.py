@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from edgesqueeze.bundled import bundled_folder
 from edgesqueeze.errors import ExportError, OutputError
 from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.measure.bench import counts
 from edgesqueeze.measure.bench.bench import BenchReport, change_suite, load_suite, run_bench
 from edgesqueeze.measure.bench.candidates import candidates_of

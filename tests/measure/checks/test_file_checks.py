@@ -11,8 +11,8 @@ from torch import nn
 from edgesqueeze.compression.quantizing.post_training import Plan, quantize_graph
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.any_file import read_int8_weights
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.checks.delegate import check_delegated
 from edgesqueeze.measure.checks.delegation import left_over, undelegated
 from edgesqueeze.measure.checks.faster import check_faster

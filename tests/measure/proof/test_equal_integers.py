@@ -16,8 +16,8 @@ from parity_networks import (
 )
 
 from edgesqueeze.errors import ParityError
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.proof.equal_integers import (
     compare_integers,
     prove_equal,

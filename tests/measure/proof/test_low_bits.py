@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from parity_networks import NETWORKS, change_onnx, network, pictures
 
 from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.onnx.write import OPSET_OF_INT4, Emitter
-from edgesqueeze.formats.onnx.write_codebook import emit_onnx_codebook
-from edgesqueeze.formats.onnx.write_int4 import Int4Store, emit_onnx_int4
+from edgesqueeze.formats.onnx.writing.codebook import emit_onnx_codebook
+from edgesqueeze.formats.onnx.writing.emit import OPSET_OF_INT4, Emitter
+from edgesqueeze.formats.onnx.writing.int4 import Int4Store, emit_onnx_int4
 from edgesqueeze.measure.checks.file_facts import FileEvidence
 from edgesqueeze.measure.checks.smaller import check_smaller
 from edgesqueeze.measure.proof.float_reference import float_reference, quantize_in_blocks

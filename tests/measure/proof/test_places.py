@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from edgesqueeze.errors import ParityError
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.proof.parity import check_parity
 from edgesqueeze.measure.proof.places import compared_by, scores_at
 from edgesqueeze.network.floats.run import graph_weights, run_graph

@@ -21,8 +21,8 @@ from parity_networks import (
 
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.any_file import read_model_file
-from edgesqueeze.formats.onnx.write import emit_onnx_weights
-from edgesqueeze.formats.tflite.write import emit_tflite_weights
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx_weights
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite_weights
 from edgesqueeze.measure.proof.equal_integers import prove_equal, prove_weights
 from edgesqueeze.measure.proof.float_reference import DYNAMIC_TOLERANCE, fake_quantize_dynamic
 from edgesqueeze.measure.proof.parity import check_parity

@@ -5,8 +5,8 @@ import pytest
 from parity_networks import network, pictures
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.runtimes.predictor import fixed_batch, in_batches
 from edgesqueeze.measure.runtimes.runtime import load_model
 

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from edgesqueeze.errors import ExportError
-from edgesqueeze.formats.onnx.write import emit_onnx
-from edgesqueeze.formats.tflite.write import emit_tflite
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
+from edgesqueeze.formats.tflite.writing.emit import emit_tflite
 from edgesqueeze.measure.runtimes.litert import load_tflite
 from edgesqueeze.measure.runtimes.onnx_runtime import load_onnx
 from edgesqueeze.network.graph.nodes import Conv, Graph, Input

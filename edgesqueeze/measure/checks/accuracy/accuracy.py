@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgesqueeze.digits import significant
 from edgesqueeze.measure.checks.accuracy.classes import Labels, Right, class_losses, recall_of
 from edgesqueeze.measure.checks.accuracy.losing import losing_step
 from edgesqueeze.measure.checks.accuracy.variety import NEARLY, Variety
@@ -13,6 +12,7 @@ from edgesqueeze.measure.checks.image_answers import AnyPairedTest
 from edgesqueeze.numerics.proportions import SIGNIFICANT, Interval, PairedTest, losing_p_value
 from edgesqueeze.task.metrics import Measure
 from edgesqueeze.task.metrics.wording import written, written_change
+from edgesqueeze.text.digits import significant
 
 CLASS_DROP = 0.1
 """What a class may lose of its recall."""

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.digits import significant
 from edgesqueeze.kinds import TaskKind
 from edgesqueeze.measure.checks.image_answers import ImageAnswers
 from edgesqueeze.task.metrics import Parts
 from edgesqueeze.task.metrics.classification import named_classes
+from edgesqueeze.text.digits import significant
 from edgesqueeze.trees import Tree
 
 NEARLY = 0.1

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgesqueeze.cli import bench_forms
-from edgesqueeze.cli.bench_forms import Format
-from edgesqueeze.cli.device_benching import Visit, tell_device
+from edgesqueeze.cli.bench import forms
+from edgesqueeze.cli.bench.devices import Visit, tell_device
+from edgesqueeze.cli.bench.forms import Format
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.cli.tables import Wide, log_lines
@@ -139,13 +139,13 @@ def bench(
         _tell_layers(wishes, [save, html, read], form)
         return
     if html is not None:
-        bench_forms.check_page(html)
+        forms.check_page(html)
     report = _measured(wishes) if read is None else _read(read, wishes)
     if save is not None:
-        bench_forms.save(save, report)
+        forms.save(save, report)
     if html is not None:
-        bench_forms.write_page(html, report)
-    say(bench_forms.shown(report, form, wide=wide))
+        forms.write_page(html, report)
+    say(forms.shown(report, form, wide=wide))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.tflite.order import IN_PLACE
-from edgesqueeze.formats.tflite.write_maps import TfliteWriter
+from edgesqueeze.formats.tflite.writing.maps import TfliteWriter
 from edgesqueeze.network.graph.nodes import Rearrange
 
 _OP = schema.BuiltinOperator

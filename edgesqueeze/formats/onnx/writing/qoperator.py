@@ -13,10 +13,10 @@ import numpy as np
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
-from edgesqueeze.formats.onnx.write import UINT8_OFFSET, Emitter
-from edgesqueeze.formats.onnx.write_batch import target
-from edgesqueeze.formats.onnx.write_maps import write_map
-from edgesqueeze.formats.onnx.write_weights import Int8Store, weight_scale, weight_zeros
+from edgesqueeze.formats.onnx.writing.batch import target
+from edgesqueeze.formats.onnx.writing.emit import UINT8_OFFSET, Emitter
+from edgesqueeze.formats.onnx.writing.maps import write_map
+from edgesqueeze.formats.onnx.writing.weights import Int8Store, weight_scale, weight_zeros
 from edgesqueeze.network.graph.nodes import (
     Add,
     AnyNode,
@@ -48,7 +48,7 @@ _MICROSOFT = "com.microsoft"
 
 
 def emit_onnx_qoperator(graph: Graph, spec: QuantSpec, batch: Batch = 1) -> bytes:
-    """The bytes of an int8 ONNX model like that of ``formats.onnx.write.emit_onnx``, of QOperators.
+    """The bytes of an int8 ONNX model like that of ``formats.onnx.writing.emit.emit_onnx``, of QOperators.
 
     Args:
         graph: the network.

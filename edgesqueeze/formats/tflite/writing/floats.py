@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgesqueeze.formats.tflite.flatbuffer import Generated
-from edgesqueeze.formats.tflite.write_maps import TfliteWriter
+from edgesqueeze.formats.tflite.writing.maps import TfliteWriter
 from edgesqueeze.network.graph.nodes import Floats, GroupNorm, LayerNorm, MatMul, Pointwise
 from edgesqueeze.network.integers.spec import QuantSpec
 

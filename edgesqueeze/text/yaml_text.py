@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.printable import shown
+from edgesqueeze.text.printable import shown
 
 MOST_LEVELS = 32
 """How deep lists and mappings may lie in each other."""

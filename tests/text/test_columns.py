@@ -1,6 +1,14 @@
 """Whatever stands in a table or a sentence, a terminal of a hundred columns shows it."""
 
-from edgesqueeze.columns import WIDTH, ends_of_paths, fitting, names_fit, narrow_table, shortened, wrapped
+from edgesqueeze.text.columns import (
+    WIDTH,
+    ends_of_paths,
+    fitting,
+    names_fit,
+    narrow_table,
+    shortened,
+    wrapped,
+)
 
 
 def widest(text):

@@ -2,7 +2,7 @@
 
 In int8, biases are int32, input and output int8 (the LiteRT 8-bit specification), or float32 if asked for. A
 layer kept in float stands between DEQUANTIZE and QUANTIZE. How weights are stored, also those of float16,
-dynamic and weight-only files: see :mod:`edgesqueeze.formats.tflite.write_weights`.
+dynamic and weight-only files: see :mod:`edgesqueeze.formats.tflite.writing.weights`.
 """
 
 from dataclasses import dataclass, field
@@ -13,21 +13,20 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgesqueeze.digits import span
 from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.tflite.flatbuffer import FlatModel, Generated, Quantization
 from edgesqueeze.formats.tflite.order import file_orders
 from edgesqueeze.formats.tflite.versions import USUAL_VERSIONS, VERSIONS
-from edgesqueeze.formats.tflite.write_batch import set_batch, write_concatenation
-from edgesqueeze.formats.tflite.write_float import write_group_norm, write_layer_norm, write_mat_mul
-from edgesqueeze.formats.tflite.write_functions import write_function
-from edgesqueeze.formats.tflite.write_maps import write_map
-from edgesqueeze.formats.tflite.write_padding import padded
-from edgesqueeze.formats.tflite.write_rearranged import write_rearranged
-from edgesqueeze.formats.tflite.write_transposed import write_conv_transpose
-from edgesqueeze.formats.tflite.write_weights import (
+from edgesqueeze.formats.tflite.writing.batch import set_batch, write_concatenation
+from edgesqueeze.formats.tflite.writing.floats import write_group_norm, write_layer_norm, write_mat_mul
+from edgesqueeze.formats.tflite.writing.functions import write_function
+from edgesqueeze.formats.tflite.writing.maps import write_map
+from edgesqueeze.formats.tflite.writing.padding import padded
+from edgesqueeze.formats.tflite.writing.rearranged import write_rearranged
+from edgesqueeze.formats.tflite.writing.transposed import write_conv_transpose
+from edgesqueeze.formats.tflite.writing.weights import (
     Float16Store,
     FloatStore,
     Int8Store,
@@ -68,6 +67,7 @@ from edgesqueeze.network.integers.lower import lower
 from edgesqueeze.network.integers.reference import quantize_input
 from edgesqueeze.network.integers.spec import QMIN, ActivationQuant, QuantSpec
 from edgesqueeze.network.integers.weight_only import Int8Weight, WeightForm, check_form
+from edgesqueeze.text.digits import span
 
 _FUSED: dict[Activation, int] = {
     "none": schema.ActivationFunctionType.NONE,

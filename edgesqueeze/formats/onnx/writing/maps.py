@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from edgesqueeze.formats.names import Batch
-from edgesqueeze.formats.onnx.write_batch import reduced, target
-from edgesqueeze.formats.onnx.write_functions import write_function
+from edgesqueeze.formats.onnx.writing.batch import reduced, target
+from edgesqueeze.formats.onnx.writing.functions import write_function
 from edgesqueeze.network.graph.nodes import (
     AnyNode,
     ArgMax,

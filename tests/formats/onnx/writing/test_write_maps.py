@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.network.reading.torch.build import build_graph
 
 

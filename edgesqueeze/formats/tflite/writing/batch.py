@@ -15,7 +15,7 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.batch import without_batch
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.tflite.flatbuffer import AlignedBuffer, Generated
-from edgesqueeze.formats.tflite.write_maps import TfliteWriter
+from edgesqueeze.formats.tflite.writing.maps import TfliteWriter
 from edgesqueeze.network.graph.nodes import Concat, Graph, Join
 
 _OP = schema.BuiltinOperator

@@ -4,7 +4,7 @@ import pytest
 from hostile import LAUGHS, SCALARS
 
 from edgesqueeze.errors import RecipeError
-from edgesqueeze.yaml_text import MOST_LEVELS, parse_yaml
+from edgesqueeze.text.yaml_text import MOST_LEVELS, parse_yaml
 
 
 @pytest.mark.parametrize(

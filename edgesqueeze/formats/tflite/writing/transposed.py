@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgesqueeze.formats.tflite.write_maps import TfliteWriter, write_slice
+from edgesqueeze.formats.tflite.writing.maps import TfliteWriter, write_slice
 from edgesqueeze.network.graph.nodes import Activation, ConvTranspose, Pads, Pair
 
 _OP = schema.BuiltinOperator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgesqueeze.cli.asked import options_given
-from edgesqueeze.cli.bench_forms import Format
+from edgesqueeze.cli.bench.forms import Format
 from edgesqueeze.cli.ending import Ending
 from edgesqueeze.cli.printing import say
 from edgesqueeze.errors import RecipeError

@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from edgesqueeze.cli.main import app
-from edgesqueeze.formats.onnx.write import emit_onnx
+from edgesqueeze.formats.onnx.writing.emit import emit_onnx
 from edgesqueeze.models import built_in_model
 from edgesqueeze.network.reading.torch.build import build_graph
 

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper
 
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
-from edgesqueeze.formats.onnx.write import OPSET, OPSET_OF_INT4, Emitter
-from edgesqueeze.formats.onnx.write_weights import FloatStore, LayerWriter, arranged
+from edgesqueeze.formats.onnx.writing.emit import OPSET, OPSET_OF_INT4, Emitter
+from edgesqueeze.formats.onnx.writing.weights import FloatStore, LayerWriter, arranged
 from edgesqueeze.network.graph.nodes import Graph, WeightedNode, bias_name, weight_name
 from edgesqueeze.network.integers.codebook import Codebook, codebooks
 

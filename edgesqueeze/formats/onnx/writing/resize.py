@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqueeze.formats.onnx.write_maps import OnnxWriter, write_map
+from edgesqueeze.formats.onnx.writing.maps import OnnxWriter, write_map
 from edgesqueeze.network.graph.nodes import Graph, Resize
 from edgesqueeze.network.integers.rules.resizes import lifted_scale
 

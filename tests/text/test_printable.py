@@ -2,7 +2,7 @@
 
 from hostile_files import ESCAPES
 
-from edgesqueeze.printable import printable, printable_lines, shown
+from edgesqueeze.text.printable import printable, printable_lines, shown
 
 
 def test_ordinary_text_is_as_it_was():

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesqueeze.formats.tflite.flatbuffer import Generated
-from edgesqueeze.formats.tflite.write_float import FloatWriter, Island, island
+from edgesqueeze.formats.tflite.writing.floats import FloatWriter, Island, island
 from edgesqueeze.network.graph.expressions import (
     Apply,
     Argument,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgesqueeze.digits import limit, short_count, short_times, significant, span, three_digits, times
+from edgesqueeze.text.digits import limit, short_count, short_times, significant, span, three_digits, times
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesqueeze.printable import printable_lines
+from edgesqueeze.text.printable import printable_lines
 
 if TYPE_CHECKING:
     from edgesqueeze.measure.bench.bench import BenchReport

@@ -15,8 +15,8 @@ import numpy as np
 from onnx import TensorProto
 
 from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
-from edgesqueeze.formats.onnx.write_batch import reduced
-from edgesqueeze.formats.onnx.write_weights import Int8WeightStore, LayerWriter, along, cast
+from edgesqueeze.formats.onnx.writing.batch import reduced
+from edgesqueeze.formats.onnx.writing.weights import Int8WeightStore, LayerWriter, along, cast
 from edgesqueeze.network.graph.nodes import Conv, Pads, WeightedNode, bias_name, weight_name
 
 _UINT8_OFFSET = 128

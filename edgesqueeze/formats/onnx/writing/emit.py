@@ -20,11 +20,11 @@ from edgesqueeze.errors import ExportError
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
 from edgesqueeze.formats.onnx.node_operators import kind_and_attributes
-from edgesqueeze.formats.onnx.write_batch import end_info, spread, target
-from edgesqueeze.formats.onnx.write_dynamic import write_dynamic
-from edgesqueeze.formats.onnx.write_maps import MAPS, OnnxWriter, write_map, write_mat_mul
-from edgesqueeze.formats.onnx.write_resize import write_lifted
-from edgesqueeze.formats.onnx.write_weights import (
+from edgesqueeze.formats.onnx.writing.batch import end_info, spread, target
+from edgesqueeze.formats.onnx.writing.dynamic import write_dynamic
+from edgesqueeze.formats.onnx.writing.maps import MAPS, OnnxWriter, write_map, write_mat_mul
+from edgesqueeze.formats.onnx.writing.resize import write_lifted
+from edgesqueeze.formats.onnx.writing.weights import (
     Float16Store,
     FloatStore,
     Int8Store,

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 
 from edgesqueeze.formats.limits import check_size
 from edgesqueeze.formats.names import Batch
-from edgesqueeze.formats.onnx.write import OPSET_OF_INT4, Emitter
-from edgesqueeze.formats.onnx.write_weights import FloatStore, LayerWriter
+from edgesqueeze.formats.onnx.writing.emit import OPSET_OF_INT4, Emitter
+from edgesqueeze.formats.onnx.writing.weights import FloatStore, LayerWriter
 from edgesqueeze.network.graph.nodes import (
     Activation,
     AnyNode,

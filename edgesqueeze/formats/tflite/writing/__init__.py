@@ -1,0 +1,1 @@
+"""Graphs as TFLite models, in every precision."""
