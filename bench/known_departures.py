@@ -10,9 +10,7 @@ _RUNS = "names runs by folders that are not in this repository"
 _TRAINED_APART = "names runs of recipes by folders; bench/README.md says which recipes they are"
 
 _FROM_A_CHECKPOINT = (
-    "alexnet_squeeze/fashion_mnist_96",
     "lenet5_deep_int8/fashion_mnist",
-    "lenet5_squeeze/fashion_mnist",
     "mobilenet_int8/fashion_mnist",
     "squeezenet_deep_int8/fashion_mnist",
     "squeezenet_int8/fashion_mnist",
