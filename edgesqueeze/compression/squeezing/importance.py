@@ -26,10 +26,13 @@ class Importance:
     """What is known of a layer after a pass over the calibration images.
 
     ``rows`` float64 [out]: the mean over images of the squared slope of the loss by a row's answers, summed
-    over places; ``calls`` is how often the network calls the layer.
+    over places; ``biases`` float64 [out]: of the slope by a row's bias, which is that at all places together
+    (of a layer that is called several times, summed over calls as if they had nothing in common);
+    ``calls`` is how often the network calls the layer.
     """
 
     rows: Tensor
+    biases: Tensor
     calls: int = 0
 
 
@@ -54,6 +57,7 @@ def importance_of(model: nn.Module, names: Sequence[str], task: Task, seed: int)
         handle.remove()
     for importance in found.values():
         importance.rows /= len(task.calibration)
+        importance.biases /= len(task.calibration)
     return found
 
 
@@ -111,13 +115,15 @@ class _Watch:
     def __call__(self, layer: nn.Module, inputs: object, y: Tensor) -> None:
         del inputs
         axis = y.ndim - 1 if isinstance(layer, nn.Linear) else 1
-        zeros = torch.zeros(y.shape[axis], dtype=torch.float64)
-        importance = self.found.setdefault(self.name, Importance(zeros))
+        zeros = torch.zeros(2, y.shape[axis], dtype=torch.float64)
+        importance = self.found.setdefault(self.name, Importance(*zeros))
         importance.calls += 1
 
         def add(slope: Tensor) -> None:
-            others = [d for d in range(slope.ndim) if d != axis]
-            importance.rows += slope.double().pow(2).sum(others)
+            examples = 1 if slope.ndim == 1 else len(slope)
+            by_place = slope.double().movedim(axis, -1).reshape(examples, -1, slope.shape[axis])
+            importance.rows += by_place.pow(2).sum((0, 1))
+            importance.biases += by_place.sum(1).pow(2).sum(0)
 
         if y.requires_grad:
             y.register_hook(add)  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ that follow, where loss + price · bits is least.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from edgesqueeze.compression.squeezing.importance import importance_of, importan
 from edgesqueeze.compression.squeezing.observing import Networks
 from edgesqueeze.compression.squeezing.reads import as_layer_has_it, by_output, groups_of
 from edgesqueeze.compression.squeezing.sums import Observed
-from edgesqueeze.compression.weights.biases import round_bias
+from edgesqueeze.compression.weights.biases import MOST_BITS, bits_worth_their_price, round_bias
 from edgesqueeze.compression.weights.weights import bake, weight_of
 from edgesqueeze.errors import RecipeError
 from edgesqueeze.numerics.rate_distortion import Floats
@@ -41,10 +42,13 @@ class Shot:
 
 @dataclass(frozen=True)
 class OneShot:
-    """Settings: the loss that a bit is worth, bits of biases (None leaves them in float32), and a seed."""
+    """Settings: the loss that a bit is worth, bits of biases, and a seed.
+
+    Biases have as many bits as are worth their price (``auto``), or a number, or are left in float32 (None).
+    """
 
     price: float
-    bias_bits: int | None
+    bias_bits: int | Literal["auto"] | None
     seed: int
 
     def squeeze(
@@ -75,7 +79,8 @@ class OneShot:
             rounded = _rounded(split, observed, rows, self.price)
             for name in unit:
                 bias = _corrected(networks.exact.get_submodule(name).bias, split, observed, rounded)
-                shots[name] = self._set(networks.rounded.get_submodule(name), rounded, bias)
+                layer = networks.rounded.get_submodule(name)
+                shots[name] = self._set(layer, rounded, bias, found[name].biases)
         return shots
 
     def _not_called(
@@ -95,21 +100,31 @@ class OneShot:
             )
             layer = Layer(split.weight, apart, importance, split.weight != 0)
             rounded = round_layer(layer, self.price, split.parts)
-            shots[name] = self._set(networks.rounded.get_submodule(name), rounded, None)
+            shots[name] = self._set(networks.rounded.get_submodule(name), rounded, None, None)
         return shots
 
     @torch.no_grad()
-    def _set(self, layer: nn.Module, rounded: Rounded, bias: Tensor | None) -> Shot:
-        """Give a layer of the squeezed network its levels, and a bias in place of its own."""
+    def _set(
+        self, layer: nn.Module, rounded: Rounded, bias: Tensor | None, importance: Tensor | None
+    ) -> Shot:
+        """Give a layer of the squeezed network its levels, and a bias in place of its own.
+
+        ``importance`` [out] is what the bias matters, None where nothing is known of it.
+        """
         values = torch.from_numpy(rounded.levels * np.float32(rounded.step))
         weight_of(layer).copy_(as_layer_has_it(layer, values))
         if isinstance(layer.bias, Tensor):
             layer.bias.copy_(layer.bias if bias is None else bias)
             if self.bias_bits is not None:
-                round_bias(layer, self.bias_bits)
+                round_bias(layer, self._bits_of(layer.bias, importance))
             bias = layer.bias.detach().clone()
         levels = as_layer_has_it(layer, torch.from_numpy(rounded.levels))
         return Shot(rounded.step, levels, bias)
+
+    def _bits_of(self, bias: Tensor, importance: Tensor | None) -> int:
+        if isinstance(self.bias_bits, int):
+            return self.bias_bits
+        return MOST_BITS if importance is None else bits_worth_their_price(bias, importance, self.price)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from edgesqueeze.compression.squeezing.one_shot import OneShot
 from edgesqueeze.compression.squeezing.paid_training import PaidTraining, sensitivities_of
 from edgesqueeze.compression.squeezing.squeezed_layer import SqueezedLayer
 from edgesqueeze.compression.stages.base import Stage
-from edgesqueeze.compression.weights.biases import round_bias
+from edgesqueeze.compression.weights.biases import FEWEST_BITS, MOST_BITS, round_bias
 from edgesqueeze.compression.weights.folding import fold_batch_norm
 from edgesqueeze.compression.weights.parametrizations import Codebook
 from edgesqueeze.compression.weights.weights import bake, parametrization_of, weight_of
@@ -28,6 +28,17 @@ from edgesqueeze.task.task import Task
 from edgesqueeze.task.training import Session
 
 SETTLE_AFTER, RAMP = 0.6, 0.7
+
+
+BITS_IN_TRAINING = 8
+_BiasBits = Annotated[int, Field(ge=FEWEST_BITS, le=MOST_BITS, strict=True)]
+
+
+def _named_bits(value: object) -> object:
+    """Say what names there are before numbers are asked for."""
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"allowed: a whole number from {FEWEST_BITS} to {MOST_BITS}, auto, or null")
+    return value
 
 
 def _named_price(value: object) -> object:
@@ -63,9 +74,9 @@ class Squeeze(DistillingSettings, Stage):
     """Fraction of the training after which zeros are fixed."""
     ramp: Annotated[float, Field(ge=0, le=1)] = RAMP
     """Fraction of the time until then in which the price rises from zero; 0 asks all of it at once."""
-    bias_bits: Annotated[int, Field(ge=4, le=16, strict=True)] | None = 8
-    """Bits of a bias, on a grid of its layer; null leaves biases in float32."""
-
+    bias_bits: Annotated[_BiasBits | Literal["auto"], BeforeValidator(_named_bits)] | None = "auto"
+    """Bits of a bias, on a grid of its layer; ``auto``: in one shot as many in each layer as are worth their
+    price, in a training 8. Null leaves biases in float32."""
     step_scale: Annotated[float, Field(ge=0.25, le=4)] | None = None
     """Steps of a training against those that fit the weights before it. What is left has grown by its end, so
     that a larger step wastes fewer bits. None takes the best of a coarse ladder as it is."""
@@ -138,7 +149,7 @@ class Squeeze(DistillingSettings, Stage):
             matrix.write_back()
         if self.bias_bits is not None:
             for layer in layers.values():
-                round_bias(layer, self.bias_bits)
+                round_bias(layer, BITS_IN_TRAINING if self.bias_bits == "auto" else self.bias_bits)
         return squeezed
 
     def _once(

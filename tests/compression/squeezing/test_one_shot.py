@@ -10,8 +10,11 @@ from small_task import small_task
 from torch import nn
 
 from edgesqueeze.coding.weight_tensor import encode_weights
+from edgesqueeze.compression.squeezing.drawn_answers import slopes_of_drawn_answers
+from edgesqueeze.compression.squeezing.importance import importance_of
 from edgesqueeze.compression.squeezing.one_shot import OneShot
 from edgesqueeze.compression.squeezing.reads import as_layer_has_it, by_output
+from edgesqueeze.compression.weights.biases import bits_worth_their_price, round_bias
 from edgesqueeze.compression.weights.folding import fold_batch_norm
 from edgesqueeze.compression.weights.weights import bake
 from edgesqueeze.errors import RecipeError
@@ -227,3 +230,55 @@ def test_a_layer_that_nothing_reads_is_refused(several, images):
     model.spare = nn.Linear(3, 3)
     with pytest.raises(RecipeError, match="layer 'spare' has no part in what the model computes"):
         squeezed(model, task_of(images[:8]), 1e-6)
+
+
+def test_biases_have_as_many_bits_as_are_worth_their_price():
+    bias = torch.tensor([8.0, 0.013, -0.021, 0.017])
+    importance = torch.tensor([1.0, 1.0, 1.0, 1.0], dtype=torch.float64)
+    found = [bits_worth_their_price(bias, importance, price) for price in (1e-3, 1e-5, 1e-9)]
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (4, 16)
+    costs = []
+    for bits in range(4, 17):
+        layer = nn.Linear(1, 4)
+        layer.bias.data.copy_(bias)
+        round_bias(layer, bits)
+        costs.append(float((layer.bias.detach() - bias).double().pow(2).sum()) / 2 + 1e-5 * bits * 4)
+    assert found[1] == 4 + int(np.argmin(costs))
+
+
+class Wide(nn.Module):
+    """A bias far larger than its neighbours, as folding leaves them where a norm's channel hardly varied."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.dense = nn.Linear(8, 5)
+        nn.init.normal_(self.dense.weight)
+        self.dense.weight.data[:, 0] = 0.01  # or it alone would decide
+        self.conv.bias.data.copy_(torch.tensor([60.0, *torch.linspace(-0.3, 0.3, 7)]))
+
+    def forward(self, x):
+        return self.dense(self.conv(x).relu().mean((2, 3)))
+
+
+def test_one_large_bias_does_not_cost_the_others_theirs(images):
+    torch.manual_seed(0)
+    model = Wide().eval()
+    errors = {}
+    for bits in ("auto", 8):
+        shots = OneShot(1e-7, bits, 0).squeeze(model, ["conv", "dense"], task_of(images), lambda _: None)
+        errors[bits] = float((shots["conv"].bias - model.conv.bias.detach()).abs()[1:].max())
+    assert errors["auto"] < 0.03
+    assert errors[8] > 0.1
+
+
+def test_a_bias_matters_by_the_slopes_of_all_places_together(images):
+    torch.manual_seed(0)
+    model = Wide().eval()
+    found = importance_of(model, ["conv"], task_of(images[:1]), seed=0)["conv"]
+    outputs = model(images[:1])
+    slopes = slopes_of_drawn_answers(model, outputs, task_of(images[:1]), torch.Generator().manual_seed(0))
+    (by_bias,) = torch.autograd.grad([outputs], [model.conv.bias], [slopes])
+    assert torch.allclose(found.biases, by_bias.double().pow(2), rtol=1e-4)
+    assert (found.biases > found.rows).any()
