@@ -27,9 +27,6 @@ _OF_RUNS = (
     "planted_faults",
     "rate_accuracy/alexnet_fashion96",
     "rate_accuracy/alexnet_fashion96_coarse",
-    "rate_accuracy/lenet300_100",
-    "rate_accuracy/lenet5",
-    "rate_accuracy/squeezenet1_1_fashion64",
 )
 _OF_RUNS_OF_RECIPES = (
     "autoencoders",
