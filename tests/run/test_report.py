@@ -29,7 +29,7 @@ def report(*rows):
 
 
 def test_there_are_reports_of_before_the_number():
-    assert len(REPORTS) >= 10
+    assert REPORTS
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: "/".join(path.parts[-3:-1]))

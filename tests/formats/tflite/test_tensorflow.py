@@ -51,7 +51,9 @@ def test_tensorflow_computes_what_litert_computes(lenet_task, tiny_task, tmp_pat
         for suffix, chosen in (("", None), ("_int8", spec)):
             (tmp_path / f"{name}{suffix}.tflite").write_bytes(emit_tflite(graph, chosen))
             names.append(f"{name}{suffix}")
-    subprocess.run([sys.executable, "-c", READER, str(tmp_path), *names], check=True, capture_output=True)
+    command = [sys.executable, "-X", "faulthandler", "-c", READER, str(tmp_path), *names]
+    found = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
     for name in names:
         theirs = np.load(tmp_path / f"{name}.npy")
         ours = load_tflite(tmp_path / f"{name}.tflite").predict(x.numpy())
