@@ -103,19 +103,28 @@ def test_squeezenet_takes_the_place_of_an_alexnet_a_thousand_times_as_large():
     assert said in PAGE.read_text()
 
 
-ONE_SHOT = ("lenet300_100", "lenet5", "squeezenet1_1")
-"""Not so EfficientNet-Lite0, whose report says how far it is from it."""
+ONE_SHOT = {"lenet300_100": 0.7, "lenet5": 0.7, "squeezenet1_1": 0.7, "efficientnet_lite0": 0.82}
+"""The largest share of the peer's bytes at equal accuracy; EfficientNet-Lite0 is not at the seven tenths yet."""
+
+
+def test_every_result_of_one_shot_is_held_to_a_share():
+    assert {path.parent.name for path in (RESULTS / "one_shot").glob("*/report.json")} == set(ONE_SHOT)
+
+
+def test_one_shot_keeps_what_a_network_of_imagenet_answers():
+    points = json.loads((RESULTS / "one_shot" / "efficientnet_lite0" / "report.json").read_text())["points"]
+    assert all(point["accuracy"] >= 0.95 for point in points if point["coder"] == "edgesqueeze")
 
 
 @pytest.mark.parametrize("network", ONE_SHOT)
-def test_one_shot_needs_seven_tenths_of_the_peers_bytes_at_equal_accuracy(network):
+def test_one_shot_needs_a_share_of_the_peers_bytes_at_equal_accuracy(network):
     points = json.loads((RESULTS / "one_shot" / network / "report.json").read_text())["points"]
     ours = [point for point in points if point["coder"] == "edgesqueeze"]
     theirs = [point for point in points if point["coder"].startswith("nncodec")]
     assert len(ours) >= 3
     for point in ours:
         as_good = [peer["num_bytes"] for peer in theirs if peer["accuracy"] >= point["accuracy"]]
-        assert point["num_bytes"] <= 0.7 * min(as_good)
+        assert point["num_bytes"] <= ONE_SHOT[network] * min(as_good)
 
 
 NETWORKS = {"SqueezeNet 1.1": "squeezenet1_1_fashion64", "MobileNet v2": "mobilenet_v2_fashion64"}

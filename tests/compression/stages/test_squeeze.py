@@ -154,3 +154,9 @@ def test_settings_of_a_training_that_is_not_asked_for_are_refused(setting):
 def test_prices_that_are_refused(price):
     with pytest.raises(ValidationError):
         Squeeze(price=price)
+
+
+def test_bits_of_biases_are_a_number_a_name_or_nothing():
+    assert [Squeeze(price=1, bias_bits=bits).bias_bits for bits in (4, "auto", None)] == [4, "auto", None]
+    with pytest.raises(ValueError, match="allowed: a whole number from 4 to 16, auto, or null"):
+        Squeeze(price=1, bias_bits="many")
